@@ -1,0 +1,119 @@
+# Every command of the project; the README and CI call these targets and nothing else.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+CLUSTER ?= local
+# Builds, images and the local cluster live here, outside the tree, keyed by version.
+SIDECAR_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/sidecar-evaluation
+UV_VERSION := 0.13.9
+UV := $(SIDECAR_CACHE)/uv-$(UV_VERSION)/bin/uv
+BIN := .venv/bin
+RUN := PYTHONPATH=tests $(BIN)/python
+CHECKED := operator evaluator_image tests deploy/samples
+
+export CLUSTER SIDECAR_CACHE
+export UV_SYSTEM_CERTS := 1
+export UV_PROJECT_ENVIRONMENT := $(CURDIR)/.venv
+export UV_NO_PROGRESS := 1
+
+##@ Start here
+
+.PHONY: help
+help: ## List every target with a line each
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' Makefile
+
+.PHONY: demo
+demo: cluster images ## Watch a SidecarEvaluation score a real training on a local Kubernetes
+	@$(RUN) -m demo
+
+.PHONY: test
+test: lint types verify test-unit test-contract test-integration test-e2e ## Run every check and every test
+
+##@ Check and test
+
+.PHONY: lint
+lint: .venv/synced ## Check style, formatting and the layers of the architecture
+	@$(BIN)/ruff check $(CHECKED)
+	@$(BIN)/ruff format --check $(CHECKED)
+	@$(BIN)/lint-imports --no-logo
+
+.PHONY: types
+types: .venv/synced ## Check types (mypy, strict)
+	@$(BIN)/mypy
+
+.PHONY: verify
+verify: .venv/synced ## Fail if a generated file is not what its source says
+	@$(RUN) -m golden --check
+
+.PHONY: test-unit
+test-unit: .venv/synced ## Unit tests: no cluster, no root
+	@$(BIN)/pytest tests/unit
+
+.PHONY: test-contract
+test-contract: .venv/synced ## Hold operator, evaluator and CRD to their contract
+	@$(BIN)/pytest tests/contract
+
+.PHONY: test-integration
+test-integration: programs ## Tests on a real API server (no root needed)
+	@$(BIN)/pytest tests/integration
+
+.PHONY: test-e2e
+test-e2e: cluster images ## Tests on a real node, with operator and evaluator as pods (root, Linux)
+	@$(RUN) -m cluster training-operator
+	@$(BIN)/pytest tests/e2e
+
+##@ Develop
+
+.PHONY: venv
+venv: .venv/synced ## Make .venv from the lock file
+
+.PHONY: format
+format: .venv/synced ## Format the code and sort its imports
+	@$(BIN)/ruff check --fix-only $(CHECKED)
+	@$(BIN)/ruff format $(CHECKED)
+
+.PHONY: generate
+generate: .venv/synced ## Rewrite the golden manifests
+	@$(RUN) -m golden
+
+.PHONY: clean
+clean: ## Remove .venv and tool caches (builds in the cache stay)
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+
+##@ Cluster and images
+
+.PHONY: cluster
+cluster: .venv/synced ## Bring a local Kubernetes up (CLUSTER=current: use your kubeconfig's)
+	@$(RUN) -m cluster up
+
+.PHONY: cluster-down
+cluster-down: .venv/synced ## Take the local Kubernetes down and leave nothing behind
+	@$(RUN) -m cluster down
+
+.PHONY: cluster-status
+cluster-status: .venv/synced ## Say what of the local Kubernetes runs, and where its kubeconfig is
+	@$(RUN) -m cluster status
+
+.PHONY: images
+images: .venv/synced ## Build both images and load them into the node
+	@$(RUN) -m images build
+	@$(RUN) -m images load
+
+.PHONY: deploy
+deploy: cluster images ## Install the operator into the cluster
+	@$(RUN) -m demo install
+
+.PHONY: programs
+programs: .venv/synced
+	@$(RUN) -m cluster build kube-apiserver etcd kubectl
+
+$(UV):
+	@echo "uv $(UV_VERSION): installing into the cache"
+	@$(PYTHON) tests/cluster/bootstrap.py $(patsubst %/bin/uv,%,$@)
+
+.venv/synced: $(UV) uv.lock pyproject.toml operator/pyproject.toml evaluator_image/pyproject.toml
+	@echo ".venv: installing the locked packages"
+	@$(UV) sync --quiet --frozen --all-packages --extra cpu --no-install-package tensorflow --python $(PYTHON)
+	@touch $@
