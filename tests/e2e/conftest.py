@@ -1,0 +1,54 @@
+"""What every end-to-end test stands on: a real node, and the operator in it as a pod of the built image.
+
+`make test-e2e` brings the node up and loads the images. Where there is none, the run is refused with a line that says
+so: an end-to-end test is never skipped.
+"""
+
+import itertools
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from cluster import settings
+from demo.install import install_operator
+from demo.kubectl import Kubectl, KubectlError
+
+RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
+
+NewNamespace = Callable[[str], Kubectl]
+"""Makes a namespace with that prefix, and returns kubectl within it."""
+
+
+@pytest.fixture(scope="session")
+def node() -> Kubectl:
+    """Return the cluster, or refuse the whole run."""
+    try:
+        kubectl = Kubectl(settings.kubectl(), settings.kubeconfig())
+        kubectl.run("wait", "--for=condition=Ready", "node", "--all", "--timeout=10s")
+    except (KubectlError, OSError) as error:
+        pytest.exit(f"end-to-end tests refused: no running cluster ({error}); `make test-e2e` brings it up", 3)
+    return kubectl
+
+
+@pytest.fixture(scope="session")
+def cluster_with_operator(node: Kubectl) -> Kubectl:
+    """Return the cluster with the operator of the built image running in it."""
+    install_operator(node)
+    return node
+
+
+@pytest.fixture(scope="module")
+def new_namespace(cluster_with_operator: Kubectl) -> Iterator[NewNamespace]:
+    """Make restricted namespaces, and remove them when the module's tests are done."""
+    numbers = itertools.count()
+    made: list[str] = []
+
+    def make(prefix: str) -> Kubectl:
+        name = f"e2e-{prefix}-{next(numbers)}"
+        metadata = {"name": name, "labels": RESTRICTED}
+        cluster_with_operator.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
+        made.append(name)
+        return cluster_with_operator.within(name)
+
+    yield make
+    cluster_with_operator.run("delete", "namespace", "--wait=false", "--ignore-not-found", *made)
