@@ -1,0 +1,72 @@
+"""The command line of the evaluator, rendered from a resource's spec.
+
+It is half of the contract between the two distributions (the other half is `status.results`): each flag here is one
+that `sidecar-evaluator run` knows. `desired` puts it in the pod. Pure. Flags are single `--flag=value` arguments, so
+that a value may begin with a dash; Kubernetes would expand `$(NAME)` in them, so every `$` is escaped.
+"""
+
+from collections.abc import Iterator
+from pathlib import PurePosixPath
+
+from sidecar_operator.api import Key, Object
+
+CHECKPOINTS_DIR = PurePosixPath("/checkpoints")
+OUTPUT_DIR = PurePosixPath("/output")
+PORT = 8080
+
+
+def arguments(key: Key, spec: Object) -> list[str]:
+    """Return the arguments of the evaluator's container for the resource `key`."""
+    return [escaped(argument) for argument in _arguments(key, spec)]
+
+
+def escaped(text: str) -> str:
+    """Return the text so that Kubernetes passes it on as it is, in arguments and environment alike."""
+    return text.replace("$", "$$")
+
+
+def _arguments(key: Key, spec: Object) -> Iterator[str]:
+    yield "run"
+    yield from _checkpoints(spec["checkpoints"])
+    yield from _evaluation(spec["evaluator"])
+    yield from _completion(spec.get("completion", {}))
+    yield from _metrics(spec.get("metrics", {}))
+    yield f"--history-limit={spec.get('historyLimit', 10)}"
+    yield from _output(spec["evaluator"].get("output"))
+    yield f"--resource={key}"
+    if "trainingRef" in spec:
+        yield "--follow-training"
+    yield f"--port={PORT}"
+
+
+def _checkpoints(checkpoints: Object) -> Iterator[str]:
+    yield f"--checkpoint-dir={CHECKPOINTS_DIR / checkpoints['path']}"
+    yield f"--format={checkpoints.get('format', 'Auto')}"
+    yield f"--selection={checkpoints.get('selection', 'Latest')}"
+
+
+def _evaluation(evaluator: Object) -> Iterator[str]:
+    yield f"--entrypoint={evaluator['entrypoint']}"
+    for parameter in evaluator.get("parameters", []):
+        yield f"--parameter={parameter['name']}={parameter['value']}"
+    if "steps" in evaluator:
+        yield f"--steps={evaluator['steps']}"
+    yield f"--evaluation-timeout={evaluator.get('evaluationTimeoutSeconds', 3600)}"
+
+
+def _completion(completion: Object) -> Iterator[str]:
+    if "maxEvaluations" in completion:
+        yield f"--max-evaluations={completion['maxEvaluations']}"
+    if "noCheckpointTimeoutSeconds" in completion:
+        yield f"--no-checkpoint-timeout={completion['noCheckpointTimeoutSeconds']}"
+
+
+def _metrics(metrics: Object) -> Iterator[str]:
+    if "primary" in metrics:
+        yield f"--primary-metric={metrics['primary']}"
+        yield f"--goal={metrics.get('goal', 'Maximize')}"
+
+
+def _output(output: Object | None) -> Iterator[str]:
+    if output is not None:
+        yield f"--output-dir={OUTPUT_DIR / output.get('path', '.')}"

@@ -1,0 +1,67 @@
+"""What an administrator may set: environment variables of the operator's container, read once at start.
+
+`__main__` reads them and hands the values on; no other module looks at the environment.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+class SettingsError(Exception):
+    """A variable is missing or has a value that cannot be used; the message names it."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Settings of one operator process."""
+
+    evaluator_image: str
+    """Image of evaluators whose resource names none (EVALUATOR_IMAGE, required)."""
+    namespaces: tuple[str, ...] = ()
+    """Namespaces to serve; empty for the whole cluster (WATCH_NAMESPACES, separated by commas)."""
+    metrics_port: int = 8080
+    """Port of `/metrics`; 0 takes any free one (METRICS_PORT)."""
+    probe_port: int = 8081
+    """Port of `/healthz` (PROBE_PORT)."""
+    resync_seconds: float = 300
+    """How often everything is listed and looked at again (RESYNC_SECONDS)."""
+    workers: int = 16
+    """How many resources are reconciled at the same time (WORKERS)."""
+    log_level: str = "INFO"
+    """Least level that is logged (LOG_LEVEL)."""
+
+
+def from_environment(environment: Mapping[str, str]) -> Settings:
+    """Read the settings; raise SettingsError for a missing or unusable value."""
+    image = environment.get("EVALUATOR_IMAGE", "").strip()
+    if not image:
+        raise SettingsError("EVALUATOR_IMAGE is not set: give the image that evaluators run by default")
+    return Settings(
+        evaluator_image=image,
+        namespaces=_names(environment.get("WATCH_NAMESPACES", "")),
+        metrics_port=_whole_number(environment, "METRICS_PORT", 8080, at_least=0),
+        probe_port=_whole_number(environment, "PROBE_PORT", 8081, at_least=1),
+        resync_seconds=_whole_number(environment, "RESYNC_SECONDS", 300, at_least=1),
+        workers=_whole_number(environment, "WORKERS", 16, at_least=1),
+        log_level=_log_level(environment.get("LOG_LEVEL", "INFO")),
+    )
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+
+
+def _whole_number(environment: Mapping[str, str], variable: str, default: int, *, at_least: int) -> int:
+    text = environment.get(variable, "").strip()
+    if not text:
+        return default
+    if not text.isdecimal() or int(text) < at_least:
+        raise SettingsError(f"{variable} is {text!r}: it must be a whole number of at least {at_least}")
+    return int(text)
+
+
+def _log_level(text: str) -> str:
+    level = text.strip().upper()
+    if level not in {"DEBUG", "INFO", "WARNING", "ERROR"}:
+        raise SettingsError(f"LOG_LEVEL is {text!r}: it must be DEBUG, INFO, WARNING or ERROR")
+    return level
