@@ -28,4 +28,4 @@ def install_operator(kubectl: Kubectl) -> None:
 def install_demo(kubectl: Kubectl) -> None:
     """Apply the training Job and its SidecarEvaluation, after removing those of an earlier demo."""
     kubectl.run("delete", "namespace", DEMO, "--ignore-not-found", "--wait", "--timeout=120s")
-    kubectl.apply_folder(DEPLOY / "samples" / "demo")
+    kubectl.within(DEMO).apply_folder(DEPLOY / "samples" / "demo")
