@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -33,14 +33,15 @@ class ProcessRecord:
     pid: int
     started: int
     boot: str
+    program: str = ""
 
     @classmethod
-    def of(cls, pid: int, proc: Path = PROC) -> "ProcessRecord":
+    def of(cls, pid: int, proc: Path = PROC, program: str = "") -> "ProcessRecord":
         """Record a process that runs now; ProcessLookupError if there is none."""
         state = _state(pid, proc)
         if state is None:
             raise ProcessLookupError(pid)
-        return cls(pid, state[1], boot_id(proc))
+        return cls(pid, state[1], boot_id(proc), program)
 
     def alive(self, proc: Path = PROC) -> bool:
         """Say whether this very process runs; a zombie does not."""
@@ -69,6 +70,19 @@ def _state(pid: int, proc: Path) -> tuple[str, int] | None:
         return None
     fields = text.rpartition(")")[2].split()
     return ("Z" if fields[0] in "ZX" else "", int(fields[19]))
+
+
+def naming(folder: Path, programs: Collection[str], proc: Path = PROC) -> list[ProcessRecord]:
+    """Return the running processes of these program names that have a path below the folder in an argument."""
+    found = []
+    for path in proc.glob("[0-9]*/cmdline"):
+        try:
+            words = path.read_bytes().decode(errors="replace").split("\0")
+            if Path(words[0]).name in programs and any(f"{folder}/" in word for word in words):
+                found.append(ProcessRecord.of(int(path.parent.name), proc))
+        except OSError:
+            continue  # it ended meanwhile
+    return found
 
 
 def spawn(

