@@ -1,0 +1,1 @@
+"""Finding and reading checkpoints: one module a format, all behind `interface`."""

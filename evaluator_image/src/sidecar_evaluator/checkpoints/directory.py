@@ -1,0 +1,80 @@
+"""One look at the checkpoint directory: a single listing, read by every format that may be there.
+
+The loop calls `look` once a poll. The directory is listed, never asked for one file's state first:
+on object-store mounts a listing is fresh where a cached file is not. Nothing is opened here.
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from sidecar_evaluator.checkpoints.interface import Checkpoint, CheckpointFormat, Files, FileState
+from sidecar_evaluator.checkpoints.keras_weights import KerasWeights
+from sidecar_evaluator.checkpoints.tensorflow import TensorFlow
+from sidecar_evaluator.errors import ConfigurationError, StorageGoneError, is_storage_gone
+
+AUTO = "Auto"
+FORMATS: dict[str, type[TensorFlow] | type[KerasWeights]] = {
+    "TensorFlow": TensorFlow,
+    "KerasWeights": KerasWeights,
+}
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What one look saw; `exists` is False while the directory has not been made yet."""
+
+    checkpoints: tuple[Checkpoint, ...]
+    files: Files
+    exists: bool = True
+
+
+class Directory:
+    """A checkpoint directory in one of the known formats, or in any of them (`Auto`)."""
+
+    def __init__(self, path: Path, format_name: str = AUTO) -> None:
+        self.path = path
+        names = FORMATS if format_name == AUTO else (format_name,)
+        self._formats: list[CheckpointFormat] = [FORMATS[name]() for name in names]
+
+    def look(self) -> Listing:
+        """List the directory.
+
+        Raises ConfigurationError: it is no directory, or may not be read.
+        StorageGoneError: the mount has died.
+        """
+        try:
+            files = self._list()
+        except FileNotFoundError:
+            return Listing((), {}, exists=False)
+        except (NotADirectoryError, PermissionError) as error:
+            raise ConfigurationError(self._complaint(error)) from error
+        except OSError as error:
+            if is_storage_gone(error):
+                raise StorageGoneError(error.errno, f"The mount of {self.path} has died: {error}") from error
+            raise
+        return Listing(self._recognise(files), files)
+
+    def _list(self) -> Files:
+        files = {}
+        with os.scandir(self.path) as entries:
+            for entry in entries:
+                try:
+                    if entry.is_file():
+                        status = entry.stat()
+                        files[entry.name] = FileState(entry.name, status.st_size, status.st_mtime_ns)
+                except FileNotFoundError:  # deleted since the listing
+                    continue
+        return files
+
+    def _recognise(self, files: Files) -> tuple[Checkpoint, ...]:
+        found: dict[str, Checkpoint] = {}
+        for checkpoint_format in self._formats:
+            for checkpoint in checkpoint_format.find(self.path, files):
+                found.setdefault(checkpoint.name, checkpoint)
+        return tuple(sorted(found.values(), key=lambda checkpoint: checkpoint.order))
+
+    def _complaint(self, error: OSError) -> str:
+        if isinstance(error, NotADirectoryError):
+            return f"{self.path} is not a directory; give the directory that training saves checkpoints to."
+        return f"{self.path} cannot be read: permission denied for user {os.getuid()}; let it read the volume."

@@ -1,0 +1,124 @@
+"""The user's code: imported by name, called with the parameters, checked for what it returns.
+
+`sidecar-evaluator run` calls `load` once at start. Every mistake in the user's code ends here as a
+`ConfigurationError` whose message says what to do and whose detail holds the user's own traceback.
+"""
+
+import importlib
+import inspect
+import traceback
+import types
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sidecar_evaluator.errors import ConfigurationError, first_line
+
+_BOOLEANS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+
+
+@dataclass
+class Evaluation:
+    """What an entry point returns: a compiled model and the data to evaluate it on.
+
+    `data` is whatever `model.evaluate` takes as its first argument, or a tuple (x, y) or
+    (x, y, sample_weight) of arrays, or a dict of such data by dataset name. `steps` is the number of
+    batches of one evaluation, None for all. `callbacks` are Keras callbacks.
+    """
+
+    model: Any
+    data: Any
+    steps: int | None = None
+    callbacks: Sequence[Any] | None = None
+
+
+def load(entrypoint: str, parameters: Mapping[str, str]) -> Evaluation:
+    """Import `module:callable`, call it with the parameters as keywords and return its evaluation.
+
+    Raises ConfigurationError: any of it fails.
+    """
+    function = _import(entrypoint)
+    arguments = _arguments(entrypoint, function, parameters)
+    try:
+        returned = function(**arguments)
+    except Exception as error:
+        raise ConfigurationError(
+            f"The entry point {entrypoint} raised {first_line(error)}", _users_traceback(error)
+        ) from error
+    if not isinstance(returned, Evaluation):
+        raise ConfigurationError(
+            f"The entry point {entrypoint} returned {type(returned).__name__}; let it return "
+            "sidecar_evaluator.Evaluation(model, data)."
+        )
+    return returned
+
+
+def _import(entrypoint: str) -> Callable[..., object]:
+    module_name, _, attribute = entrypoint.partition(":")
+    if not module_name or not attribute:
+        raise ConfigurationError(f"The entry point {entrypoint!r} must have the form module:callable.")
+    try:
+        module = importlib.import_module(module_name)
+    except Exception as error:
+        raise ConfigurationError(_import_complaint(module_name, error), _users_traceback(error)) from error
+    function = getattr(module, attribute, None)
+    if function is None:
+        raise ConfigurationError(f"The module {module_name} has no {attribute}; check the entry point's spelling.")
+    if not callable(function):
+        raise ConfigurationError(f"The entry point {entrypoint} is a {type(function).__name__}; name a function.")
+    return typing.cast("Callable[..., object]", function)
+
+
+def _import_complaint(module_name: str, error: Exception) -> str:
+    if isinstance(error, ModuleNotFoundError) and error.name == module_name:
+        return f"The module {module_name} of the entry point is not found; put it on PYTHONPATH."
+    return f"The module {module_name} of the entry point does not import: {first_line(error)}"
+
+
+def _arguments(entrypoint: str, function: Callable[..., object], parameters: Mapping[str, str]) -> dict[str, Any]:
+    try:
+        signature = inspect.signature(function)
+        signature.bind(**parameters)
+    except TypeError as error:
+        raise ConfigurationError(
+            f"The parameters do not fit the entry point {entrypoint}: {error}; it takes {signature}."
+        ) from error
+    hints = _type_hints(function)
+    return {name: _convert(name, value, hints.get(name)) for name, value in parameters.items()}
+
+
+def _type_hints(function: Callable[..., object]) -> dict[str, Any]:
+    try:
+        return typing.get_type_hints(function)
+    except (NameError, TypeError, AttributeError):  # annotations that name what is not imported
+        return {}
+
+
+def _convert(name: str, value: str, annotation: Any) -> Any:
+    """Turn a parameter into the int, float or bool that the callable's annotation asks for."""
+    wanted = _scalar(annotation)
+    try:
+        if wanted is bool:
+            return _BOOLEANS[value.lower()]
+        return wanted(value)
+    except (ValueError, KeyError) as error:
+        raise ConfigurationError(
+            f"The parameter {name}={value} must be of type {wanted.__name__}; correct its value."
+        ) from error
+
+
+def _scalar(annotation: Any) -> type[Any]:
+    if isinstance(annotation, types.UnionType) or typing.get_origin(annotation) is typing.Union:
+        annotation = next((part for part in typing.get_args(annotation) if part in (bool, int, float)), str)
+    return annotation if annotation in (bool, int, float) else str
+
+
+def _users_traceback(error: BaseException) -> str:
+    """Return the traceback without this module's frames and those of the import machinery."""
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if frame.filename != __file__ and "importlib" not in frame.filename
+    ]
+    return "".join([*traceback.format_list(frames), *traceback.format_exception_only(error)])

@@ -1,0 +1,50 @@
+"""How often, and when again, a checkpoint that could not be read is tried: a bounded back-off.
+
+The watcher asks before it hands out a checkpoint. A checkpoint whose files have changed since the
+last failure starts anew.
+"""
+
+from dataclasses import dataclass, field
+
+from sidecar_evaluator.checkpoints.interface import Checkpoint, FileState
+
+BACK_OFF_SECONDS = (0.5, 1.0, 2.0, 4.0)  # between five attempts
+
+
+@dataclass(frozen=True)
+class _Failures:
+    files: tuple[FileState, ...]
+    count: int
+    not_before: float
+    message: str
+
+
+@dataclass
+class Retries:
+    """Failed attempts by checkpoint name; times are monotonic seconds."""
+
+    _failures: dict[str, _Failures] = field(default_factory=dict)
+
+    def fail(self, checkpoint: Checkpoint, message: str, now: float) -> float | None:
+        """Count a failure; return the seconds until the next attempt, None after the last one."""
+        count = self._count(checkpoint) + 1
+        delay = BACK_OFF_SECONDS[count - 1] if count <= len(BACK_OFF_SECONDS) else None
+        self._failures[checkpoint.name] = _Failures(checkpoint.files, count, now + (delay or 0.0), message)
+        return delay
+
+    def is_due(self, checkpoint: Checkpoint, now: float) -> bool:
+        """Tell whether the checkpoint may be tried now."""
+        return self._count(checkpoint) == 0 or now >= self._failures[checkpoint.name].not_before
+
+    def exhausted(self, checkpoint: Checkpoint) -> str:
+        """Return the last failure of a checkpoint that has no attempt left, else nothing."""
+        used_up = self._count(checkpoint) > len(BACK_OFF_SECONDS)
+        return self._failures[checkpoint.name].message if used_up else ""
+
+    def forget(self, checkpoint: Checkpoint) -> None:
+        """Drop a settled checkpoint."""
+        self._failures.pop(checkpoint.name, None)
+
+    def _count(self, checkpoint: Checkpoint) -> int:
+        failures = self._failures.get(checkpoint.name)
+        return failures.count if failures and failures.files == checkpoint.files else 0

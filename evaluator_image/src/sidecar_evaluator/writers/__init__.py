@@ -1,0 +1,1 @@
+"""Where scores go: one module a sink, all behind `interface`."""
