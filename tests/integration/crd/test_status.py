@@ -1,4 +1,4 @@
-"""The status schema: what operator and evaluator write is kept as written, what is too large or malformed is refused."""
+"""The status schema: what operator and evaluator write is kept, what is malformed or too large is refused."""
 
 import copy
 from typing import Any
@@ -56,7 +56,7 @@ OPERATORS: Object = {
     "conditions": [READY],
     "training": {"state": "Succeeded", "finishedAt": "2026-11-23T11:00:00Z", "message": "done"},
     "gate": {"result": "Pending", "checkpoint": "ckpt-7", "decidedAt": None, "message": ""},
-    "job": "mnist-evaluator-5f2c0a1b",
+    "job": "mnist-5f2c0a1b",
 }
 
 METRIC: Object = {"name": "accuracy", "value": "1.0"}
@@ -92,7 +92,10 @@ def test_largest_history_is_kept(evaluations: Evaluations) -> None:
     evaluations.create()
     metrics = [{"name": f"metric-{number}", "dataset": "d" * 128, "value": "0.5"} for number in range(64)]
     history = [EVALUATED | {"metrics": metrics, "message": "x" * 4096}] * 50
-    assert evaluations.apply_status({"results": {"history": history}}, EVALUATOR)["status"]["results"]["history"] == history
+    assert (
+        evaluations.apply_status({"results": {"history": history}}, EVALUATOR)["status"]["results"]["history"]
+        == history
+    )
 
 
 def test_dataset_of_a_metric_defaults(evaluations: Evaluations) -> None:
@@ -121,9 +124,9 @@ def test_operator_and_evaluator_leave_each_other_alone(evaluations: Evaluations)
     evaluations.create()
     evaluations.apply_status(OPERATORS, OPERATOR)
     evaluations.apply_status({"results": RESULTS}, EVALUATOR)
-    evaluations.apply_status(OPERATORS | {"job": "mnist-evaluator-00000000"}, OPERATOR)
+    evaluations.apply_status(OPERATORS | {"job": "mnist-00000000"}, OPERATOR)
     status = evaluations.apply_status({"results": {"backlog": 0}}, EVALUATOR)["status"]
-    expected: Object = OPERATORS | {"job": "mnist-evaluator-00000000", "results": {"backlog": 0}}
+    expected: Object = OPERATORS | {"job": "mnist-00000000", "results": {"backlog": 0}}
     assert status == expected
 
 
