@@ -6,6 +6,7 @@ package main
 import (
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"k8s.io/klog/v2"
@@ -19,6 +20,7 @@ func main() {
 	}
 	devices := []*deviceplugin.Device{{ID: "gpu-0", Health: deviceplugin.Healthy}}
 	stub := plugin.NewDevicePluginStub(devices, os.Args[1], "nvidia.com/gpu", false, false)
+	stub.SetAllocFunc(allocate)
 	if err := stub.Start(); err != nil {
 		klog.Exit(err)
 	}
@@ -28,4 +30,14 @@ func main() {
 	if err := stub.Stop(); err != nil {
 		klog.Exit(err)
 	}
+}
+
+// allocate answers for each container as NVIDIA's own plugin does, less the device itself.
+func allocate(request *deviceplugin.AllocateRequest, _ map[string]*deviceplugin.Device) (*deviceplugin.AllocateResponse, error) {
+	response := &deviceplugin.AllocateResponse{}
+	for _, container := range request.ContainerRequests {
+		granted := map[string]string{"NVIDIA_VISIBLE_DEVICES": strings.Join(container.DevicesIds, ",")}
+		response.ContainerResponses = append(response.ContainerResponses, &deviceplugin.ContainerAllocateResponse{Envs: granted})
+	}
+	return response, nil
 }
