@@ -61,7 +61,7 @@ def test_the_least_spec_arrives_with_the_defaults_of_the_schema(schema: dict[str
     assert found.follow_training is False
 
 
-GOLDEN = sorted((Path(__file__).resolve().parents[1] / "golden").glob("*.yaml"))
+GOLDEN = sorted((Path(__file__).resolve().parents[1] / "golden" / "manifests").glob("*.yaml"))
 
 
 @pytest.mark.parametrize("golden", GOLDEN, ids=lambda path: path.stem)

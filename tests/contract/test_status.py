@@ -71,7 +71,7 @@ def test_both_sides_agree_on_when_training_has_ended(schema: dict[str, Any]) -> 
 
 
 def test_both_sides_agree_on_the_exit_code_that_is_not_retried() -> None:
-    assert api.CONFIGURATION_ERROR_EXIT_CODE == ExitCode.CONFIGURATION
+    assert int(ExitCode.CONFIGURATION) == api.CONFIGURATION_ERROR_EXIT_CODE
 
 
 def test_every_count_is_in_the_schema(schema: dict[str, Any]) -> None:

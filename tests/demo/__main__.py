@@ -5,8 +5,8 @@ Finished and Succeeded, else non-zero with the reason.
 """
 
 import sys
+from pathlib import Path
 
-from cluster import settings
 from demo.follow import Screen, follow
 from demo.install import DEMO, SYSTEM_NAMESPACE, install_demo, install_operator
 from demo.kubectl import Kubectl, KubectlError, Manifest
@@ -37,7 +37,8 @@ def print_ending(kubectl: Kubectl, found: Manifest, screen: Screen) -> None:
     print("\n$ kubectl get sidecarevaluations --namespace", DEMO)
     print(kubectl.run("get", "sidecarevaluations"))
     print("To look further:")
-    print(f"  export KUBECONFIG={kubectl.kubeconfig} PATH={settings.program_folder()}:$PATH")
+    if kubectl.kubeconfig:
+        print(f"  export KUBECONFIG={kubectl.kubeconfig} PATH={Path(kubectl.program).parent}:$PATH")
     print(f"  kubectl --namespace {DEMO} describe sidecarevaluation {NAME}")
     print(f"  kubectl --namespace {DEMO} logs --selector sidecareval.dev/name={NAME}")
     print(f"  kubectl --namespace {SYSTEM_NAMESPACE} logs deployment/sidecar-operator")
@@ -46,7 +47,7 @@ def print_ending(kubectl: Kubectl, found: Manifest, screen: Screen) -> None:
 
 def main() -> int:
     """Run the demo, or only the installation when called with `install`; return the exit code."""
-    kubectl = Kubectl(settings.kubectl(), settings.kubeconfig())
+    kubectl = Kubectl.of_cluster()
     try:
         if sys.argv[1:] == ["install"]:
             install_operator(kubectl)

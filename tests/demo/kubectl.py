@@ -5,11 +5,16 @@ failure: a command that fails raises `KubectlError` with kubectl's own words.
 """
 
 import json
+import os
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
+
+from cluster.programs import Programs
+from cluster.progress import Progress
+from cluster.settings import Settings
 
 Found = TypeVar("Found")
 
@@ -28,6 +33,14 @@ class Kubectl:
         self.program = program
         self.kubeconfig = kubeconfig
         self.namespace = namespace
+
+    @classmethod
+    def of_cluster(cls, environ: Mapping[str, str] = os.environ) -> "Kubectl":
+        """Return the local cluster, or with CLUSTER=current the one that the user's kubeconfig points at."""
+        if environ.get("CLUSTER") == "current":
+            return cls("kubectl", None)
+        settings = Settings.from_environment(environ)
+        return cls(str(Programs.of(settings.cache, Progress()).path("kubectl")), str(settings.kubeconfig))
 
     def within(self, namespace: str) -> "Kubectl":
         """Return the same cluster with another default namespace."""

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from cluster import settings
 from demo.install import install_operator
 from demo.kubectl import Kubectl, KubectlError
 
@@ -23,7 +22,7 @@ NewNamespace = Callable[[str], Kubectl]
 def node() -> Kubectl:
     """Return the cluster, or refuse the whole run."""
     try:
-        kubectl = Kubectl(settings.kubectl(), settings.kubeconfig())
+        kubectl = Kubectl.of_cluster()
         kubectl.run("wait", "--for=condition=Ready", "node", "--all", "--timeout=10s")
     except (KubectlError, OSError) as error:
         pytest.exit(f"end-to-end tests refused: no running cluster ({error}); `make test-e2e` brings it up", 3)
