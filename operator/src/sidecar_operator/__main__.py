@@ -37,7 +37,8 @@ def main() -> int:
         sys.stderr.write(f"sidecar-operator: {error}\n")
         return 2
     logging.basicConfig(level=given.log_level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    logging.getLogger("kopf").setLevel(logging.WARNING)
+    for chatty in ("kopf", "aiohttp.access"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     try:
         asyncio.run(serve(given))
     except ApiError as error:
@@ -93,7 +94,7 @@ async def _run(given: Settings, controller: Controller, registry: kopf.OperatorR
         asyncio.create_task(controller.run_passes(), name="passes"),
         asyncio.create_task(controller.run_resyncs(), name="resyncs"),
     ]
-    await asyncio.sleep(0)  # kopf ends every task that begins after its own start
+    await asyncio.sleep(0)  # at its end kopf waits for every task that has begun after its own start
     watch = kopf.operator(
         registry=registry,
         settings=handlers.watching_settings(),
@@ -106,7 +107,8 @@ async def _run(given: Settings, controller: Controller, registry: kopf.OperatorR
     try:
         ended, _ = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
         for part in ended:
-            part.result()
+            if not part.cancelled():
+                part.result()
     finally:
         for part in parts:
             part.cancel()

@@ -8,6 +8,7 @@ that grows with each failure. Time comes from the clock it is given.
 import asyncio
 import heapq
 from collections.abc import Callable
+from contextlib import suppress
 
 from sidecar_operator.api import Key
 
@@ -79,13 +80,12 @@ class WorkQueue:
         return max(0.0, self._later[0][0] - self._clock()) if self._later else None
 
     async def get(self) -> Key:
-        """Wait for the next key."""
+        """Wait for the next key; for one waiter only."""
         while (key := self.take()) is None:
             self._changed.clear()
-            try:
-                await asyncio.wait_for(self._changed.wait(), self.seconds_until_due())
-            except TimeoutError:
-                continue
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self.seconds_until_due()):
+                    await self._changed.wait()
         return key
 
     def _collect_due(self) -> None:

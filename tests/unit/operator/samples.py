@@ -1,0 +1,129 @@
+"""Objects as the API server would hand them out, small enough to read, for the unit tests of the operator."""
+
+import itertools
+from typing import Any
+
+from sidecar_operator import api
+from sidecar_operator.api import Key, Object
+from sidecar_operator.conditions import Condition, Reason, Type, written
+
+KEY = Key("team", "mnist")
+NOW = "2026-01-02T03:04:05Z"
+EARLIER = "2026-01-01T00:00:00Z"
+_versions = itertools.count(1)
+
+
+def metadata(name: str, **fields: Any) -> Object:
+    """Return metadata with a resourceVersion that grows with each call."""
+    version = str(next(_versions))
+    return {
+        "namespace": KEY.namespace,
+        "name": name,
+        "uid": f"uid-{name}",
+        "creationTimestamp": EARLIER,
+        "resourceVersion": version,
+        **fields,
+    }
+
+
+def evaluation(spec: Object | None = None, status: Object | None = None, generation: int = 1) -> Object:
+    """Return a SidecarEvaluation; `spec` is laid over the least one."""
+    least = {
+        "checkpoints": {"source": {"persistentVolumeClaim": {"claimName": "runs"}}, "path": "run"},
+        "evaluator": {"entrypoint": "evaluate:build"},
+    }
+    return {
+        "apiVersion": api.API_VERSION,
+        "kind": api.KIND,
+        "metadata": metadata(KEY.name, generation=generation),
+        "spec": least | (spec or {}),
+        "status": status or {"observedGeneration": -1},
+    }
+
+
+def owned_by(owner: Object, **labels: str) -> Object:
+    """Return the metadata fields of a child of `owner`."""
+    return {
+        "labels": {api.MANAGED_BY_LABEL: api.FIELD_MANAGER, api.NAME_LABEL: KEY.name, **labels},
+        "ownerReferences": [{"uid": api.uid_of(owner), "kind": owner["kind"], "name": owner["metadata"]["name"]}],
+    }
+
+
+def job(owner: Object, name: str = "mnist-evaluator-0a1b2c3d", **status: Any) -> Object:
+    """Return a Job of a SidecarEvaluation."""
+    return {
+        "kind": "Job",
+        "metadata": metadata(name, **owned_by(owner)),
+        "spec": {"suspend": False},
+        "status": status,
+    }
+
+
+def pod(owner: Object, name: str = "pod-1", *, deleting: bool = False, **status: Any) -> Object:
+    """Return a pod of a Job."""
+    labels = owned_by(owner, **{api.JOB_NAME_LABEL: owner["metadata"]["name"]})
+    deletion = {"deletionTimestamp": NOW} if deleting else {}
+    return {"kind": "Pod", "metadata": metadata(name, **labels, **deletion), "status": status}
+
+
+def training(kind: str = "TFJob", name: str = "train", **conditions: str) -> Object:
+    """Return a training with these conditions, such as `Succeeded="True"`."""
+    return {
+        "apiVersion": "kubeflow.org/v1",
+        "kind": kind,
+        "metadata": metadata(name),
+        "status": {"conditions": [condition(name, status) for name, status in conditions.items()]},
+    }
+
+
+def condition(condition_type: str, status: str = "True", reason: str = "", message: str = "") -> Object:
+    """Return a condition as an object's status holds it."""
+    return {
+        "type": condition_type,
+        "status": status,
+        "reason": reason,
+        "message": message,
+        "lastTransitionTime": EARLIER,
+    }
+
+
+def waiting(reason: str, message: str = "", image: str = "img:1") -> Object:
+    """Return the status of the evaluator's container while it waits."""
+    state = {"waiting": {"reason": reason, "message": message}}
+    return {"name": api.CONTAINER, "image": image, "state": state}
+
+
+def terminated(exit_code: int, message: str = "") -> Object:
+    """Return the status of the evaluator's container after its end."""
+    state = {"terminated": {"exitCode": exit_code, "message": message, "reason": "Error"}}
+    return {"name": api.CONTAINER, "image": "img:1", "state": state}
+
+
+def finished(generation: int = 1, *, succeeded: bool = True) -> list[Object]:
+    """Return the stored conditions of an evaluation that has ended."""
+    reason = Reason.COMPLETED if succeeded else Reason.EVALUATOR_FAILED
+    decided = [
+        Condition(Type.READY, reason, "over", status=succeeded),
+        Condition(Type.FINISHED, reason, "over", status=True),
+        Condition(Type.SUCCEEDED, reason, "over", status=succeeded),
+    ]
+    return written(decided, [], generation, EARLIER)
+
+
+RESULTS: Object = {
+    "latest": {
+        "checkpoint": "ckpt-7",
+        "step": 700,
+        "outcome": "evaluated",
+        "score": "accuracy=0.93",
+        "metrics": [
+            {"name": "accuracy", "dataset": "val", "value": "0.93"},
+            {"name": "loss", "dataset": "val", "value": "NaN"},
+        ],
+        "evaluatedAt": "2026-01-02T03:00:00.5Z",
+    },
+    "best": {"metrics": [{"name": "accuracy", "dataset": "val", "value": "0.94"}]},
+    "counts": {"evaluated": 7, "skipped": 1},
+    "backlog": 2,
+}
+"""A part of the status as the evaluator writes it."""

@@ -1,0 +1,51 @@
+from typing import Any
+
+import pytest
+
+from sidecar_operator.command import arguments
+from unit.operator.samples import KEY, evaluation
+
+
+def rendered(**spec: Any) -> list[str]:
+    return arguments(KEY, evaluation(spec)["spec"])
+
+
+def test_least_spec() -> None:
+    assert rendered() == [
+        "run",
+        "--checkpoint-dir=/checkpoints/run",
+        "--format=Auto",
+        "--selection=Latest",
+        "--entrypoint=evaluate:build",
+        "--evaluation-timeout=3600",
+        "--history-limit=10",
+        "--resource=team/mnist",
+        "--port=8080",
+    ]
+
+
+EVALUATOR = {"entrypoint": "evaluate:build"}
+SOURCE = {"persistentVolumeClaim": {"claimName": "runs"}}
+
+
+@pytest.mark.parametrize(
+    ("spec", "argument"),
+    [
+        ({"checkpoints": {"source": SOURCE, "path": "."}}, "--checkpoint-dir=/checkpoints"),
+        ({"checkpoints": {"source": SOURCE, "path": "a", "selection": "Every"}}, "--selection=Every"),
+        ({"checkpoints": {"source": SOURCE, "path": "a", "format": "TensorFlow"}}, "--format=TensorFlow"),
+        ({"evaluator": EVALUATOR | {"steps": 5}}, "--steps=5"),
+        ({"evaluator": EVALUATOR | {"parameters": [{"name": "x", "value": "-1=2 $(A)"}]}}, "--parameter=x=-1=2 $$(A)"),
+        ({"evaluator": EVALUATOR | {"output": {**SOURCE, "path": "."}}}, "--output-dir=/output"),
+        ({"evaluator": EVALUATOR | {"output": {**SOURCE, "path": "a/b"}}}, "--output-dir=/output/a/b"),
+        ({"completion": {"maxEvaluations": 3}}, "--max-evaluations=3"),
+        ({"completion": {"noCheckpointTimeoutSeconds": 3}}, "--no-checkpoint-timeout=3"),
+        ({"metrics": {"primary": "loss", "goal": "Minimize"}}, "--goal=Minimize"),
+        ({"metrics": {"primary": "loss", "goal": "Minimize"}}, "--primary-metric=loss"),
+        ({"historyLimit": 20}, "--history-limit=20"),
+        ({"trainingRef": {"apiVersion": "batch/v1", "kind": "Job", "name": "t"}}, "--follow-training"),
+    ],
+)
+def test_a_field_gives_a_flag(spec: dict[str, Any], argument: str) -> None:
+    assert argument in rendered(**spec)
+    assert argument not in rendered()

@@ -1,0 +1,116 @@
+from typing import Any
+
+import pytest
+
+from sidecar_operator import pods
+from sidecar_operator.api import Object
+from sidecar_operator.conditions import Reason
+from sidecar_operator.pods import Warned
+from unit.operator.samples import condition, evaluation, job, pod, terminated, waiting
+
+
+def some_pod(**status: Any) -> Object:
+    return pod(job(evaluation()), **status)
+
+
+def unscheduled(message: str) -> dict[str, Any]:
+    return {"phase": "Pending", "conditions": [condition("PodScheduled", "False", "Unschedulable", message)]}
+
+
+PULL = 'Back-off pulling image "img:1": ErrImagePull: not found'
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "says"),
+    [
+        (unscheduled('0/1 nodes: persistentvolumeclaim "runs" not found.'), Reason.CLAIM_NOT_FOUND, "runs"),
+        (unscheduled("pod has unbound immediate PersistentVolumeClaims"), Reason.CLAIM_NOT_BOUND, "pvc"),
+        (unscheduled("0/1 nodes: 1 Insufficient nvidia.com/gpu."), Reason.UNSCHEDULABLE, "nvidia.com/gpu"),
+        ({"containerStatuses": [waiting("ErrImagePull", "no such host")]}, Reason.IMAGE_NOT_PULLED, "no such host"),
+        ({"containerStatuses": [waiting("ImagePullBackOff", PULL)]}, Reason.IMAGE_NOT_PULLED, ": not found;"),
+        ({"initContainerStatuses": [waiting("ImagePullBackOff")]}, Reason.IMAGE_NOT_PULLED, "img:1"),
+        ({"containerStatuses": [waiting("InvalidImageName", image="A B")]}, Reason.IMAGE_NAME_INVALID, "A B"),
+        (
+            {"containerStatuses": [waiting("CreateContainerConfigError", "runAsNonRoot")]},
+            Reason.CONTAINER_CONFIGURATION,
+            "runAsNonRoot",
+        ),
+    ],
+)
+def test_trouble(status: dict[str, Any], reason: Reason, says: str) -> None:
+    trouble = pods.trouble_of(some_pod(**status))
+    assert trouble is not None
+    assert trouble.reason is reason
+    assert says in trouble.message
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        {},
+        {"phase": "Pending", "conditions": [condition("PodScheduled", "False", "SchedulingGated", "wait")]},
+        {"phase": "Pending", "containerStatuses": [waiting("ContainerCreating")]},
+        {"phase": "Running", "containerStatuses": [{"name": "evaluator", "state": {"running": {}}}]},
+    ],
+)
+def test_no_trouble(status: dict[str, Any]) -> None:
+    assert pods.trouble_of(some_pod(**status)) is None
+
+
+@pytest.mark.parametrize(
+    ("warnings", "reason"),
+    [
+        ([Warned("FailedMount", 'MountVolume.SetUp failed: configmap "code" not found')], Reason.CODE_NOT_FOUND),
+        ([Warned("FailedMount", "rpc error: bucket missing")], Reason.VOLUME_NOT_MOUNTED),
+        ([Warned("FailedAttachVolume", "Multi-Attach error")], Reason.VOLUME_NOT_MOUNTED),
+        ([Warned("FailedCreatePodSandBox", "no CNI")], Reason.SANDBOX_NOT_CREATED),
+        ([Warned("FailedMount", "old"), Warned("FailedCreatePodSandBox", "new")], Reason.SANDBOX_NOT_CREATED),
+        ([Warned("FailedMount", "mount"), Warned("Unhealthy", "probe")], Reason.VOLUME_NOT_MOUNTED),
+    ],
+)
+def test_trouble_that_only_events_show(warnings: list[Warned], reason: Reason) -> None:
+    trouble = pods.trouble_of(some_pod(containerStatuses=[waiting("ContainerCreating")]), warnings)
+    assert trouble is not None
+    assert trouble.reason is reason
+
+
+SCHEDULED = condition("PodScheduled")
+
+
+@pytest.mark.parametrize(
+    ("status", "creating"),
+    [
+        ({"conditions": [SCHEDULED], "containerStatuses": [waiting("ContainerCreating")]}, True),
+        ({"conditions": [SCHEDULED], "containerStatuses": [waiting("PodInitializing")]}, True),
+        ({"conditions": [SCHEDULED], "containerStatuses": [waiting("ErrImagePull")]}, False),
+        ({"conditions": [SCHEDULED]}, False),
+        ({"containerStatuses": [waiting("ContainerCreating")]}, False),
+    ],
+)
+def test_being_created(status: dict[str, Any], creating: bool) -> None:
+    assert pods.is_being_created(some_pod(**status)) is creating
+
+
+@pytest.mark.parametrize(
+    ("status", "exit_code", "message"),
+    [
+        ({"containerStatuses": [terminated(78, "no module evaluate\n")]}, 78, "no module evaluate"),
+        ({"containerStatuses": [terminated(1)]}, 1, "Error"),
+        ({"reason": "Evicted", "message": "disk pressure"}, None, "disk pressure"),
+        ({}, None, "the pod failed without a message"),
+    ],
+)
+def test_last_words(status: dict[str, Any], exit_code: int | None, message: str) -> None:
+    assert pods.failure_of(some_pod(**status)) == pods.Failure(exit_code, message)
+
+
+def test_a_disrupted_pod_has_not_failed_by_itself() -> None:
+    disrupted = some_pod(phase="Failed", conditions=[condition("DisruptionTarget")])
+    assert pods.has_failed(some_pod(phase="Failed"))
+    assert not pods.has_failed(disrupted)
+
+
+def test_a_pod_that_is_being_deleted_is_not_ready() -> None:
+    ready = {"conditions": [condition("Ready")]}
+    assert pods.is_ready(some_pod(**ready))
+    assert not pods.is_ready(pod(job(evaluation()), deleting=True, **ready))

@@ -1,0 +1,40 @@
+import pytest
+
+from sidecar_operator.settings import Settings, SettingsError, from_environment
+
+IMAGE = {"EVALUATOR_IMAGE": "img:1"}
+
+
+def test_defaults() -> None:
+    assert from_environment(IMAGE) == Settings(evaluator_image="img:1")
+
+
+def test_every_variable() -> None:
+    given = from_environment(
+        IMAGE
+        | {
+            "WATCH_NAMESPACES": "a, b,a,",
+            "METRICS_PORT": "0",
+            "PROBE_PORT": "9",
+            "RESYNC_SECONDS": "30",
+            "WORKERS": "2",
+            "LOG_LEVEL": "debug",
+        }
+    )
+    assert given == Settings("img:1", ("a", "b"), 0, 9, 30, 2, "DEBUG")
+
+
+@pytest.mark.parametrize(
+    ("environment", "named"),
+    [
+        ({}, "EVALUATOR_IMAGE"),
+        ({"EVALUATOR_IMAGE": "  "}, "EVALUATOR_IMAGE"),
+        (IMAGE | {"WORKERS": "0"}, "WORKERS"),
+        (IMAGE | {"METRICS_PORT": "-1"}, "METRICS_PORT"),
+        (IMAGE | {"RESYNC_SECONDS": "soon"}, "RESYNC_SECONDS"),
+        (IMAGE | {"LOG_LEVEL": "loud"}, "LOG_LEVEL"),
+    ],
+)
+def test_unusable_values_are_named(environment: dict[str, str], named: str) -> None:
+    with pytest.raises(SettingsError, match=named):
+        from_environment(environment)
