@@ -45,7 +45,7 @@ exit codes:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code."""
     try:
-        arguments = _parser().parse_args(argv)
+        arguments = parser().parse_args(argv)
     except ConfigurationError as error:
         return _end(ExitCode.CONFIGURATION, str(error), TERMINATION_LOG)
     logging.basicConfig(
@@ -86,7 +86,8 @@ class _Parser(argparse.ArgumentParser):
         raise ConfigurationError(f"{message}; see {self.prog} --help.")
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line; the operator renders what it reads."""
     parser = _Parser(
         prog="sidecar-evaluator",
         description="Evaluates the checkpoints of a training job as they finish.",

@@ -24,7 +24,6 @@ class ModelEvaluation:
         self._datasets = _named_datasets(evaluation.data)
         self._steps = evaluation.steps
         self._callbacks = [*(evaluation.callbacks or ()), _stop_callback(self._model, stop)]
-        self.batches = 0
 
     def prepare(self) -> None:
         """Check that the model can be scored and build it where the user has not.
@@ -116,7 +115,7 @@ def _has_metrics(model: Any) -> bool:
     compiled = getattr(model, "compiled_metrics", None) or getattr(model, "_compile_metrics", None)
     given = getattr(compiled, "_user_metrics", None) or getattr(compiled, "_metrics", None)
     own = [metric for metric in model.metrics if metric.name not in ("loss", "compile_metrics")]
-    return bool(given or own)
+    return bool(given or own or model.losses)
 
 
 def _require_repeatable(name: str, data: Any, steps: int | None) -> None:
@@ -140,6 +139,8 @@ def _require_unchanged(checkpoint: Checkpoint) -> None:
         unchanged = checkpoint.is_unchanged()
     except FileNotFoundError as error:
         raise CheckpointGone("It was deleted while it was read.") from error
+    except OSError as error:
+        raise CheckpointUnreadable(first_line(error)) from error
     if not unchanged:
         raise CheckpointUnreadable("It was written again while it was read.")
 

@@ -15,6 +15,7 @@ from sidecar_evaluator import ledger
 from sidecar_evaluator.checkpoints.interface import Checkpoint
 from sidecar_evaluator.clock import Clock
 from sidecar_evaluator.errors import (
+    CheckpointError,
     CheckpointGone,
     CheckpointIncompatible,
     CheckpointUnreadable,
@@ -31,6 +32,8 @@ from sidecar_evaluator.watching import Candidate, Watcher
 from sidecar_evaluator.writers.interface import Phase, Report, Writer
 
 _log = logging.getLogger(__name__)
+
+_NOT_THE_EVALUATION = (CheckpointError, IterationsMissingError, Stopped)
 
 
 class Evaluator(Protocol):
@@ -131,11 +134,11 @@ class Loop:
             step = self.evaluator.restore(running.checkpoint)
             self.enter(Phase.EVALUATING)
             scores = self.evaluator.score()
-        except (CheckpointUnreadable, CheckpointGone, CheckpointIncompatible, IterationsMissingError, Stopped):
-            raise
         except Exception as error:
             if is_storage_gone(error):
-                raise StorageGoneError(str(error)) from error
+                raise StorageGoneError(f"The storage has died: {first_line(error)}") from error
+            if isinstance(error, _NOT_THE_EVALUATION):
+                raise
             _log.debug("Evaluation failed.", exc_info=True)
             return self._failed(running, Reason.EVALUATION_ERROR, first_line(error))
         if not scores:

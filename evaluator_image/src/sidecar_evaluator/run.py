@@ -8,12 +8,12 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
+from socketserver import BaseServer
 
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, disable_created_metrics
 
 from sidecar_evaluator import entrypoint
 from sidecar_evaluator.checkpoints.directory import Directory, Listing
@@ -68,6 +68,7 @@ class Session:
     def looked(self, listing: Listing) -> None:
         """Take note of a look at the directory."""
         self.heartbeat.beat()
+        self.metrics.tick()
         if listing.exists:
             self.directory_seen.set()
 
@@ -91,19 +92,19 @@ def run(config: Config) -> ExitCode:
 
     Raises ConfigurationError, IterationsMissingError, StorageGoneError: see `errors`.
     """
+    disable_created_metrics()
     session = Session(config)
     stop_on_signals(session.stop, partial(_end_after_grace, session))
-    stop_serving = _serve(session)
+    server = _serve(session) if config.port else None
     try:
         return _evaluate(session)
     finally:
         session.writer.close()
-        stop_serving()
+        if server:
+            server.shutdown()
 
 
-def _serve(session: Session) -> Callable[[], None]:
-    if not session.config.port:
-        return lambda: None
+def _serve(session: Session) -> BaseServer:
     application = Application(session.registry, session.heartbeat.is_alive, session.is_ready)
     return serve(session.config.port, application)
 
@@ -113,9 +114,9 @@ def _evaluate(session: Session) -> ExitCode:
     evaluation = _prepared(session)
     loop = _loop(session, evaluation, results)
     _start_threads(session, loop)
-    loop.run()
+    ended = loop.run().ended
     flushed = session.writer.flush(_FLUSH_SECONDS)
-    if session.stop.is_set():
+    if ended is None:
         return ExitCode.TERMINATED
     if not flushed:
         _log.error("Not all results could be written; a restart goes on from those that were.")

@@ -50,8 +50,8 @@ class _SilentHandler(WSGIRequestHandler):
         """Log nothing: probes and scrapes come every few seconds."""
 
 
-def serve(port: int, application: Application) -> Callable[[], None]:
-    """Serve in the background; return what stops the server.
+def serve(port: int, application: Application) -> WSGIServer:
+    """Serve in the background; return the server, which `shutdown` stops.
 
     Raises ConfigurationError: the port is taken.
     """
@@ -60,12 +60,7 @@ def serve(port: int, application: Application) -> Callable[[], None]:
     except OSError as error:
         raise ConfigurationError(f"Port {port} cannot be served: {error.strerror}; choose another --port.") from error
     threading.Thread(target=server.serve_forever, name="http", daemon=True).start()
-
-    def stop() -> None:
-        server.shutdown()
-        server.server_close()
-
-    return stop
+    return server
 
 
 def _answer(start_response: StartResponse, status: str, body: bytes) -> Iterable[bytes]:

@@ -91,7 +91,7 @@ class Watcher:
             listing = self._next_listing()
             unsettled = [found for found in listing.checkpoints if not self._is_settled(found)]
             end = self._end_of_training(listing)
-            candidate = self._choose(unsettled, is_last_chance=end is not None)
+            candidate = self._choose(listing, unsettled, is_last_chance=self._looks_since_end >= _LOOKS_TO_DRAIN)
             if candidate:
                 yield candidate
             elif end and self._looks_since_end >= _LOOKS_TO_DRAIN and not unsettled:
@@ -135,7 +135,7 @@ class Watcher:
         self.on_look(listing)
         return listing
 
-    def _choose(self, unsettled: list[Checkpoint], *, is_last_chance: bool) -> Candidate | None:
+    def _choose(self, listing: Listing, unsettled: list[Checkpoint], *, is_last_chance: bool) -> Candidate | None:
         complete = self._notice(unsettled)
         selected = complete[-1:] if self.policy.selection is Selection.LATEST else complete
         now = self.clock.monotonic()
@@ -144,7 +144,7 @@ class Watcher:
             return Candidate(ready)
         present = {_key(found) for found in unsettled}
         vanished = next((c for key, c in self._waiting.items() if key not in present), None)
-        if vanished:
+        if vanished and listing.exists:
             return Candidate(vanished, CheckpointGone("It was deleted before it was evaluated."))
         return self._give_up(unsettled, complete) if is_last_chance else None
 

@@ -4,6 +4,8 @@ The loop calls `look` once a poll. The directory is listed, never asked for one 
 on object-store mounts a listing is fresh where a cached file is not. Nothing is opened here.
 """
 
+import errno
+import logging
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +14,10 @@ from sidecar_evaluator.checkpoints.interface import Checkpoint, CheckpointFormat
 from sidecar_evaluator.checkpoints.keras_weights import KerasWeights
 from sidecar_evaluator.checkpoints.tensorflow import TensorFlow
 from sidecar_evaluator.errors import ConfigurationError, StorageGoneError, is_storage_gone
+
+_log = logging.getLogger(__name__)
+
+_FAILURES_BRIDGED = 60  # about a minute of polls
 
 AUTO = "Auto"
 FORMATS: dict[str, type[TensorFlow] | type[KerasWeights]] = {
@@ -35,6 +41,8 @@ class Directory:
     def __init__(self, path: Path, format_name: str = AUTO) -> None:
         self.path = path
         names = FORMATS if format_name == AUTO else (format_name,)
+        self._last = Listing((), {})
+        self._failures = 0
         self._formats: list[CheckpointFormat] = [FORMATS[name]() for name in names]
 
     def look(self) -> Listing:
@@ -50,10 +58,19 @@ class Directory:
         except (NotADirectoryError, PermissionError) as error:
             raise ConfigurationError(self._complaint(error)) from error
         except OSError as error:
-            if is_storage_gone(error):
-                raise StorageGoneError(error.errno, f"The mount of {self.path} has died: {error}") from error
-            raise
-        return Listing(self._recognise(files), files)
+            return self._last_listing(error)
+        self._failures, self._last = 0, Listing(self._recognise(files), files)
+        return self._last
+
+    def _last_listing(self, error: OSError) -> Listing:
+        """Bridge a short trouble of a network file system, so that nothing seems to be deleted."""
+        if is_storage_gone(error):
+            raise StorageGoneError(error.errno, f"The mount of {self.path} has died: {error}") from error
+        self._failures += 1
+        if self._failures > _FAILURES_BRIDGED:
+            raise error
+        _log.warning("%s cannot be listed, trying again: %s", self.path, error)
+        return self._last
 
     def _list(self) -> Files:
         files = {}
@@ -63,8 +80,9 @@ class Directory:
                     if entry.is_file():
                         status = entry.stat()
                         files[entry.name] = FileState(entry.name, status.st_size, status.st_mtime_ns)
-                except FileNotFoundError:  # deleted since the listing
-                    continue
+                except OSError as error:  # deleted or replaced since the listing
+                    if error.errno not in {errno.ENOENT, errno.ESTALE}:
+                        raise
         return files
 
     def _recognise(self, files: Files) -> tuple[Checkpoint, ...]:

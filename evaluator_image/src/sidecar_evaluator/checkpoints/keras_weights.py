@@ -18,8 +18,9 @@ from sidecar_evaluator.errors import CheckpointIncompatible, CheckpointUnreadabl
 
 _SUFFIX = ".weights.h5"
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
-_ITERATIONS = "optimizer/vars/0"
-_NOT_THE_MODEL = ("optimizer/", "metrics/", "_metrics/", "_loss_tracker/", "_compile_metrics/")
+# The first belongs to mixed precision's LossScaleOptimizer, whose own counter stays at 0 in Keras 3.
+_ITERATIONS = ("optimizer/inner_optimizer/vars/0", "optimizer/vars/0")
+_NOT_THE_MODEL = ("optimizer/", "metrics/", "_metrics/", "_loss_tracker/", "_compile_metrics/", "seed_generator/")
 
 
 class KerasWeights:
@@ -106,7 +107,8 @@ def _shapes(path: Path) -> dict[str, Shape]:
 
 def _iterations(path: Path) -> int | None:
     with _open(path) as file:
-        return int(file[_ITERATIONS][()]) if _ITERATIONS in file else None
+        counters = (file[name] for name in _ITERATIONS if name in file)
+        return next((int(counter[()]) for counter in counters if counter.dtype.kind in "iu"), None)
 
 
 def _require_fit(model: Any, shapes: dict[str, Shape]) -> None:

@@ -18,6 +18,7 @@ from sidecar_evaluator.errors import CheckpointUnreadable, IterationsMissingErro
 
 _SHARD = re.compile(r"(?P<prefix>.+)\.data-(?P<index>\d{5})-of-(?P<count>\d{5})")
 _ITERATION_NAMES = ("_iterations", "iter")  # Keras 3 and newer tf_keras; tf_keras's legacy optimizers
+_INNER = "inner_optimizer"  # of a LossScaleOptimizer
 _LAYER_LISTS = ("_operations", "_layers", "layer_with_weights")
 _GRAPH_KEY = "_CHECKPOINTABLE_OBJECT_GRAPH"
 
@@ -97,10 +98,8 @@ class SavedGraph:
         """Return the optimizer's counter, saved beside the model or as part of it."""
         for owner in (0, self._model_node()):
             optimizer = self._children(owner).get("optimizer")
-            children = self._children(optimizer) if optimizer is not None else {}
-            for name in _ITERATION_NAMES:
-                if name in children and (key := self._key(children[name])):
-                    return int(self._reader.get_tensor(key))
+            if optimizer is not None and (key := self._iterations_key(optimizer)):
+                return int(self._reader.get_tensor(key))
         return None
 
     def values_for(self, model: Any) -> list[tuple[Any, Any]]:
@@ -155,6 +154,14 @@ class SavedGraph:
             for name, child in self._children(node).items():
                 if name != "optimizer":
                     queue.append((child, in_layer or name.startswith(_LAYER_LISTS)))
+
+    def _iterations_key(self, optimizer: int) -> str | None:
+        """Return the counter's key; around another optimizer, Keras 3's own counter stays at 0."""
+        children = self._children(optimizer)
+        if _INNER in children and (key := self._iterations_key(children[_INNER])):
+            return key
+        keys = (self._key(children[name]) for name in _ITERATION_NAMES if name in children)
+        return next((key for key in keys if key), None)
 
     def _model_node(self) -> int:
         """Return the node of the model: a child of the root, or the root where weights alone were saved."""

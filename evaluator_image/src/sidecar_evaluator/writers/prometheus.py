@@ -39,7 +39,6 @@ class PrometheusWriter:
         self._backlog = gauge("backlog_checkpoints", "Finished checkpoints that wait for evaluation.")
         self._checkpoints = counter("checkpoints", "Settled checkpoints by what became of them.", ("outcome",))
         self._phases = counter("phase_seconds", "Time spent by what the loop was doing.", ("phase",))
-        self._examples = counter("examples", "Examples that were evaluated.")
         self._duration = Histogram(
             _PREFIX + "evaluation_duration_seconds",
             "From taking up a checkpoint to its scores.",
@@ -48,7 +47,7 @@ class PrometheusWriter:
         )
         Info(_PREFIX + "build", "The evaluator's version.", registry=registry).info({"version": version})
         self._lock = threading.Lock()
-        self._phase = Phase.WAITING
+        self._phase: Phase | None = None
         self._phase_began = clock.monotonic()
         self._counted: dict[str, int] = {}
         self._count(Results())
@@ -66,15 +65,15 @@ class PrometheusWriter:
         self.resume(report.results)
 
     def enter(self, phase: Phase) -> None:
-        """Count the time since the last call for the phase that was running."""
+        """Begin a phase; count the time since the last call for the phase that was running."""
         with self._lock:
-            now = self._clock.monotonic()
-            self._phases.labels(self._phase).inc(max(now - self._phase_began, 0.0))
-            self._phase, self._phase_began = phase, now
+            self._count_phase()
+            self._phase = phase
 
-    def add_examples(self, count: int) -> None:
-        """Count evaluated examples."""
-        self._examples.inc(count)
+    def tick(self) -> None:
+        """Count the running phase's time so far: waiting may last for hours."""
+        with self._lock:
+            self._count_phase()
 
     def flush(self, timeout: float) -> bool:  # noqa: ARG002 - the interface's signature
         """Return True: a scrape reads the values where they are."""
@@ -82,6 +81,12 @@ class PrometheusWriter:
 
     def close(self) -> None:
         """Do nothing; the registry belongs to the caller."""
+
+    def _count_phase(self) -> None:
+        now = self._clock.monotonic()
+        if self._phase:
+            self._phases.labels(self._phase).inc(max(now - self._phase_began, 0.0))
+        self._phase_began = now
 
     def _show(self, outcome: Outcome) -> None:
         for score in outcome.scores:
