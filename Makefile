@@ -11,6 +11,8 @@ UV_VERSION := 0.13.9
 UV := $(SIDECAR_CACHE)/uv-$(UV_VERSION)/bin/uv
 BIN := .venv/bin
 RUN := PYTHONPATH=tests $(BIN)/python
+# Cluster, images and demo need nothing but the standard library, and so no .venv.
+BARE := PYTHONPATH=tests PYTHONDONTWRITEBYTECODE=1 $(PYTHON)
 CHECKED := operator evaluator_image tests deploy/samples
 
 export CLUSTER SIDECAR_CACHE
@@ -26,7 +28,7 @@ help: ## List every target with a line each
 
 .PHONY: demo
 demo: cluster images ## Watch a SidecarEvaluation score a real training on a local Kubernetes
-	@$(RUN) -m demo
+	@$(BARE) -m demo
 
 .PHONY: test
 test: lint types verify test-unit test-contract test-integration test-e2e ## Run every check and every test
@@ -56,12 +58,12 @@ test-contract: .venv/synced ## Hold operator, evaluator and CRD to their contrac
 	@$(BIN)/pytest tests/contract
 
 .PHONY: test-integration
-test-integration: programs ## Tests on a real API server (no root needed)
+test-integration: .venv/synced programs ## Tests on a real API server (no root needed)
 	@$(BIN)/pytest tests/integration
 
 .PHONY: test-e2e
-test-e2e: cluster images ## Tests on a real node, with operator and evaluator as pods (root, Linux)
-	@$(RUN) -m cluster training-operator
+test-e2e: .venv/synced cluster images ## Tests on a real node, with operator and evaluator as pods (root, Linux)
+	@$(BARE) -m cluster training-operator
 	@$(BIN)/pytest tests/e2e
 
 ##@ Develop
@@ -85,29 +87,29 @@ clean: ## Remove .venv and tool caches (builds in the cache stay)
 ##@ Cluster and images
 
 .PHONY: cluster
-cluster: .venv/synced ## Bring a local Kubernetes up (CLUSTER=current: use your kubeconfig's)
-	@$(RUN) -m cluster up
+cluster: ## Bring a local Kubernetes up (CLUSTER=current: use your kubeconfig's)
+	@$(BARE) -m cluster up
 
 .PHONY: cluster-down
-cluster-down: .venv/synced ## Take the local Kubernetes down and leave nothing behind
-	@$(RUN) -m cluster down
+cluster-down: ## Take the local Kubernetes down and leave nothing behind
+	@$(BARE) -m cluster down
 
 .PHONY: cluster-status
-cluster-status: .venv/synced ## Say what of the local Kubernetes runs, and where its kubeconfig is
-	@$(RUN) -m cluster status
+cluster-status: ## Say what of the local Kubernetes runs, and where its kubeconfig is
+	@$(BARE) -m cluster status
 
 .PHONY: images
-images: .venv/synced ## Build both images and load them into the node
-	@$(RUN) -m images build
-	@$(RUN) -m images load
+images: ## Build both images and load them into the node
+	@$(BARE) -m images build
+	@$(BARE) -m images load
 
 .PHONY: deploy
 deploy: cluster images ## Install the operator into the cluster
-	@$(RUN) -m demo install
+	@$(BARE) -m demo install
 
 .PHONY: programs
-programs: .venv/synced
-	@$(RUN) -m cluster build kube-apiserver etcd kubectl
+programs:
+	@$(BARE) -m cluster build kube-apiserver etcd kubectl
 
 $(UV):
 	@echo "uv $(UV_VERSION): installing into the cache"
