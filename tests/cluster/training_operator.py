@@ -5,6 +5,7 @@ module that it was built from; only the image's name is another.
 """
 
 import json
+import re
 
 from cluster.errors import ClusterError
 from cluster.images import write_archive
@@ -13,7 +14,6 @@ from cluster.processes import poll
 
 PROGRAM = "training-operator"
 NAMESPACE = "kubeflow"
-PUBLISHED = "kubeflow/training-operator"
 READY_SECONDS = 120.0
 PROBE = {  # taken only by a webhook that works
     "apiVersion": "kubeflow.org/v1",
@@ -36,6 +36,9 @@ def install(node: Node) -> None:
         archive = write_archive(node.settings.state / f"{PROGRAM}.tar", image, built, "/manager")
         node.containerd.load(archive)
         archive.unlink()
+    elif installed(node, image):
+        node.progress.say("the training-operator takes jobs already")
+        return
     node.progress.say("applying the training-operator")
     overlay = node.programs.module_folder(PROGRAM) / "manifests" / "overlays" / "standalone"
     node.kubectl(
@@ -54,6 +57,12 @@ def install(node: Node) -> None:
     node.progress.say("the training-operator takes jobs")
 
 
+def installed(node: Node, image: str) -> bool:
+    """Say whether this very image is deployed and takes jobs."""
+    path = "jsonpath={.items[*].spec.template.spec.containers[*].image}"
+    return image in node.kubectl("--namespace", NAMESPACE, "get", "deployments", "--output", path) and accepts(node)
+
+
 def accepts(node: Node) -> bool:
     """Say whether a TFJob would be created now."""
     try:
@@ -64,15 +73,8 @@ def accepts(node: Node) -> bool:
 
 
 def renamed(manifests: str, image: str) -> str:
-    """Return the manifests with the published image replaced; ClusterError if it is not in them."""
-    lines = manifests.splitlines()
-    found = [
-        number
-        for number, line in enumerate(lines)
-        if line.strip().removeprefix("- ").startswith("image: ") and PUBLISHED in line
-    ]
-    if not found:
-        raise ClusterError(f"the manifests name no image {PUBLISHED}")
-    for number in found:
-        lines[number] = f"{lines[number].split('image: ')[0]}image: {image}"
-    return "\n".join(lines) + "\n"
+    """Return the manifests with the published image replaced; ClusterError unless it is there once."""
+    replaced, count = re.subn(rf"image: \S+/{PROGRAM}:\S+", f"image: {image}", manifests)
+    if count != 1:
+        raise ClusterError(f"the manifests name the image of {PROGRAM} {count} times, not once")
+    return replaced
