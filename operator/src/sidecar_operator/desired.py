@@ -56,9 +56,13 @@ def evaluator_name(key: Key) -> str:
 
 
 def job_name(key: Key, template: Object) -> str:
-    """Return the name of the Job that runs this pod template."""
+    """Return the name of the Job that runs this pod template.
+
+    With the longest name that a resource may have (48 characters), the names of its pods are just within the 63 that
+    Kubernetes gives them.
+    """
     rendered = json.dumps(template, sort_keys=True, separators=(",", ":"))
-    return f"{evaluator_name(key)}-{hashlib.sha256(rendered.encode()).hexdigest()[:8]}"
+    return f"{key.name}-{hashlib.sha256(rendered.encode()).hexdigest()[:8]}"
 
 
 def labels(key: Key) -> dict[str, str]:

@@ -104,6 +104,9 @@ class Trainings:
     def __init__(self) -> None:
         self._found: dict[TrainingRef, Object | None] = {}
 
+    def __iter__(self) -> Iterator[TrainingRef]:
+        return iter(self._found)
+
     def __contains__(self, ref: TrainingRef) -> bool:
         return ref in self._found
 

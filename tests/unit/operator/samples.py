@@ -49,7 +49,7 @@ def owned_by(owner: Object, **labels: str) -> Object:
     }
 
 
-def job(owner: Object, name: str = "mnist-evaluator-0a1b2c3d", **status: Any) -> Object:
+def job(owner: Object, name: str = "mnist-0a1b2c3d", **status: Any) -> Object:
     """Return a Job of a SidecarEvaluation."""
     return {
         "kind": "Job",

@@ -83,3 +83,9 @@ def test_suspend(suspend: bool) -> None:
 def test_the_environment_is_passed_on_literally() -> None:
     wanted = children(evaluator={"entrypoint": "a:b", "env": [{"name": "A", "value": "$(HOME)"}]})
     assert {"name": "A", "value": "$$(HOME)"} in pod_of(wanted)["containers"][0]["env"]
+
+
+def test_the_longest_name_leaves_room_for_the_names_of_pods() -> None:
+    named = evaluation()
+    named["metadata"]["name"] = "a" * 48
+    assert len(f"{desired(named, IMAGE).job_name}-x1y2z") == 63

@@ -1,0 +1,48 @@
+import pytest
+
+from sidecar_operator.api import Object
+from sidecar_operator.conditions import Condition, Reason, Type, written
+from sidecar_operator.events import transitions
+from unit.operator.samples import NOW, finished
+
+
+def ready(reason: Reason, *, status: bool = False) -> list[Object]:
+    return written([Condition(Type.READY, reason, "said", status=status)], [], 1, NOW)
+
+
+def training(reason: Reason, status: bool | None) -> list[Object]:
+    return written([Condition(Type.TRAINING_FINISHED, reason, "said", status=status)], [], 1, NOW)
+
+
+RUNNING = ready(Reason.EVALUATOR_RUNNING, status=True)
+STARTING = ready(Reason.EVALUATOR_STARTING)
+UNPULLED = ready(Reason.IMAGE_NOT_PULLED)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        ([], STARTING, []),
+        (STARTING, RUNNING, [("Normal", "EvaluatorRunning")]),
+        (RUNNING, RUNNING, []),
+        (RUNNING, STARTING, []),
+        (STARTING, UNPULLED, [("Warning", "ImageNotPulled")]),
+        (UNPULLED, UNPULLED, []),
+        (UNPULLED, RUNNING, [("Normal", "EvaluatorRunning")]),
+        (RUNNING, ready(Reason.SUSPENDED), [("Normal", "Suspended")]),
+        (RUNNING, ready(Reason.REPLACING_JOB), [("Normal", "ReplacingJob")]),
+        (RUNNING, finished(), [("Normal", "Completed")]),
+        (RUNNING, finished(succeeded=False), [("Warning", "EvaluatorFailed")]),
+        (finished(), finished(), []),
+        ([], training(Reason.TRAINING_RUNNING, status=False), []),
+        ([], training(Reason.TRAINING_KIND_UNKNOWN, status=None), [("Warning", "TrainingKindUnknown")]),
+        ([], training(Reason.TRAINING_SUCCEEDED, status=True), [("Normal", "TrainingSucceeded")]),
+    ],
+)
+def test_transitions(before: list[Object], after: list[Object], expected: list[tuple[str, str]]) -> None:
+    assert [(found.level, found.reason) for found in transitions(before, after)] == expected
+
+
+def test_another_message_is_no_transition() -> None:
+    reworded = [{**UNPULLED[0], "message": "another", "lastTransitionTime": "later"}]
+    assert transitions(UNPULLED, reworded) == []
