@@ -20,6 +20,7 @@ FOREIGN_PODS = [
     "mnist",
     "mnist-x7k2p",
     "mnist-0a1b2c3d",
+    "mnist-evaluator-0a1b2c3d-x7k2p",
     "mnist-0a1b2c3d-x7k2p-more",
     "mnist-0a1b2c3g-x7k2p",
     "my-mnist-0a1b2c3d-x7k2p",
