@@ -5,6 +5,7 @@ controllers switched on for children, which in a container's own namespace works
 """
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,20 +47,17 @@ class Cgroups:
             switch.write_text(text)
 
     def remove(self, name: str) -> None:
-        """Remove the group of this name and its children in every hierarchy; they hold no process any more."""
+        """Remove a group that holds no process any more, its children, and its parent if that is empty then."""
         tops = [self.root] if self.version == 2 else [path for path in self.root.iterdir() if path.is_dir()]
         for top in tops:
-            for folder, _, _ in os.walk(top / name, topdown=False):
-                try:
-                    Path(folder).rmdir()
-                except OSError:
-                    continue
+            inner = [Path(folder) for folder, _, _ in os.walk(top / name, topdown=False)]
+            for folder in [*inner, (top / name).parent]:
+                with suppress(OSError):  # held by another, or gone
+                    folder.rmdir()
 
     def _move_processes(self) -> None:
         leaf = self.root / "init"
         leaf.mkdir(exist_ok=True)
         for pid in (self.root / "cgroup.procs").read_text().split():
-            try:
+            with suppress(OSError):  # ended meanwhile, or the kernel's own
                 (leaf / "cgroup.procs").write_text(pid)
-            except OSError:
-                continue  # ended meanwhile, or the kernel's own

@@ -22,7 +22,7 @@ from cluster.errors import ClusterError
 from cluster.images import write_archive
 from cluster.node_config import NodeFiles
 from cluster.preflight import Machine
-from cluster.processes import ProcessRecord, Records, log_end, poll, spawn
+from cluster.processes import ProcessRecord, Records, log_end, naming, poll, spawn
 from cluster.programs import Programs
 from cluster.progress import Progress
 from cluster.settings import Settings
@@ -102,8 +102,9 @@ class Node:
         self.progress.say("the cluster is down")
 
     def own_processes(self) -> frozenset[int]:
-        """Return the ids of the recorded processes that run."""
-        return frozenset(record.pid for record in self.records.read().values() if record.alive())
+        """Return the ids of this cluster's processes that run, also of those that a crash left unrecorded."""
+        recorded = [record for record in self.records.read().values() if record.alive()]
+        return frozenset(record.pid for record in [*recorded, *naming(self.settings.state, ROLES)])
 
     def require_up(self) -> None:
         """Raise unless the node's containerd and API server run."""
