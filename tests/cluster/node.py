@@ -132,7 +132,8 @@ class Node:
 
     def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
         """Run kubectl as the administrator and return what it printed."""
-        return run([self.programs.path("kubectl"), "--kubeconfig", self.settings.kubeconfig, *arguments], stdin=stdin)
+        own = [f"--kubeconfig={self.settings.kubeconfig}", f"--cache-dir={self.settings.state / 'kubectl'}"]
+        return run([self.programs.path("kubectl"), *own, *arguments], stdin=stdin)
 
     def _node_ailments(self) -> list[str]:
         found = self.admin.get(f"/api/v1/nodes/{self.settings.node}")

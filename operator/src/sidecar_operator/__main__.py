@@ -11,6 +11,7 @@ import socket
 import sys
 import time
 from collections.abc import Sequence
+from typing import Any, cast
 
 import kopf
 from kubernetes.aio.client import ApiClient
@@ -99,6 +100,7 @@ async def _run(given: Settings, controller: Controller, registry: kopf.OperatorR
         registry=registry,
         settings=handlers.watching_settings(),
         standalone=True,
+        identity=cast("Any", socket.gethostname()),  # else kopf asks for the user's name, and 65532 has none
         clusterwide=not given.namespaces,
         namespaces=given.namespaces,
         liveness_endpoint=f"http://0.0.0.0:{given.probe_port}/healthz",
