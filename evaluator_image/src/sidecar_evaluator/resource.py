@@ -89,7 +89,9 @@ class KubernetesResource:
             yield event["object"]
 
 
-def read_patiently(resource: Resource, stop: threading.Event, attempts: int = 30) -> dict[str, Any]:
+def read_patiently(
+    resource: Resource, stop: threading.Event, attempts: int = 30, pause: float = _PAUSE_SECONDS
+) -> dict[str, Any]:
     """Read the resource, again and again while the API server cannot be reached.
 
     Raises ConfigurationError: the resource does not exist or may not be read.
@@ -105,7 +107,7 @@ def read_patiently(resource: Resource, stop: threading.Event, attempts: int = 30
             _log.warning("The SidecarEvaluation cannot be read, retrying: %s", error.reason)
         except Exception as error:
             _log.warning("The API server cannot be reached, retrying: %s", error)
-        if stop.wait(_PAUSE_SECONDS):
+        if stop.wait(pause):
             break
     raise ConnectionError("The SidecarEvaluation could not be read; its results are needed to go on from them.")
 

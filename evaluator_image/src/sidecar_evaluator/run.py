@@ -92,7 +92,7 @@ def run(config: Config) -> ExitCode:
 
     Raises ConfigurationError, IterationsMissingError, StorageGoneError: see `errors`.
     """
-    disable_created_metrics()
+    disable_created_metrics()  # type: ignore[no-untyped-call]
     session = Session(config)
     stop_on_signals(session.stop, partial(_end_after_grace, session))
     server = _serve(session) if config.port else None

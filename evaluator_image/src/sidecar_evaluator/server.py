@@ -15,6 +15,8 @@ from prometheus_client import CollectorRegistry, make_wsgi_app
 
 from sidecar_evaluator.errors import ConfigurationError
 
+_POLL_SECONDS = 0.1  # how soon `shutdown` is noticed
+
 Check = Callable[[], bool]
 StartResponse = Callable[[str, list[tuple[str, str]]], Any]
 
@@ -59,7 +61,7 @@ def serve(port: int, application: Application) -> WSGIServer:
         server = make_server("", port, application, server_class=_Server, handler_class=_SilentHandler)
     except OSError as error:
         raise ConfigurationError(f"Port {port} cannot be served: {error.strerror}; choose another --port.") from error
-    threading.Thread(target=server.serve_forever, name="http", daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(_POLL_SECONDS,), name="http", daemon=True).start()
     return server
 
 

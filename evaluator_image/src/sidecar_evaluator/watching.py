@@ -127,8 +127,8 @@ class Watcher:
         self._unused_listing = self.look()
         unsettled = [found for found in self._unused_listing.checkpoints if not self._is_settled(found)]
         complete = self._notice(unsettled)
-        numbers = (c.number for c in (*unsettled, *self._waiting.values()) if c.number is not None)
-        return Remaining(skipped, len(complete), tuple(numbers))
+        numbers = {c.number for c in (*unsettled, *self._waiting.values()) if c.number is not None}
+        return Remaining(skipped, len(complete), tuple(sorted(numbers)))
 
     def _next_listing(self) -> Listing:
         listing, self._unused_listing = self._unused_listing or self.look(), None

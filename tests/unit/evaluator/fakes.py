@@ -1,0 +1,114 @@
+"""What the evaluator's pure tests share: a clock that never sleeps and a directory in memory."""
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from sidecar_evaluator.checkpoints.directory import Listing
+from sidecar_evaluator.checkpoints.interface import Checkpoint, FileState
+from sidecar_evaluator.outcome import Outcome, OutcomeKind, Score
+from sidecar_evaluator.writers.interface import Report
+
+
+class FakeClock:
+    """Time that passes only in waits; `at` runs something when a moment is reached."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.events: list[tuple[float, Callable[[], None]]] = []
+        self.limit = 100_000.0
+
+    def time(self) -> float:
+        return self.now
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def at(self, moment: float, action: Callable[[], None]) -> None:
+        self.events.append((1000.0 + moment, action))
+
+    def wait(self, seconds: float, until: threading.Event) -> bool:
+        self.now += seconds
+        assert self.now < self.limit, "the loop waits for ever"
+        due = [event for event in self.events if event[0] <= self.now]
+        self.events = [event for event in self.events if event not in due]
+        for _, action in sorted(due, key=lambda event: event[0]):
+            action()
+        return until.is_set()
+
+
+class FakeFormat:
+    """A format whose checkpoints are what the test says."""
+
+    name = "Fake"
+
+    def find(self, directory: Path, files: object) -> list[Checkpoint]:
+        return []
+
+    def inspect(self, checkpoint: Checkpoint) -> str:
+        return ""
+
+    def load(self, checkpoint: Checkpoint, model: Any) -> int | None:
+        return None
+
+
+def checkpoint(name: str, *, modified: float = 1.0, missing: str = "", size: int = 1) -> Checkpoint:
+    state = FileState(name, size, int(modified * 1e9))
+    return Checkpoint(name, Path("/checkpoints") / name, FORMAT, (state,), missing)
+
+
+FORMAT = FakeFormat()
+
+
+class FakeDirectory:
+    """A directory in memory."""
+
+    def __init__(self, *found: Checkpoint) -> None:
+        self.found = {each.name: each for each in found}
+        self.files: dict[str, FileState] = {}
+        self.exists = True
+        self.looks = 0
+
+    def add(self, *found: Checkpoint) -> None:
+        self.found.update({each.name: each for each in found})
+
+    def remove(self, *names: str) -> None:
+        for name in names:
+            del self.found[name]
+
+    def touch(self, name: str) -> None:
+        self.files[name] = FileState(name, 0, 0)
+
+    def look(self) -> Listing:
+        self.looks += 1
+        ordered = sorted(self.found.values(), key=lambda each: each.order)
+        return Listing(tuple(ordered), dict(self.files), self.exists)
+
+
+class FakeWriter:
+    """Keeps reports; fails or hangs on demand."""
+
+    def __init__(self, error: Exception | None = None, gate: threading.Event | None = None) -> None:
+        self.reports: list[Report] = []
+        self.error = error
+        self.gate = gate
+        self.closed = False
+
+    def write(self, report: Report) -> None:
+        if self.gate:
+            self.gate.wait()
+        if self.error:
+            raise self.error
+        self.reports.append(report)
+
+    def flush(self, timeout: float) -> bool:
+        return True
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def evaluated(name: str, *, accuracy: float = 0.5, number: int | None = None, **others: Any) -> Outcome:
+    scores = (Score("accuracy", accuracy), Score("loss", 1 - accuracy))
+    return Outcome(name, OutcomeKind.EVALUATED, number, 10.0, 12.0, 2.0, scores=scores, **others)

@@ -1,0 +1,220 @@
+"""The loop with a fake model: outcomes, retries, deadlines, restarts; no TensorFlow, no sleep."""
+
+import errno
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from sidecar_evaluator.best import Goal, Primary
+from sidecar_evaluator.checkpoints.interface import Checkpoint
+from sidecar_evaluator.errors import (
+    CheckpointGone,
+    CheckpointIncompatible,
+    CheckpointUnreadable,
+    IterationsMissingError,
+    Stopped,
+    StorageGoneError,
+)
+from sidecar_evaluator.heartbeat import Heartbeat
+from sidecar_evaluator.ledger import Counts, EndReason, Results, Rules, Selection, highest_number, is_settled
+from sidecar_evaluator.loop import Loop
+from sidecar_evaluator.outcome import OutcomeKind, Reason, Score
+from sidecar_evaluator.results_status import parse, render
+from sidecar_evaluator.watching import Policy, Watcher
+from sidecar_evaluator.writers.interface import Phase
+from unit.evaluator.fakes import FakeClock, FakeDirectory, FakeWriter, checkpoint
+
+
+class FakeModel:
+    """Scores a checkpoint by its number; `trouble` names checkpoints that raise."""
+
+    def __init__(self, trouble: dict[str, Any] | None = None) -> None:
+        self.trouble = trouble or {}
+        self.restored: list[str] = []
+        self.during: Callable[[], None] = lambda: None
+
+    def restore(self, found: Checkpoint) -> int | None:
+        self.restored.append(found.name)
+        error = self.trouble.get(found.name)
+        if isinstance(error, list):
+            error = error.pop(0) if error else None
+        if error:
+            raise error
+        return None if found.number is None else found.number * 100
+
+    def score(self) -> tuple[Score, ...]:
+        self.during()
+        error = self.trouble.get("score")
+        if error == "nothing":
+            return ()
+        if error:
+            raise error
+        return (Score("accuracy", len(self.restored) / 10),)
+
+
+class Scene:
+    """A loop over a directory in memory, after the end of training."""
+
+    def __init__(self, *names: str, model: FakeModel | None = None, results: Results | None = None) -> None:
+        self.clock, self.writer, self.stop = FakeClock(), FakeWriter(), threading.Event()
+        self.directory = FakeDirectory(*(checkpoint(name) for name in names))
+        self.model = model or FakeModel()
+        known = results or Results()
+        self.loop = Loop(
+            watcher=Watcher(
+                look=self.directory.look,
+                policy=Policy(Selection.EVERY),
+                clock=self.clock,
+                stop=self.stop,
+                training_finished=lambda _listing: True,
+                covered=lambda found: is_settled(known, found, Selection.EVERY),
+                highest_settled=highest_number(known),
+            ),
+            evaluator=self.model,
+            writer=self.writer,
+            clock=self.clock,
+            rules=Rules(Primary("accuracy", Goal.MAXIMIZE)),
+            results=known,
+            heartbeat=Heartbeat(self.clock.monotonic),
+            timeout=60.0,
+        )
+
+    def outcomes(self) -> list[tuple[str, OutcomeKind, Reason | None]]:
+        self.loop.run()
+        made = [report.outcome for report in self.writer.reports if report.outcome]
+        return [(outcome.checkpoint, outcome.kind, outcome.reason) for outcome in made]
+
+
+def test_every_checkpoint_is_evaluated_and_written_once() -> None:
+    scene = Scene("ckpt-1", "ckpt-2")
+    assert scene.outcomes() == [("ckpt-1", OutcomeKind.EVALUATED, None), ("ckpt-2", OutcomeKind.EVALUATED, None)]
+    last = scene.writer.reports[-1]
+    assert last.outcome is None
+    assert last.results.ended is not None
+    assert last.results.ended.reason is EndReason.TRAINING_FINISHED
+    assert len(scene.writer.reports) == 3
+
+
+def test_the_backlog_in_a_report_is_what_is_left() -> None:
+    scene = Scene("ckpt-1", "ckpt-2", "ckpt-3")
+    scene.loop.run()
+    assert [report.results.backlog for report in scene.writer.reports] == [2, 1, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "reason", "reads"),
+    [
+        (CheckpointUnreadable("damaged"), OutcomeKind.FAILED, Reason.UNREADABLE, 5),
+        (CheckpointIncompatible("other shape"), OutcomeKind.FAILED, Reason.INCOMPATIBLE, 1),
+        (CheckpointGone("deleted"), OutcomeKind.GONE, None, 1),
+        (ValueError("odd"), OutcomeKind.FAILED, Reason.EVALUATION_ERROR, 1),
+    ],
+)
+def test_a_bad_checkpoint_gets_its_outcome_and_stops_no_other(
+    error: Exception, kind: OutcomeKind, reason: Reason | None, reads: int
+) -> None:
+    model = FakeModel({"ckpt-2": error})
+    scene = Scene("ckpt-1", "ckpt-2", "ckpt-3", model=model)
+    outcomes = scene.outcomes()
+    assert sorted(outcomes)[1] == ("ckpt-2", kind, reason)
+    assert [outcome[1] for outcome in sorted(outcomes)[::2]] == [OutcomeKind.EVALUATED] * 2
+    assert model.restored.count("ckpt-2") == reads
+
+
+def test_the_final_checkpoint_is_retried_until_it_reads() -> None:
+    flaky = [CheckpointUnreadable("being written"), CheckpointUnreadable("stale handle")]
+    scene = Scene("ckpt-9", model=FakeModel({"ckpt-9": flaky}))
+    assert scene.outcomes() == [("ckpt-9", OutcomeKind.EVALUATED, None)]
+    assert scene.clock.now - 1000 >= 1.5
+
+
+@pytest.mark.parametrize(
+    ("trouble", "reason"), [("nothing", Reason.NO_METRICS), (RuntimeError("no memory"), Reason.EVALUATION_ERROR)]
+)
+def test_an_evaluation_without_scores_fails(trouble: Any, reason: Reason) -> None:
+    scene = Scene("ckpt-1", model=FakeModel({"score": trouble}))
+    assert scene.outcomes() == [("ckpt-1", OutcomeKind.FAILED, reason)]
+
+
+def test_missing_iterations_stop_a_run_that_has_evaluated_nothing() -> None:
+    scene = Scene("ckpt-1", model=FakeModel({"ckpt-1": IterationsMissingError("/ckpt-1")}))
+    with pytest.raises(IterationsMissingError, match="`iterations` cannot be loaded from the checkpoint"):
+        scene.loop.run()
+    assert scene.writer.reports == []
+
+
+def test_missing_iterations_later_on_fail_one_checkpoint() -> None:
+    scene = Scene("ckpt-1", "ckpt-2", model=FakeModel({"ckpt-2": IterationsMissingError("/ckpt-2")}))
+    assert scene.outcomes()[1] == ("ckpt-2", OutcomeKind.FAILED, Reason.ITERATIONS_MISSING)
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_a_died_mount_ends_the_run(wrapped: bool) -> None:
+    dead: Exception = OSError(errno.ENOTCONN, "Transport endpoint is not connected")
+    if wrapped:
+        dead = CheckpointUnreadable("FailedPreconditionError: /x; Transport endpoint is not connected")
+    scene = Scene("ckpt-1", model=FakeModel({"ckpt-1": dead}))
+    with pytest.raises(StorageGoneError):
+        scene.loop.run()
+    assert scene.writer.reports == []
+
+
+def test_a_stop_between_batches_settles_nothing() -> None:
+    scene = Scene("ckpt-1", "ckpt-2", model=FakeModel({"score": Stopped()}))
+    assert scene.outcomes() == []
+    assert scene.loop.results == Results()
+
+
+def test_an_overdue_evaluation_is_settled_from_outside_and_only_once() -> None:
+    scene = Scene("ckpt-1")
+    seen = []
+
+    def hang() -> None:
+        scene.clock.now += 61
+        seen.append(scene.loop.heartbeat.is_overdue())
+        scene.loop.abandon()
+
+    scene.model.during = hang
+    assert scene.outcomes() == [("ckpt-1", OutcomeKind.FAILED, Reason.TIMED_OUT)]
+    assert seen == [True]
+    assert "limit of 60 s" in scene.loop.results.history[0].message
+
+
+def test_nothing_is_abandoned_between_evaluations() -> None:
+    scene = Scene()
+    scene.loop.abandon()
+    assert scene.writer.reports == []
+
+
+@pytest.mark.parametrize("killed_after", [0, 1, 2, 3])
+def test_a_restart_at_any_moment_repeats_nothing_and_loses_nothing(killed_after: int) -> None:
+    names = [f"ckpt-{number}" for number in range(1, 5)]
+    first = Scene(*names, model=FakeModel({"ckpt-2": CheckpointIncompatible("other")}))
+    first.loop.run()
+    published = [render(Results()), *(render(report.results) for report in first.writer.reports)][killed_after]
+    second = Scene(*names, results=parse(published))
+    second.loop.run()
+    assert second.model.restored == names[killed_after:]
+    counts = second.loop.results.counts
+    assert counts.evaluated + counts.failed == 4
+    assert second.loop.results.watermark == 4
+
+
+def test_best_survives_a_restart() -> None:
+    first = Scene("ckpt-1", "ckpt-2", "ckpt-3")
+    first.loop.run()
+    second = Scene("ckpt-4", results=parse(render(first.loop.results)))
+    second.loop.run()
+    best = second.loop.results.best
+    assert best is not None
+    assert best.checkpoint == "ckpt-3"
+    assert second.loop.results.counts == Counts(evaluated=4)
+
+
+def test_phases_follow_each_other() -> None:
+    scene, phases = Scene("ckpt-1"), list[Phase]()
+    scene.loop.enter = phases.append
+    scene.loop.run()
+    assert phases == [Phase.WAITING, Phase.RESTORING, Phase.EVALUATING, Phase.PUBLISHING, Phase.WAITING]
