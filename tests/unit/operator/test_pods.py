@@ -111,6 +111,6 @@ def test_a_disrupted_pod_has_not_failed_by_itself() -> None:
 
 
 def test_a_pod_that_is_being_deleted_is_not_ready() -> None:
-    ready = {"conditions": [condition("Ready")]}
+    ready: dict[str, Any] = {"conditions": [condition("Ready")]}
     assert pods.is_ready(some_pod(**ready))
     assert not pods.is_ready(pod(job(evaluation()), deleting=True, **ready))
