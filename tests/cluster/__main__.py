@@ -13,7 +13,7 @@ from cluster import lock, training_operator
 from cluster.current import Current
 from cluster.errors import ClusterError
 from cluster.node import Node
-from cluster.preflight import Machine, check
+from cluster.preflight import Machine, check, require_root
 from cluster.programs import PROGRAMS, Programs
 from cluster.progress import Progress
 from cluster.settings import Settings
@@ -34,8 +34,10 @@ def down(arguments: argparse.Namespace, settings: Settings, progress: Progress) 
     """Take the cluster down and leave nothing but images and logs."""
     if not settings.state.exists():
         return 0
+    node = _node(settings, progress)
+    require_root(node.machine)
     with lock.held(settings.state):
-        _node(settings, progress).down()
+        node.down()
     return 0
 
 
@@ -58,13 +60,13 @@ def build(arguments: argparse.Namespace, settings: Settings, progress: Progress)
 
 def load(arguments: argparse.Namespace, settings: Settings, progress: Progress) -> int:
     """Load image archives into the node."""
+    node = _node(settings, progress)
+    node.require_up()
     for archive in arguments.archives:
         if not archive.is_file():
             raise ClusterError(f"no such image archive: {archive}", "build it first: make images")
-        node = _node(settings, progress)
-        node.require_up()
         names = node.containerd.load(archive)
-        progress.say(f"loaded {archive.name}: {', '.join(names)}")
+        progress.say(f"loaded {archive.name}: {', '.join(names) or 'nothing new'}")
     return 0
 
 
@@ -120,6 +122,9 @@ def main() -> int:
     except ClusterError as error:
         print(f"cluster: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("cluster: interrupted; the next `up` starts clean, `down` takes away what was started", file=sys.stderr)
+        return 130
 
 
 if __name__ == "__main__":

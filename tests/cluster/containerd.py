@@ -90,15 +90,16 @@ class Containerd:
         if not poll(settled, READY_SECONDS, 0.05):
             raise ClusterError(f"containerd was not ready within {READY_SECONDS:.0f} s; see {self.log}")
 
-    def images(self) -> list[str]:
-        """Return the names of the images in the node."""
-        return self.ctr("images", "list", "--quiet").split()
+    def digests(self) -> dict[str, str]:
+        """Return the digests of the images in the node by their names."""
+        rows = [line.split() for line in self.ctr("images", "list").splitlines()[1:]]
+        return {row[0]: row[2] for row in rows}
 
     def load(self, archive: Path) -> list[str]:
-        """Load an image archive (docker or OCI layout) and return the names in it."""
-        before = set(self.images())
+        """Load an image archive (docker or OCI layout) and return the names that are new or mean another image now."""
+        before = self.digests()
         self.ctr("images", "import", str(archive))
-        return sorted(set(self.images()) - before)
+        return [name for name, digest in self.digests().items() if before.get(name) != digest]
 
     def clear(self) -> None:
         """Take away every container, its processes, mounts and traces; containerd itself must be down."""

@@ -34,6 +34,10 @@ class Current:
                 print(self.check())
             case "kubeconfig":
                 print(self.kubeconfig)
+            case "training-operator":
+                self._run(
+                    ["kubectl", "get", "crd", "tfjobs.kubeflow.org"], "install the Kubeflow training-operator into it"
+                )
             case "load":
                 for archive in arguments.archives:
                     self.load(archive)

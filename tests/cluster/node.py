@@ -83,6 +83,7 @@ class Node:
         """Start everything and return when a pod can be scheduled; what runs already is left alone if it is well."""
         self.programs.build(BUILT)
         if not self.ailments():
+            volumes.fill_pool(self.kubectl, self.settings.state / "volumes")
             self.progress.say("the cluster is up already")
             return
         self.clean()
@@ -114,7 +115,7 @@ class Node:
     def report(self) -> str:
         """Return what runs, in which version, as a table."""
         records = self.records.read()
-        rows = [f"{role:26}{_state(records.get(role))}" for role in ROLES]
+        rows = [f"{role:26}{_describe(role, records.get(role))}" for role in ROLES]
         ailments = self.ailments()
         verdict = "\n".join(ailments) if ailments else "the node is Ready"
         return "\n".join([*rows, verdict, f"KUBECONFIG={self.settings.kubeconfig}"])
@@ -122,9 +123,9 @@ class Node:
     def ailments(self) -> list[str]:
         """Return what is not as it should be, one line each; none if the cluster is well."""
         records = self.records.read()
-        dead = [f"{role} does not run" for role in ROLES if role not in records or not records[role].alive()]
-        if dead:
-            return dead
+        found = [f"{role} {ill}" for role in ROLES if (ill := self._process_ailment(role, records.get(role)))]
+        if found:
+            return found
         try:
             return self._node_ailments()
         except (OSError, ApiError, ValueError, KeyError) as error:
@@ -134,6 +135,12 @@ class Node:
         """Run kubectl as the administrator and return what it printed."""
         own = [f"--kubeconfig={self.settings.kubeconfig}", f"--cache-dir={self.settings.state / 'kubectl'}"]
         return run([self.programs.path("kubectl"), *own, *arguments], stdin=stdin)
+
+    def _process_ailment(self, role: str, record: ProcessRecord | None) -> str:
+        if record is None or not record.alive():
+            return "does not run"
+        another = role in BUILT and record.program != str(self.programs.path(role))
+        return "runs in another version than the pinned one" if another else ""
 
     def _node_ailments(self) -> list[str]:
         found = self.admin.get(f"/api/v1/nodes/{self.settings.node}")
@@ -226,7 +233,7 @@ class Node:
 
     def _load_pause(self, containerd: subprocess.Popen[bytes]) -> None:
         self.containerd.wait(containerd)
-        if PAUSE not in self.containerd.images():
+        if PAUSE not in self.containerd.digests():
             archive = self.settings.state / "pause.tar"
             write_archive(archive, PAUSE, self.machine.require("busybox"), "/busybox", ["sleep", "2147483647"])
             self.containerd.load(archive)
@@ -265,10 +272,12 @@ class Node:
             )
 
 
-def _state(record: ProcessRecord | None) -> str:
+def _describe(role: str, record: ProcessRecord | None) -> str:
     if record is None or not record.alive():
         return "not running"
-    return f"process {record.pid:<8} {record.program}"
+    folder = Path(record.program).parent.name  # of a built program: NAME-VERSION-goVERSION-DIGEST
+    version = folder.split("-go")[0].removeprefix(f"{role}-") if folder.startswith(role) else "the machine's own"
+    return f"process {record.pid:<8} {version}"
 
 
 def _make_client_certificate(openssl: Path, files: NodeFiles) -> None:

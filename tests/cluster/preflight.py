@@ -103,6 +103,12 @@ def problems(machine: Machine, own: frozenset[int] = frozenset()) -> list[tuple[
     return found
 
 
+def require_root(machine: Machine) -> None:
+    """Raise unless this is Linux and the user is root."""
+    if machine.platform != "linux" or machine.user != 0:
+        raise ClusterError("only root on Linux has a local node to change", "run as root")
+
+
 def foreign_kubelets(proc: Path) -> set[int]:
     """Return the ids of running processes named kubelet or kube-proxy."""
     found = set()

@@ -31,7 +31,7 @@ def install(node: Node) -> None:
     """Build, load and apply it, and return when a TFJob is accepted."""
     built = node.programs.built(PROGRAM)
     image = f"localhost/{PROGRAM}:{built.parent.name.removeprefix(f'{PROGRAM}-')}"
-    if image not in node.containerd.images():
+    if image not in node.containerd.digests():
         node.progress.say(f"loading {image}")
         archive = write_archive(node.settings.state / f"{PROGRAM}.tar", image, built, "/manager")
         node.containerd.load(archive)
