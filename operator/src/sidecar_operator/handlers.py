@@ -106,5 +106,6 @@ def watching_settings() -> kopf.OperatorSettings:
     settings.posting.enabled = False
     settings.scanning.disabled = True
     settings.watching.server_timeout = 300
+    settings.queueing.idle_timeout = 1  # kopf keeps a task for each object until then
     settings.watching.label_selectors["", "v1", "pods"] = api.CHILD_SELECTOR
     return settings

@@ -25,8 +25,8 @@ logger = logging.getLogger(__name__)
 
 YOUNG_SECONDS = 3.0
 """Age below which a pod that has not started is no riddle yet."""
-PUZZLED_SECONDS = 10.0
-"""How often the events of an object that makes no progress are read."""
+PUZZLED_SECONDS = 60.0
+"""How often, at least, the events of an object that makes no progress are read; more often while it is young."""
 POLL_SECONDS = 10.0
 """How often a training of a kind without a watch is read."""
 REFUSED_SECONDS = 60.0
@@ -243,7 +243,7 @@ class Reconciler:
         riddle = self._riddle(seen)
         if riddle is None:
             return None
-        return PUZZLED_SECONDS if self._age(riddle) >= YOUNG_SECONDS else YOUNG_SECONDS
+        return max(YOUNG_SECONDS, min(self._age(riddle), PUZZLED_SECONDS))
 
     def _age(self, obj: Object) -> float:
         created = datetime.fromisoformat(obj["metadata"]["creationTimestamp"])
