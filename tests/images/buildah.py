@@ -57,7 +57,7 @@ class Buildah:
         build_arguments = [f"--build-arg={name}={value}" for name, value in (arguments | self._trust()).items()]
         options = [*build_arguments, *self._mounts(), f"--iidfile={identity}", f"--tag={recipe.reference}"]
         self.bud(recipe.short, [*options, "--layers", f"--file={recipe.dockerfile}", "."], root)
-        return identity.read_text().removeprefix("sha256:")
+        return identity.read_text().strip().removeprefix("sha256:")
 
     def bud(self, title: str, arguments: list[str], directory: Path) -> None:
         """Run `buildah bud`, telling its long steps; ClusterError with the end of its output if it fails."""

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
+from typing import Protocol
 
 from cluster import preflight
 from cluster.errors import ClusterError
@@ -83,7 +84,23 @@ class LocalImages:
         return chosen or base.ensure(self.builder, base.release(), self.environ)
 
 
-def export(builder: Buildah, built: str, layout: Layout, name: str, fingerprint: str) -> Image:
+class Storage(Protocol):
+    """Where a builder keeps images: what `export` asks of it."""
+
+    def manifest(self, image: str) -> bytes:
+        """Return an image's manifest."""
+
+    def layers(self, image: str) -> dict[str, str]:
+        """Return the storage's ids of the layers by their digests."""
+
+    def write_layer(self, layer: str, path: Path) -> None:
+        """Write a layer's tar to a file."""
+
+    def write_config(self, image: str, digest: str, path: Path) -> None:
+        """Write an image's configuration to a file."""
+
+
+def export(builder: Storage, built: str, layout: Layout, name: str, fingerprint: str) -> Image:
     """Copy what the layout lacks of an image from the builder's storage, and name it."""
     image = Image(name, fingerprint, builder.manifest(built))
     ids = builder.layers(built)
