@@ -55,7 +55,7 @@ def follow(kubectl: Kubectl, name: str, seconds: float) -> tuple[Manifest, Scree
 
 def sample_metrics(kubectl: Kubectl, name: str) -> list[str]:
     """Return the score lines of the evaluator pod's /metrics; none while it cannot answer."""
-    for pod in kubectl.items("pods", PODS.format(name=name)):
+    for pod in kubectl.items("pods", PODS.format(name=name), "--field-selector=status.phase=Running"):
         try:
             return table.scored_samples(kubectl.scrape(pod["metadata"]["name"]))
         except KubectlError:

@@ -81,7 +81,8 @@ class Kubectl:
 
     def scrape(self, pod: str, port: int = 8080) -> str:
         """Return what a pod serves on /metrics, read through the API server."""
-        return self.run("get", "--raw", f"/api/v1/namespaces/{self.namespace}/pods/{pod}:{port}/proxy/metrics")
+        path = f"/api/v1/namespaces/{self.namespace}/pods/{pod}:{port}/proxy/metrics"
+        return self.run("get", "--raw", path, "--request-timeout=3s")
 
 
 def wait_for(what: str, look: Callable[[], Found | None], seconds: float, every: float = 0.3) -> Found:

@@ -6,6 +6,7 @@ never imports the evaluator.
 
 import importlib.util
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ def evaluate_by_hand(entrypoint: Path, folder: Path, checkpoint: str) -> dict[st
     """Return what `model.evaluate` says of the checkpoint's weights; `entrypoint` is the sample's evaluate.py."""
     import tensorflow as tf
 
+    sys.path.insert(0, str(entrypoint.parent))
     spec = importlib.util.spec_from_file_location("evaluate_by_hand", entrypoint)
     assert spec is not None
     assert spec.loader is not None
