@@ -89,9 +89,13 @@ def training_ref_of(evaluation: Object) -> TrainingRef | None:
 
 
 def find_condition(obj: Object, condition_type: str) -> Object | None:
-    """Return the condition of this type from `status.conditions`."""
-    conditions: list[Object] = obj.get("status", {}).get("conditions") or []
-    return next((found for found in conditions if found.get("type") == condition_type), None)
+    """Return the condition of this type from `status.conditions`; any shape of a foreign status is borne."""
+    status = obj.get("status")
+    conditions = status.get("conditions") if isinstance(status, dict) else None
+    for found in conditions if isinstance(conditions, list) else []:
+        if isinstance(found, dict) and found.get("type") == condition_type:
+            return found
+    return None
 
 
 def is_true(obj: Object, condition_type: str) -> bool:

@@ -37,6 +37,9 @@ class Failure:
     """None where the container never ran or its end is unknown."""
     message: str
 
+    def __str__(self) -> str:
+        return self.message if self.exit_code is None else f"exit code {self.exit_code}: {self.message}"
+
 
 Check = Callable[[Object], Trouble | None]
 
@@ -49,6 +52,11 @@ _MISSING_CONFIG_MAP = re.compile(r'configmap "([^"]+)" not found')
 def is_ready(pod: Object) -> bool:
     """Tell whether the pod passes its readiness probe."""
     return api.is_true(pod, "Ready") and not api.is_being_deleted(pod)
+
+
+def has_succeeded(pod: Object) -> bool:
+    """Tell whether the pod has done its work; its Job says so a moment later."""
+    return bool(pod.get("status", {}).get("phase") == "Succeeded")
 
 
 def is_over(pod: Object) -> bool:

@@ -102,7 +102,10 @@ class Reconciler:
     async def _report(self, seen: Observed) -> None:
         found = verdict.verdict(seen)
         if found.has_ended:  # decided once and for all, so on the last results and not on a cached copy
-            fresh = await self._cluster.evaluation(api.key_of(seen.evaluation))
+            try:
+                fresh = await self._cluster.evaluation(api.key_of(seen.evaluation))
+            except NotFoundError:
+                return
             seen = dataclasses.replace(seen, evaluation=fresh)
             found = verdict.verdict(seen)
         await self._write(seen, status.report(seen, found, self._timestamp()))

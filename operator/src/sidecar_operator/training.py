@@ -6,6 +6,7 @@ a training object may be deleted, and even be created again, after it has ended.
 """
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 from sidecar_operator import api
@@ -140,5 +141,14 @@ def _ended(ref: TrainingRef, state: State, found: Object, condition_type: str, n
         ref,
         state,
         f"{ref} {words}: {said}" if said else f"{ref} {words}",
-        finished_at=condition.get("lastTransitionTime") or now,
+        finished_at=_time_of(condition) or now,
     )
+
+
+def _time_of(condition: Object) -> str | None:
+    """Return when the condition changed, None where it does not say so in a way that status can hold."""
+    text = str(condition.get("lastTransitionTime", ""))
+    try:
+        return text if datetime.fromisoformat(text).tzinfo else None
+    except ValueError:
+        return None

@@ -92,7 +92,7 @@ def _failed(observed: Observed) -> Verdict | None:
     if last and last.exit_code == api.CONFIGURATION_ERROR_EXIT_CODE:
         message = f"{last.message} (a changed spec starts a new run)"
         return Verdict(Reason.CONFIGURATION_ERROR, message, succeeded=False)
-    words = f"exit code {last.exit_code}: {last.message}" if last else failed.get("message", "")
+    words = last or failed.get("message", "")
     message = f"the evaluator failed too often and is not started again; {words} (a changed spec starts a new run)"
     return Verdict(Reason.EVALUATOR_FAILED, message, succeeded=False)
 
@@ -104,7 +104,7 @@ def _suspended(observed: Observed) -> Verdict | None:
 
 
 def _running(observed: Observed) -> Verdict | None:
-    if not any(pods.is_ready(pod) for pod in observed.pods):
+    if not any(pods.is_ready(pod) or pods.has_succeeded(pod) for pod in observed.pods):
         return None
     if observed.evaluation["spec"].get("readyWhen") != "FirstEvaluation":
         return Verdict(Reason.EVALUATOR_RUNNING, "the evaluator watches for checkpoints", is_ready=True)
@@ -118,9 +118,11 @@ def _crashed(observed: Observed) -> Verdict | None:
     last = _last_failure(observed)
     if last is None:
         return None
+    if last.exit_code == api.CONFIGURATION_ERROR_EXIT_CODE:
+        return Verdict(Reason.CONFIGURATION_ERROR, last.message, is_progressing=True)
     count = (observed.job or {}).get("status", {}).get("failed", 1)
     message = (
-        f"the evaluator ended with exit code {last.exit_code}: {last.message} "
+        f"the evaluator ended with {last} "
         f"(failure {count}, given up after {BACKOFF_LIMIT + 1}; it is started again with growing delays)"
     )
     return Verdict(Reason.EVALUATOR_CRASHED, message, is_progressing=True)
@@ -144,6 +146,8 @@ def _pod_starting(observed: Observed) -> Verdict | None:
     pod = pods.newest([pod for pod in observed.pods if not pods.is_over(pod)])
     if pod is None:
         return None
+    if api.is_being_deleted(pod):
+        return _starting("the evaluator's pod is being stopped; another one takes its place")
     if pod.get("status", {}).get("phase") == "Running":
         return _starting("the evaluator's container runs and is not ready yet: it builds the model")
     return _starting("the evaluator's pod is starting")

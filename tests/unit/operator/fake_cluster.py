@@ -70,6 +70,8 @@ class FakeCluster:
 
     async def evaluation(self, key: Key) -> Object:
         self.calls.append("get evaluation")
+        if (api.KIND, key) not in self.objects:
+            raise NotFoundError(404, "not found")
         return self.objects[api.KIND, key]
 
     async def children(self, kind: str, owner: Key) -> list[Object]:

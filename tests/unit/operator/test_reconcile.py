@@ -274,6 +274,16 @@ async def test_a_resource_that_goes_during_a_pass_is_no_error(world: World) -> N
     assert world.cluster.writes[-1] == "status"
 
 
+async def test_a_resource_that_goes_at_its_end_is_no_error(world: World) -> None:
+    await world.turn()
+    world.job_status(conditions=[condition("Complete")])
+    world.cluster.watch(world.store)
+    world.cluster.remove(world.cluster.find(api.KIND))
+    world.cluster.watch = lambda store: None  # type: ignore[method-assign]
+    await world.turn()
+    assert world.cluster.writes == []
+
+
 async def test_an_event_that_cannot_be_recorded_is_no_failure(world: World) -> None:
     await world.turn()
     world.cluster.refusals["events"] = RefusedError(403, "forbidden")

@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 
 from sidecar_operator.api import Object, TrainingRef
@@ -31,9 +33,19 @@ def test_conditions_decide(conditions: dict[str, str], state: State) -> None:
     assert found.finished_at == (EARLIER if found.has_ended else None)
 
 
-@pytest.mark.parametrize("status", [{}, {"conditions": None}, {"phase": "Done"}])
-def test_a_training_without_conditions_runs(status: Object) -> None:
+@pytest.mark.parametrize(
+    "status",
+    [{}, None, "Done", {"conditions": None}, {"conditions": {"Succeeded": "True"}}, {"conditions": ["Succeeded"]}],
+)
+def test_a_training_without_the_usual_conditions_runs(status: Any) -> None:
     assert follow(REF, training() | {"status": status}, None, NOW).state is State.RUNNING
+
+
+@pytest.mark.parametrize("time", [None, "", "yesterday", "2026-01-01T00:00:00", 5])
+def test_an_end_without_a_usable_time_was_seen_now(time: Any) -> None:
+    ended = training(Succeeded="True")
+    ended["status"]["conditions"][0]["lastTransitionTime"] = time
+    assert follow(REF, ended, None, NOW).finished_at == NOW
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,9 @@ PROGRESSING = [
     ({"pods": [{"phase": "Running"}]}, Reason.EVALUATOR_STARTING, "not ready yet"),
     ({"pods": [UNPULLED_POD]}, Reason.IMAGE_NOT_PULLED, "not found"),
     ({"pods": [FAILED_POD]}, Reason.EVALUATOR_CRASHED, "exit code 1: boom"),
+    ({"pods": [{"phase": "Failed", "message": "evicted"}]}, Reason.EVALUATOR_CRASHED, "ended with evicted"),
+    ({"pods": [MISCONFIGURED_POD]}, Reason.CONFIGURATION_ERROR, "no module named evaluate"),
+    ({"pods": [{"phase": "Running", "deleting": True}]}, Reason.EVALUATOR_STARTING, "being stopped"),
     ({"pods": [FAILED_POD, STARTING_POD]}, Reason.EVALUATOR_CRASHED, "boom"),
     ({"pods": [FAILED_POD, UNPULLED_POD]}, Reason.IMAGE_NOT_PULLED, "not found"),
     ({"warnings": [Warned("FailedCreate", "exceeded quota")]}, Reason.PODS_REFUSED, "exceeded quota"),
@@ -75,8 +78,9 @@ def test_ready_when(spec: Object, results: Object | None, reason: Reason, is_rea
     assert (found.reason, found.is_ready) == (reason, is_ready)
 
 
-def test_running_again_after_a_crash_is_ready() -> None:
-    assert judged([FAILED_POD, READY_POD]).is_ready
+@pytest.mark.parametrize("pods", [[READY_POD], [FAILED_POD, READY_POD], [{"phase": "Succeeded"}]])
+def test_ready_through_a_restart_and_up_to_the_end(pods: list[Object]) -> None:
+    assert judged(pods).reason is Reason.EVALUATOR_RUNNING
 
 
 @pytest.mark.parametrize(
