@@ -23,9 +23,9 @@ Command = Callable[[argparse.Namespace, Settings, Progress], int]
 
 def up(arguments: argparse.Namespace, settings: Settings, progress: Progress) -> int:
     """Bring the cluster up; nothing to do if it is."""
+    node = _node(settings, progress)
+    check(node.machine, progress, node.own_processes())
     with lock.held(settings.state):
-        node = _node(settings, progress)
-        check(node.machine, progress, node.own_processes())
         node.up()
     return 0
 

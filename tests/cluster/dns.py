@@ -4,6 +4,8 @@ import secrets
 import socket
 import struct
 
+PORT = 53
+
 
 def question(name: str, number: int) -> bytes:
     """Return the packet that asks for the IPv4 address of a name."""
@@ -17,7 +19,7 @@ def resolves(server: str, name: str, seconds: float = 0.5) -> bool:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as link:
         link.settimeout(seconds)
         try:
-            link.sendto(question(name, number), (server, 53))
+            link.sendto(question(name, number), (server, PORT))
             answer = link.recv(512)
         except OSError:
             return False

@@ -5,6 +5,7 @@ Only the tests of the cluster itself use it. Folders that no setting moves (the 
 empty memory file systems in it, so that a test can see what was left in them.
 """
 
+import json
 import os
 import subprocess
 import sys
@@ -23,6 +24,13 @@ for folder in {folders}; do mkdir -p "$folder" && mount -t tmpfs none "$folder" 
 ip link set lo up
 echo ready
 exec sleep infinity
+"""
+
+LOOK = """
+import json, os, pathlib
+paths = pathlib.Path("/proc").glob("[0-9]*/cmdline")
+found = {path.parent.name: path.read_text().replace(chr(0), " ") for path in paths}
+print(json.dumps({pid: text for pid, text in found.items() if text and int(pid) not in (1, os.getpid())}))
 """
 
 
@@ -62,12 +70,13 @@ class IsolatedMachine:
         return done.stdout
 
     def processes(self) -> dict[int, str]:
-        """Return the command lines of its processes by their ids within it, less the first and those that look."""
-        listed = self.output("ps", "-eo", "pid=,stat=,args=").splitlines()
-        rows = [line.split(None, 2) for line in listed]
-        return {
-            int(pid): text for pid, state, text in rows if int(pid) != 1 and state[0] != "Z" and "ps -eo" not in text
-        }
+        """Return the command lines of its processes by their ids within it, less the first and the one that looks."""
+        found: dict[str, str] = json.loads(self.output(sys.executable, "-I", "-S", "-c", LOOK))
+        return {int(pid): text for pid, text in found.items()}
+
+    def kill(self, *pids: int) -> None:
+        """Kill processes by their ids within it."""
+        self.output("/bin/sh", "-c", 'kill -KILL "$@"', "kill", *map(str, pids))
 
     def stop(self) -> None:
         """End it and all that runs in it."""

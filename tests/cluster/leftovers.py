@@ -26,7 +26,7 @@ PROGRAMS = (
     "gpu-plugin",
 )
 GENTLY = ("containerd", "gpu-plugin")  # the others lose nothing when killed
-FOLDERS = ("certs", "etcd", "kubelet", "pod-logs", "volumes", "volume-plugins", "run")
+FOLDERS = ("certs", "etcd", "kubelet", "pod-logs", "volumes", "volume-plugins", "kubectl", "run")
 PATTERNS = (
     "*.kubeconfig",
     "etcd.sock*",

@@ -4,6 +4,7 @@ It runs in a machine within the machine, so the cluster that is in use is left a
 """
 
 import json
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -113,7 +114,7 @@ def test_status_tells_health_by_its_exit_code(machine: IsolatedMachine) -> None:
     bring_up(machine)
     well = machine.cluster("status")
     assert (well.returncode, "the node is Ready" in well.stdout) == (0, True)
-    machine.output("kill", "-KILL", str(recorded(machine)["coredns"]))
+    machine.kill(recorded(machine)["coredns"])
     ill = machine.cluster("status")
     assert (ill.returncode, "coredns does not run" in ill.stdout) == (1, True)
 
@@ -121,7 +122,7 @@ def test_status_tells_health_by_its_exit_code(machine: IsolatedMachine) -> None:
 def test_it_starts_clean_after_every_process_was_killed(machine: IsolatedMachine, tmp_path: Path) -> None:
     bring_up(machine)
     run_pod(machine, tmp_path)
-    machine.output("kill", "-KILL", *map(str, recorded(machine).values()))
+    machine.kill(*recorded(machine).values())
     assert any("containerd-shim" in text for text in machine.processes().values())
     bring_up(machine)
     assert not kubectl(machine, "get", "pods", "--output", "name")
@@ -131,8 +132,17 @@ def test_it_starts_clean_after_every_process_was_killed(machine: IsolatedMachine
 def test_it_starts_clean_after_its_containers_were_killed_too(machine: IsolatedMachine, tmp_path: Path) -> None:
     bring_up(machine)
     run_pod(machine, tmp_path)
-    machine.output("kill", "-KILL", *map(str, machine.processes()))
+    machine.kill(*machine.processes())
     assert poll(lambda: not machine.processes(), seconds=10)
+    bring_up(machine)
+    run_pod(machine, tmp_path)
+
+
+def test_it_starts_clean_after_a_start_that_was_killed_half_way(machine: IsolatedMachine, tmp_path: Path) -> None:
+    machine.cluster("down")
+    halfway = machine.run(["timeout", "--signal=KILL", "1.5", sys.executable, "-m", "cluster", "up"])
+    assert halfway.returncode != 0
+    assert machine.processes()
     bring_up(machine)
     run_pod(machine, tmp_path)
 
@@ -141,7 +151,7 @@ def test_the_gpu_comes_back_with_a_restarted_kubelet(machine: IsolatedMachine, t
     bring_up(machine)
     pid = recorded(machine)["kubelet"]
     command = machine.output("cat", f"/proc/{pid}/cmdline").rstrip("\0").split("\0")
-    machine.output("kill", "-KILL", str(pid))
+    machine.kill(pid)
     machine.output("setsid", "--fork", "sh", "-c", 'exec "$@" >/dev/null 2>&1 </dev/null', "kubelet", *command)
     assert poll(lambda: runs_pod(machine, tmp_path), seconds=30)
 
