@@ -57,7 +57,7 @@ class Containerd:
     @property
     def log(self) -> Path:
         """Its log file."""
-        return self.folder / "containerd.log"
+        return self.folder.parent / "log" / "containerd.log"
 
     def write_config(self, network: Network) -> Path:
         """Write its configuration and the CNI network's, and return the path of the former."""
@@ -141,6 +141,7 @@ class Containerd:
     @contextmanager
     def _janitor(self) -> Iterator[None]:
         configuration = self._write("janitor.toml", config(self, disabled=[CRI]))
+        self.log.parent.mkdir(parents=True, exist_ok=True)
         process = spawn(self.command(configuration), self.log)
         try:
             self.wait(process)

@@ -5,6 +5,7 @@ images and logs. The command line calls both, with the cluster's lock held.
 """
 
 import json
+import shutil
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -158,7 +159,8 @@ class Node:
 
     def _prepare(self) -> None:
         state = self.settings.state
-        (state / "log").mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(state / "log", ignore_errors=True)
+        (state / "log").mkdir(parents=True)
         Cgroups().enable()
         network.create(self.settings.network)
         write_secret(self.plane.key, signing_key())

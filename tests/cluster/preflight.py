@@ -110,15 +110,19 @@ def require_root(machine: Machine) -> None:
 
 
 def foreign_kubelets(proc: Path) -> set[int]:
-    """Return the ids of running processes named kubelet or kube-proxy."""
+    """Return the ids of processes named kubelet or kube-proxy that share our links; one in a container does not."""
     found = set()
     for path in proc.glob("[0-9]*/comm"):
         try:
-            if path.read_text().strip() in {"kubelet", "kube-proxy"} and (path.parent / "cmdline").read_bytes():
+            if path.read_text().strip() in {"kubelet", "kube-proxy"} and _shares_links(path.parent):
                 found.add(int(path.parent.name))
         except OSError:
             continue
     return found
+
+
+def _shares_links(process: Path) -> bool:
+    return (process / "ns/net").readlink() == (process.parent / "self/ns/net").readlink()  # OSError for a zombie
 
 
 def check(machine: Machine, progress: Progress, own: frozenset[int] = frozenset()) -> None:

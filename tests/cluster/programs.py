@@ -8,6 +8,7 @@ import fcntl
 import hashlib
 import os
 import re
+import shutil
 import subprocess
 import time
 from collections.abc import Iterable, Iterator
@@ -19,6 +20,7 @@ from cluster.errors import ClusterError
 from cluster.progress import Progress
 from cluster.toolchain import Toolchain
 
+BUILD_BYTES = 6 << 30  # of the largest program, with its sources and what Go keeps of the way
 MODULES = Path(__file__).with_name("go")
 KUBERNETES_VERSION = "-X k8s.io/component-base/version"
 
@@ -147,6 +149,12 @@ class Programs:
         return Path(done.stdout.strip())
 
     def _build(self, program: Program, path: Path) -> None:
+        free = shutil.disk_usage(path.parent).free
+        if free < BUILD_BYTES:
+            advice = "make room, or name another folder by SIDECAR_CACHE"
+            raise ClusterError(
+                f"{free >> 30} GiB are free below {self.cache}, a build needs {BUILD_BYTES >> 30}", advice
+            )
         for leftover in path.parent.glob(".build-*"):
             leftover.unlink()
         temporary = path.with_name(f".build-{os.getpid()}")

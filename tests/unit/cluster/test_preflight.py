@@ -49,12 +49,11 @@ def test_all_problems_are_told_at_once(machine: Machine) -> None:
 
 
 def test_another_node_on_the_machine_is_refused_and_our_own_is_not(machine: Machine) -> None:
-    for pid, name in ((7, "kubelet"), (8, "sshd")):
-        folder = machine.proc / str(pid)
-        folder.mkdir()
-        (folder / "comm").write_text(f"{name}\n")
-        (folder / "cmdline").write_bytes(b"x\0")
-    assert "process 7" in problems(machine)[0][0]
+    for pid, name, links in (("7", "kubelet", 1), ("8", "sshd", 1), ("9", "kubelet", 2), ("self", "python3", 1)):
+        (machine.proc / pid / "ns").mkdir(parents=True)
+        (machine.proc / pid / "comm").write_text(f"{name}\n")
+        (machine.proc / pid / "ns" / "net").symlink_to(f"net:[{links}]")
+    assert "(process 7)" in problems(machine)[0][0]
     assert problems(machine, own=frozenset({7})) == []
 
 
