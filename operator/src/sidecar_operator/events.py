@@ -13,8 +13,8 @@ from sidecar_operator.conditions import Reason, Type
 
 Level = Literal["Normal", "Warning"]
 
-QUIET = frozenset({Reason.EVALUATOR_STARTING, Reason.WAITING_FOR_FIRST_EVALUATION})
-"""Reasons of Ready that every run goes through and nobody waits for."""
+QUIET = frozenset({Reason.EVALUATOR_STARTING, Reason.WAITING_FOR_FIRST_EVALUATION, Reason.CONFIGURATION_ERROR})
+"""Reasons of Ready that every run goes through, and one whose end follows at once with an Event of its own."""
 
 EXPECTED = frozenset({Reason.REPLACING_JOB, Reason.SUSPENDED})
 """Reasons of Ready=False that the user has brought about."""

@@ -65,8 +65,9 @@ def is_over(pod: Object) -> bool:
 
 
 def has_failed(pod: Object) -> bool:
-    """Tell whether the pod failed by its own doing; one that was preempted or evicted did not."""
-    return pod.get("status", {}).get("phase") == "Failed" and not api.is_true(pod, "DisruptionTarget")
+    """Tell whether the pod failed by its own doing; one that was preempted, evicted or deleted did not."""
+    from_outside = api.is_true(pod, "DisruptionTarget") or api.is_being_deleted(pod)
+    return pod.get("status", {}).get("phase") == "Failed" and not from_outside
 
 
 def is_being_created(pod: Object) -> bool:
@@ -106,7 +107,10 @@ def failure_of(pod: Object) -> Failure:
 
 
 def _last_words(ended: Object) -> str:
+    """Return what the evaluator left: its own message whole, of the end of its log only the last line."""
     message = str(ended.get("message", "")).strip()
+    if ended.get("exitCode") != api.CONFIGURATION_ERROR_EXIT_CODE:
+        message = message.rpartition("\n")[2].strip()
     return message or str(ended.get("reason") or "no message")
 
 

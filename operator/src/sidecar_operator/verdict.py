@@ -90,10 +90,10 @@ def _failed(observed: Observed) -> Verdict | None:
         return None
     last = _last_failure(observed)
     if last and last.exit_code == api.CONFIGURATION_ERROR_EXIT_CODE:
-        message = f"{last.message} (a changed spec starts a new run)"
+        message = f"{last.message} ({_AGAIN})"
         return Verdict(Reason.CONFIGURATION_ERROR, message, succeeded=False)
     words = last or failed.get("message", "")
-    message = f"the evaluator failed too often and is not started again; {words} (a changed spec starts a new run)"
+    message = f"the evaluator failed too often and is not started again; {words} ({_AGAIN})"
     return Verdict(Reason.EVALUATOR_FAILED, message, succeeded=False)
 
 
@@ -166,6 +166,8 @@ CHECKS: tuple[Check, ...] = (
 )
 """What decides on Ready, in this order."""
 
+
+_AGAIN = "to run again, change the spec or recreate the resource"
 
 _ENDINGS = {
     Reason.TRAINING_FINISHED: "training has finished",

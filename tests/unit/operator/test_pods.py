@@ -95,6 +95,12 @@ def test_being_created(status: dict[str, Any], creating: bool) -> None:
     ("status", "exit_code", "message"),
     [
         ({"containerStatuses": [terminated(78, "no module evaluate\n")]}, 78, "no module evaluate"),
+        (
+            {"containerStatuses": [terminated(78, "no module evaluate\nput it in code")]},
+            78,
+            "no module evaluate\nput it in code",
+        ),
+        ({"containerStatuses": [terminated(1, "INFO starts\nValueError: no\n")]}, 1, "ValueError: no"),
         ({"containerStatuses": [terminated(1)]}, 1, "Error"),
         ({"reason": "Evicted", "message": "disk pressure"}, None, "disk pressure"),
         ({}, None, "the pod failed without a message"),
@@ -104,10 +110,12 @@ def test_last_words(status: dict[str, Any], exit_code: int | None, message: str)
     assert pods.failure_of(some_pod(**status)) == pods.Failure(exit_code, message)
 
 
-def test_a_disrupted_pod_has_not_failed_by_itself() -> None:
+def test_a_pod_that_was_disrupted_or_deleted_has_not_failed_by_itself() -> None:
     disrupted = some_pod(phase="Failed", conditions=[condition("DisruptionTarget")])
+    deleted = pod(job(evaluation()), deleting=True, phase="Failed")
     assert pods.has_failed(some_pod(phase="Failed"))
     assert not pods.has_failed(disrupted)
+    assert not pods.has_failed(deleted)
 
 
 def test_a_pod_that_is_being_deleted_is_not_ready() -> None:

@@ -116,7 +116,7 @@ def test_a_bad_end_has_the_last_words_of_the_pod(pods: list[Object], reason: Rea
     found = judged(pods, job_status=FAILED)
     assert (found.reason, found.is_ready, found.succeeded) == (reason, False, False)
     assert says in found.message
-    assert "a changed spec starts a new run" in found.message
+    assert "change the spec or recreate the resource" in found.message
 
 
 def test_an_unknown_way_to_end_is_just_completed() -> None:
