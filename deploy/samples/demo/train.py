@@ -19,7 +19,8 @@ BATCH = 128
 def train(directory: str) -> None:
     """Train to the last step, with a checkpoint named after each STEPS_BETWEEN steps."""
     keras.utils.set_random_seed(1)
-    model = digits.build_model(learning_rate=2.5e-4)
+    model = digits.build_model()
+    model.optimizer.build(model.trainable_variables)  # so that it has variables to restore
     state = tf.train.Checkpoint(model=model, optimizer=model.optimizer)
     manager = tf.train.CheckpointManager(state, directory, max_to_keep=CHECKPOINTS)
     manager.restore_or_initialize()
