@@ -21,6 +21,8 @@ logger = logging.getLogger(__name__)
 
 PASS_SECONDS = 120.0
 """Deadline of one pass."""
+SECOND_RESYNC_SECONDS = 10.0
+"""Delay of the second resync after the start."""
 RESYNC_RETRY_SECONDS = 5.0
 """Delay after a resync that failed."""
 MISSED_RESYNCS = 3
@@ -76,8 +78,11 @@ class Controller:
                 group.create_task(self._pass(key))
 
     async def run_resyncs(self) -> None:
-        """Look at everything again and again, until cancelled; the first time was `resync` at the start."""
-        delay = self._resync_seconds
+        """Look at everything again and again, until cancelled; the first time was `resync` at the start.
+
+        The second time is soon after it: what was deleted between that list and the first watch is no event for anybody.
+        """
+        delay = min(SECOND_RESYNC_SECONDS, self._resync_seconds)
         while True:
             await asyncio.sleep(delay)
             try:

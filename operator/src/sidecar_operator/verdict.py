@@ -56,7 +56,7 @@ Check = Callable[[Observed], Verdict | None]
 def verdict(observed: Observed) -> Verdict:
     """Return how the evaluation stands."""
     found = (check(observed) for check in CHECKS)
-    return next((one for one in found if one), _starting("the evaluator's Job has no pod yet"))
+    return next((one for one in found if one), _starting(_STARTING))
 
 
 def _refused(observed: Observed) -> Verdict | None:
@@ -150,7 +150,7 @@ def _pod_starting(observed: Observed) -> Verdict | None:
         return _starting("the evaluator's pod is being stopped; another one takes its place")
     if pod.get("status", {}).get("phase") == "Running":
         return _starting("the evaluator's container runs and is not ready yet: it builds the model")
-    return _starting("the evaluator's pod is starting")
+    return _starting(_STARTING)
 
 
 CHECKS: tuple[Check, ...] = (
@@ -166,6 +166,8 @@ CHECKS: tuple[Check, ...] = (
 )
 """What decides on Ready, in this order."""
 
+
+_STARTING = "the evaluator's pod is starting"
 
 _AGAIN = "to run again, change the spec or recreate the resource"
 

@@ -32,7 +32,7 @@ def judged(
 
 
 PROGRESSING = [
-    ({}, Reason.EVALUATOR_STARTING, "no pod yet"),
+    ({}, Reason.EVALUATOR_STARTING, "starting"),
     ({"refusal": "quota exceeded"}, Reason.REFUSED_BY_API_SERVER, "quota exceeded"),
     ({"is_replacing": True}, Reason.REPLACING_JOB, "kept"),
     ({"pods": [STARTING_POD]}, Reason.EVALUATOR_STARTING, "starting"),
