@@ -80,7 +80,7 @@ class Controller:
     async def run_resyncs(self) -> None:
         """Look at everything again and again, until cancelled; the first time was `resync` at the start.
 
-        The second time is soon after it: what was deleted between that list and the first watch is no event for anybody.
+        The second time is soon after it: what was deleted between that list and the first watch is nobody's event.
         """
         delay = min(SECOND_RESYNC_SECONDS, self._resync_seconds)
         while True:

@@ -24,6 +24,7 @@ class Bench:
 
     now: float = 0.0
     failing: set[Key] = field(default_factory=set)
+    failing_lists: int = 0
     passes: list[Key] = field(default_factory=list)
     running: int = 0
     most_running: int = 0
@@ -55,6 +56,9 @@ class Bench:
         return 7.0
 
     async def everything(self, kind: str) -> list[Listing]:
+        if self.failing_lists:
+            self.failing_lists -= 1
+            raise UnavailableError(503, "not now")
         found = {api.KIND: [evaluation()], "Job": [job(evaluation())]}
         return [Listing(found.get(kind, []), 10**6)]
 
@@ -114,6 +118,16 @@ async def test_a_resync_fills_the_store_and_wakes_everything(bench: Bench) -> No
     assert bench.queue.take() == KEY
     assert bench.store.evaluations.get(KEY)
     assert len(bench.store.children["Job"].of(KEY)) == 1
+
+
+async def test_a_failed_resync_is_tried_again(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("SECOND_RESYNC_SECONDS", "RESYNC_RETRY_SECONDS"):
+        monkeypatch.setattr(f"sidecar_operator.controller.{name}", 0)
+    bench.failing_lists = 2
+    resyncs = asyncio.create_task(bench.controller.run_resyncs())
+    assert await asyncio.wait_for(bench.queue.get(), 5) == KEY
+    assert bench.failing_lists == 0
+    resyncs.cancel()
 
 
 async def test_health(bench: Bench) -> None:
