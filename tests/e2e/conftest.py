@@ -45,6 +45,7 @@ def new_namespace(cluster_with_operator: Kubectl) -> Iterator[NewNamespace]:
     def make(prefix: str) -> Kubectl:
         name = f"e2e-{prefix}-{next(numbers)}"
         metadata = {"name": name, "labels": RESTRICTED}
+        cluster_with_operator.run("delete", "namespace", name, "--ignore-not-found", "--wait", "--timeout=120s")
         cluster_with_operator.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
         made.append(name)
         return cluster_with_operator.within(name)

@@ -4,10 +4,11 @@ The tests call it with the very files that the training pod wrote. It restores t
 never imports the evaluator.
 """
 
-import importlib.util
+import importlib
 import json
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from demo.kubectl import Kubectl, Manifest
@@ -30,16 +31,18 @@ def evaluate_by_hand(entrypoint: Path, folder: Path, checkpoint: str) -> dict[st
     """Return what `model.evaluate` says of the checkpoint's weights; `entrypoint` is the sample's evaluate.py."""
     import tensorflow as tf
 
-    sys.path.insert(0, str(entrypoint.parent))
-    spec = importlib.util.spec_from_file_location("evaluate_by_hand", entrypoint)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = load_module(entrypoint)
     evaluation = module.build()
     tf.train.Checkpoint(model=evaluation.model).restore(str(folder / checkpoint)).expect_partial()
     scores: dict[str, float] = evaluation.model.evaluate(evaluation.data, return_dict=True, verbose=0)
     return {name: float(value) for name, value in scores.items()}
+
+
+def load_module(path: Path) -> ModuleType:
+    """Import a sample's file, with its neighbours."""
+    if str(path.parent) not in sys.path:
+        sys.path.insert(0, str(path.parent))
+    return importlib.import_module(path.stem)
 
 
 def scores_of(entry: dict[str, Any]) -> dict[str, float]:
