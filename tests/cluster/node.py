@@ -10,6 +10,7 @@ import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from http.client import HTTPException
 from pathlib import Path
 
 from cluster import control_plane, dns, leftovers, network, node_config, volumes
@@ -40,6 +41,7 @@ USERS = {
     "coredns": User("system:coredns"),
 }
 READY_SECONDS = 60.0
+BUSY_SECONDS = 15.0
 GPU = "nvidia.com/gpu"
 
 
@@ -74,7 +76,7 @@ class Node:
         tools = {name: self.machine.require(name) for name in ("containerd", "runc", "bridge")}
         return Containerd(self.settings.state / "containerd", tools["containerd"], tools["runc"], tools["bridge"])
 
-    @cached_property
+    @property
     def admin(self) -> Client:
         """A client with the administrator's rights."""
         token = json.loads(self.settings.kubeconfig.read_text())["users"][0]["user"]["token"]
@@ -83,13 +85,12 @@ class Node:
     def up(self) -> None:
         """Start everything and return when a pod can be scheduled; what runs already is left alone if it is well."""
         self.programs.build(BUILT)
-        if not self.ailments():
+        if self._is_well():
             volumes.fill_pool(self.kubectl, self.settings.state / "volumes")
             self.progress.say("the cluster is up already")
             return
         self.clean()
-        self._prepare()
-        self._start_control_plane()
+        self._start_control_plane(self._prepare())
         self._start_node()
         self._wait("the node", lambda: not self.ailments())
         self.progress.say(f"the cluster is up: export KUBECONFIG={self.settings.kubeconfig}")
@@ -129,13 +130,25 @@ class Node:
             return found
         try:
             return self._node_ailments()
-        except (OSError, ApiError, ValueError, KeyError) as error:
+        except (OSError, HTTPException, ApiError, ValueError, KeyError) as error:
             return [f"the API server does not answer: {error}"]
 
     def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
         """Run kubectl as the administrator and return what it printed."""
         own = [f"--kubeconfig={self.settings.kubeconfig}", f"--cache-dir={self.settings.state / 'kubectl'}"]
         return run([self.programs.path("kubectl"), *own, *arguments], stdin=stdin)
+
+    def _is_well(self) -> bool:
+        """Say whether the cluster is up; a busy one gets some seconds, since what replaces it holds nothing of it."""
+        records = self.records.read()
+        if not all(role in records and records[role].alive() for role in ROLES):
+            if records:
+                self.progress.say("starting anew: an earlier cluster did not end in order")
+            return False
+        if poll(lambda: not self.ailments(), BUSY_SECONDS):
+            return True
+        self.progress.say(f"starting anew: {'; '.join(self.ailments())}")
+        return False
 
     def _process_ailment(self, role: str, record: ProcessRecord | None) -> str:
         if record is None or not record.alive():
@@ -157,18 +170,20 @@ class Node:
         }
         return [ailment for ailment, well in checks.items() if not well]
 
-    def _prepare(self) -> None:
+    def _prepare(self) -> dict[str, User]:
+        """Make the machine ready and return the users of this start, each with its token."""
         state = self.settings.state
         shutil.rmtree(state / "log", ignore_errors=True)
         (state / "log").mkdir(parents=True)
         Cgroups().enable()
         network.create(self.settings.network)
         write_secret(self.plane.key, signing_key())
-        self.users = {role: user.with_token() for role, user in USERS.items()}
-        write_secret(self.plane.tokens, token_file(list(self.users.values())))
+        users = {role: user.with_token() for role, user in USERS.items()}
+        write_secret(self.plane.tokens, token_file(list(users.values())))
         _make_client_certificate(self.machine.require("openssl"), self.files)
+        return users
 
-    def _start_control_plane(self) -> None:
+    def _start_control_plane(self, users: dict[str, User]) -> None:
         self.progress.say("starting the control plane")
         containerd = self._spawn(
             "containerd", self.containerd.command(self.containerd.write_config(self.settings.network))
@@ -178,9 +193,8 @@ class Node:
         self._load_pause(containerd)
         self._wait("the API server's certificate", self.plane.certificate.exists)
         authority = self.plane.certificate.read_text()
-        for role, user in self.users.items():
+        for role, user in users.items():
             write_secret(self._kubeconfig(role), kubeconfig(self.plane.url, authority, user.token))
-        self.__dict__.pop("admin", None)
         self._wait("the API server", self.admin.answers)
         self._start(
             "kube-controller-manager",
