@@ -39,6 +39,7 @@ class Reason(StrEnum):
     EVALUATED = "Evaluated"
     EVALUATOR_STARTING = "EvaluatorStarting"
     WAITING_FOR_FIRST_EVALUATION = "WaitingForFirstEvaluation"
+    EVALUATOR_DRAINED = "EvaluatorDrained"
     REPLACING_JOB = "ReplacingJob"
     SUSPENDED = "Suspended"
 

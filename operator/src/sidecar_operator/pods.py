@@ -7,6 +7,7 @@ first that finds something wins; each message ends in what to do.
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from sidecar_operator import api
 from sidecar_operator.api import Object
@@ -62,6 +63,12 @@ def has_succeeded(pod: Object) -> bool:
 def is_over(pod: Object) -> bool:
     """Tell whether no process of the pod runs any more."""
     return pod.get("status", {}).get("phase") in {"Succeeded", "Failed"}
+
+
+def has_begun_before(pod: Object, moment: str) -> bool:
+    """Tell whether the pod has a node since before a moment (RFC 3339)."""
+    started = pod.get("status", {}).get("startTime")
+    return bool(started) and datetime.fromisoformat(started) <= datetime.fromisoformat(moment)
 
 
 def has_failed(pod: Object) -> bool:

@@ -79,7 +79,7 @@ def _completed(observed: Observed) -> Verdict | None:
     reason = Reason(results.get("ended", {}).get("reason", Reason.COMPLETED))
     why = _ENDINGS.get(reason, "the evaluator has finished")
     if not _evaluated(observed):
-        message = f"{why}, but no checkpoint could be evaluated; see status.results and spec.checkpoints.path"
+        message = f"{why}, but no checkpoint could be evaluated: {_why_none(results)}"
         return Verdict(Reason.NO_EVALUATION, message, succeeded=False)
     return Verdict(reason, f"{why}; {_summary(results)}", is_ready=True, succeeded=True)
 
@@ -128,6 +128,15 @@ def _crashed(observed: Observed) -> Verdict | None:
     return Verdict(Reason.EVALUATOR_CRASHED, message, is_progressing=True)
 
 
+def _drained(observed: Observed) -> Verdict | None:
+    ended = observed.evaluation.get("status", {}).get("results", {}).get("ended")
+    pod = pods.newest([pod for pod in observed.pods if not pods.is_over(pod)])
+    if not ended or pod is None or not pods.has_begun_before(pod, ended["at"]):
+        return None
+    message = "everything is evaluated, and the evaluator is ending"
+    return Verdict(Reason.EVALUATOR_DRAINED, message, is_ready=bool(_evaluated(observed)))
+
+
 def _in_trouble(observed: Observed) -> Verdict | None:
     pod = pods.newest([pod for pod in observed.pods if not pods.is_over(pod)])
     trouble = pods.trouble_of(pod, observed.warnings) if pod else _pods_refused(observed)
@@ -160,6 +169,7 @@ CHECKS: tuple[Check, ...] = (
     _failed,
     _suspended,
     _running,
+    _drained,
     _in_trouble,
     _crashed,
     _pod_starting,
@@ -185,6 +195,15 @@ def _starting(message: str) -> Verdict:
 def _evaluated(observed: Observed) -> int:
     results = observed.evaluation.get("status", {}).get("results", {})
     return int(results.get("counts", {}).get("evaluated", 0))
+
+
+def _why_none(results: Object) -> str:
+    """Return what became of the last checkpoint; without one, the place to look for it."""
+    for settled in results.get("history", [])[:1]:
+        return (
+            f"{settled['checkpoint']} {settled['outcome']} ({settled.get('reason', '-')}): {settled.get('message', '')}"
+        )
+    return "none is complete in the directory that spec.checkpoints names"
 
 
 def _summary(results: Object) -> str:

@@ -98,10 +98,35 @@ def test_a_good_end_names_its_cause_and_the_last_score(ended: str, reason: Reaso
     assert "7 evaluated, the last ckpt-7 at step 700: accuracy=0.93" in found.message
 
 
-def test_an_end_without_any_evaluation_is_no_success() -> None:
-    found = judged(job_status=COMPLETE, results={"ended": {"reason": "TrainingFinished"}})
+BROKEN = {"checkpoint": "ckpt-1", "outcome": "failed", "reason": "Incompatible", "message": "another architecture"}
+
+
+@pytest.mark.parametrize(
+    ("history", "says"),
+    [
+        ([], "spec.checkpoints"),
+        ([BROKEN], "ckpt-1 failed (Incompatible): another architecture"),
+        ([{"checkpoint": "ckpt-1", "outcome": "gone"}], "ckpt-1 gone"),
+    ],
+)
+def test_an_end_without_any_evaluation_is_no_success(history: list[Object], says: str) -> None:
+    found = judged(job_status=COMPLETE, results={"ended": {"reason": "TrainingFinished"}, "history": history})
     assert (found.reason, found.is_ready, found.succeeded) == (Reason.NO_EVALUATION, False, False)
-    assert "spec.checkpoints.path" in found.message
+    assert says in found.message
+
+
+@pytest.mark.parametrize(
+    ("started", "reason", "is_ready"),
+    [
+        ("2026-01-02T03:00:00Z", Reason.EVALUATOR_DRAINED, True),
+        ("2026-01-02T03:04:07Z", Reason.EVALUATOR_STARTING, False),
+    ],
+    ids=["the pod that has drained", "the pod of a new run"],
+)
+def test_a_pod_that_has_drained_is_not_said_to_be_starting(started: str, reason: Reason, is_ready: bool) -> None:
+    ended = {"reason": "MaxEvaluations", "at": "2026-01-02T03:04:05.123456Z"}
+    found = judged([{"phase": "Running", "startTime": started}], results=RESULTS | {"ended": ended})
+    assert (found.reason, found.is_ready, found.has_ended) == (reason, is_ready, False)
 
 
 @pytest.mark.parametrize(
