@@ -1,0 +1,58 @@
+"""Fixtures of the tests that use real models; TensorFlow is imported only where one is asked for."""
+
+import importlib
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sidecar_evaluator.entrypoint import Evaluation
+from sidecar_evaluator.evaluation import ModelEvaluation
+from sidecar_evaluator.ledger import Results, Rules, Selection
+from sidecar_evaluator.loop import Loop
+from sidecar_evaluator.watching import Policy, Watcher
+from unit.evaluator.fakes import FakeWriter
+from unit.evaluator.models import Kit
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+
+KERAS_AND_NUMPY = "ignore:__array__ implementation doesn't accept a copy keyword:DeprecationWarning"
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Let Keras 3 call TensorFlow's variables as NumPy 2 no longer likes it."""
+    if "kit" in getattr(item, "fixturenames", ()):
+        item.add_marker(pytest.mark.filterwarnings(KERAS_AND_NUMPY))
+
+
+@pytest.fixture(params=["keras", "tf_keras"])
+def kit(request: pytest.FixtureRequest) -> Kit:
+    """The two Kerases, one after the other."""
+    return Kit(importlib.import_module(request.param))
+
+
+@pytest.fixture
+def evaluate_all(tmp_path: Path) -> Callable[..., Results]:
+    """Evaluate what is in the test's directory, as after the end of training; return the ledger."""
+
+    def run(evaluation: Evaluation, selection: Selection = Selection.EVERY, **loop: Any) -> Results:
+        from sidecar_evaluator.checkpoints.directory import Directory
+        from sidecar_evaluator.clock import SystemClock
+
+        stop = threading.Event()
+        made = ModelEvaluation(evaluation, stop)
+        made.prepare()
+        watcher = Watcher(
+            look=Directory(tmp_path).look,
+            policy=Policy(selection, shortest_poll=0.01),
+            clock=SystemClock(),
+            stop=stop,
+            training_finished=lambda _listing: True,
+        )
+        return Loop(watcher, made, FakeWriter(), SystemClock(), Rules(history_limit=50), **loop).run()
+
+    return run
