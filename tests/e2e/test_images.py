@@ -1,11 +1,13 @@
 """The built images, from inside a restricted pod: who they run as, what they can write, and what is not in them."""
 
 import json
+from collections.abc import Iterator
+from uuid import uuid4
 
 import pytest
 
 from demo.kubectl import Kubectl, Manifest, wait_for
-from e2e.conftest import NewNamespace
+from e2e.conftest import RESTRICTED
 
 IMAGES = ("sidecar-operator", "sidecar-evaluator")
 INSPECTION = """
@@ -25,6 +27,15 @@ print(json.dumps({
     "world_writable": writable, "home": os.path.expanduser("~"),
 }))
 """
+
+
+@pytest.fixture(scope="module")
+def namespace(node: Kubectl) -> Iterator[Kubectl]:
+    """Return a restricted namespace of a cluster that needs no operator for this."""
+    metadata: Manifest = {"name": f"e2e-images-{uuid4().hex[:6]}", "labels": RESTRICTED}
+    node.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
+    yield node.within(metadata["name"])
+    node.run("delete", "namespace", "--wait=false", metadata["name"])
 
 
 def pod(name: str, image: str, **container: object) -> Manifest:
@@ -62,8 +73,8 @@ def run(kubectl: Kubectl, manifest: Manifest) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize("image", IMAGES)
-def test_nothing_can_be_written_and_nothing_of_the_build_is_left(image: str, new_namespace: NewNamespace) -> None:
-    code, printed = run(new_namespace("images"), pod("inspection", image, command=["python", "-c", INSPECTION]))
+def test_nothing_can_be_written_and_nothing_of_the_build_is_left(image: str, namespace: Kubectl) -> None:
+    code, printed = run(namespace, pod(f"inspect-{image}", image, command=["python", "-c", INSPECTION]))
     assert code == 0, printed
     assert json.loads(printed) == {
         "user": [65532, 65532],
@@ -76,19 +87,19 @@ def test_nothing_can_be_written_and_nothing_of_the_build_is_left(image: str, new
     }
 
 
-def test_the_evaluator_starts_and_explains_itself(new_namespace: NewNamespace) -> None:
-    code, printed = run(new_namespace("images"), pod("help", "sidecar-evaluator", args=["run", "--help"]))
+def test_the_evaluator_starts_and_explains_itself(namespace: Kubectl) -> None:
+    code, printed = run(namespace, pod("help", "sidecar-evaluator", args=["run", "--help"]))
     assert code == 0, printed
     assert "--checkpoint-dir" in printed
 
 
-def test_the_evaluator_has_tensorflow_and_both_kerases(new_namespace: NewNamespace) -> None:
+def test_the_evaluator_has_tensorflow_and_both_kerases(namespace: Kubectl) -> None:
     script = "import tensorflow, keras, tf_keras, tensorboard; tensorflow.summary.create_file_writer('/tmp/logs')"
-    code, printed = run(new_namespace("images"), pod("imports", "sidecar-evaluator", command=["python", "-c", script]))
+    code, printed = run(namespace, pod("imports", "sidecar-evaluator", command=["python", "-c", script]))
     assert code == 0, printed
 
 
-def test_the_operator_starts_and_names_what_it_lacks(new_namespace: NewNamespace) -> None:
-    code, printed = run(new_namespace("images"), pod("operator", "sidecar-operator"))
+def test_the_operator_starts_and_names_what_it_lacks(namespace: Kubectl) -> None:
+    code, printed = run(namespace, pod("operator", "sidecar-operator"))
     assert code == 2, printed
     assert "EVALUATOR_IMAGE" in printed

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from cluster.errors import ClusterError
 from cluster.progress import Progress
+from images import pruning
 from images.recipes import Recipe
 
 TOOLS = {"buildah": "buildah", "containers-storage": "containers-storage"}
@@ -100,6 +101,12 @@ class Buildah:
             found[entry["diff-digest"]] = layer
             layer = entry.get("parent")
         return found
+
+    def prune(self) -> None:
+        """Delete what earlier builds left that is large and of no use to the next."""
+        images, layers = (json.loads(self._call(listing, "--json")) for listing in ("images", "layers"))
+        for image in pruning.outdated(images, layers):
+            self._call("delete-image", image)
 
     def _trust(self) -> dict[str, str]:
         authorities = self.environ.get("SSL_CERT_FILE")

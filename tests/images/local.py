@@ -68,6 +68,7 @@ class LocalImages:
         built = self.builder.build(recipe, self.root, arguments)
         image = export(self.builder, built, self.layout, recipe.reference, fingerprint)
         self.layout.remove_unused()
+        self.builder.prune()
         self.progress.say(f"{recipe.short}: built")
         return image
 
