@@ -8,30 +8,21 @@ controllers: no Job makes pods, nothing is collected, and aggregated ClusterRole
 
 import itertools
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from cluster.api_server import ApiServer
-from cluster.errors import ClusterError
-from cluster.processes import poll
-from cluster.programs import Programs
-from cluster.progress import Progress
-from cluster.settings import Settings
 from demo.kubectl import Kubectl
-from integration.evaluations import API_VERSION, Evaluations
+from integration.evaluations import Evaluations
+from integration.installed import installed_server, kubectl_of
 
-DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 NUMBERS = itertools.count()
 
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
     """Return a running API server with deploy/base applied by kubectl, as a user would do it."""
-    with ApiServer.start(tmp_path_factory.mktemp("api-server")) as server:
-        kubectl_of(server).within("sidecar-system").apply_folder(DEPLOY / "base")
-        server.create_service_account("default", "sidecar-system")
-        wait_until_served(server)
+    with installed_server(tmp_path_factory.mktemp("api-server")) as server:
         yield server
 
 
@@ -53,15 +44,3 @@ def kubectl(server: ApiServer, namespace: str) -> Kubectl:
 def evaluations(server: ApiServer, namespace: str) -> Evaluations:
     """Return the SidecarEvaluations of the test's namespace, as the administrator sees them."""
     return Evaluations(server.client, namespace)
-
-
-def kubectl_of(server: ApiServer) -> Kubectl:
-    """Return the pinned kubectl for this server."""
-    program = Programs.of(Settings.from_environment().cache, Progress()).built("kubectl")
-    return Kubectl(str(program), str(server.kubeconfig))
-
-
-def wait_until_served(server: ApiServer, seconds: float = 20.0) -> None:
-    """Return once the API server serves the resource: a definition just applied takes a moment."""
-    if not poll(lambda: server.client.answers(f"/apis/{API_VERSION}/sidecarevaluations"), seconds):
-        raise ClusterError("sidecarevaluations are not served; is crds/sidecarevaluations.yaml valid?")

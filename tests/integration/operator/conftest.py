@@ -9,6 +9,7 @@ from cluster.api_server import ApiServer
 from cluster.client import Object
 from cluster.processes import poll
 from integration.evaluations import Evaluations
+from integration.installed import installed_server
 from integration.operator.node import RUNNING, Node
 from integration.operator.process import SECONDS, OperatorProcess
 
@@ -42,6 +43,13 @@ class Watcher:
         """Return the status."""
         found: Object = self.evaluations.read(name)["status"]
         return found
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
+    """Return a server of these tests' own, so that the operator and the other tests leave each other alone."""
+    with installed_server(tmp_path_factory.mktemp("api-server")) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")
