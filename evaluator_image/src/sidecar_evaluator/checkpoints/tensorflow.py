@@ -14,7 +14,7 @@ from typing import Any
 
 from sidecar_evaluator.checkpoints.interface import Checkpoint, Files, FileState
 from sidecar_evaluator.checkpoints.variables import require_same
-from sidecar_evaluator.errors import CheckpointUnreadable, IterationsMissingError, first_line
+from sidecar_evaluator.errors import CheckpointError, CheckpointUnreadable, IterationsMissingError, first_line
 
 _SHARD = re.compile(r"(?P<prefix>.+)\.data-(?P<index>\d{5})-of-(?P<count>\d{5})")
 _ITERATION_NAMES = ("_iterations", "iter")  # Keras 3 and newer tf_keras; tf_keras's legacy optimizers
@@ -45,15 +45,15 @@ class TensorFlow:
 
     def load(self, checkpoint: Checkpoint, model: Any) -> int | None:
         """Load the model's own variables and return the training iterations."""
-        import tensorflow as tf
-
         try:
             saved = SavedGraph(str(checkpoint.path))
             iterations = saved.iterations()
             if iterations is None:
                 raise IterationsMissingError(checkpoint.path)
             values = saved.values_for(model)
-        except (tf.errors.OpError, OSError, ValueError, KeyError) as error:
+        except (CheckpointError, IterationsMissingError):
+            raise
+        except Exception as error:  # the reader turns damage into any of a dozen types, IndexError among them
             raise CheckpointUnreadable(first_line(error)) from error
         for variable, value in values:
             variable.assign(value)
