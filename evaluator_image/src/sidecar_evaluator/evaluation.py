@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from sidecar_evaluator.checkpoints.interface import Checkpoint
+from sidecar_evaluator.checkpoints.keras_weights import is_tf_keras
 from sidecar_evaluator.entrypoint import Evaluation
 from sidecar_evaluator.errors import CheckpointGone, CheckpointUnreadable, ConfigurationError, Stopped, first_line
 from sidecar_evaluator.outcome import DEFAULT_DATASET, Score
@@ -147,7 +148,7 @@ def _require_unchanged(checkpoint: Checkpoint) -> None:
 
 def _stop_callback(model: Any, stop: threading.Event) -> Any:
     """Return a callback for the model's own Keras that stops an evaluation between two batches."""
-    keras = sys.modules["tf_keras" if _is_tf_keras(model) else "keras"]
+    keras = sys.modules["tf_keras" if is_tf_keras(model) else "keras"]
 
     class StopBetweenBatches(keras.callbacks.Callback):  # type: ignore[name-defined, misc]
         def on_test_batch_begin(self, batch: int, logs: object = None) -> None:  # noqa: ARG002 - Keras's signature
@@ -155,7 +156,3 @@ def _stop_callback(model: Any, stop: threading.Event) -> Any:
                 raise Stopped
 
     return StopBetweenBatches()
-
-
-def _is_tf_keras(model: Any) -> bool:
-    return any(base.__module__.startswith("tf_keras.") for base in type(model).__mro__)

@@ -62,7 +62,7 @@ class KerasWeights:
             raise CheckpointUnreadable(first_line(error)) from error
         _require_fit(model, shapes)
         try:
-            _load_without_optimizer(model, str(checkpoint.path))
+            _load_own_variables(model, str(checkpoint.path))
         except OSError as error:
             raise CheckpointUnreadable(first_line(error)) from error
         except (ValueError, KeyError) as error:
@@ -123,10 +123,25 @@ def _require_fit(model: Any, shapes: dict[str, Shape]) -> None:
     require_same(found, excess)
 
 
-def _load_without_optimizer(model: Any, path: str) -> None:
-    """Load weights with the optimizer out of sight: its slots are of no use to an evaluation."""
-    optimizer, model.optimizer = model.optimizer, None
+def _load_own_variables(model: Any, path: str) -> None:
+    """Load the weights alone: the optimizer's slots and the metrics' sums are of no use here."""
+    others = [other for other in (model.optimizer, *model.metrics) if other is not None]
+    if not is_tf_keras(model):
+        model.load_weights(path, objects_to_skip=others)
+        return
+    for other in others:
+        other.load_own_variables = _load_nothing
     try:
         model.load_weights(path)
     finally:
-        model.optimizer = optimizer
+        for other in others:
+            del other.load_own_variables
+
+
+def _load_nothing(store: object) -> None:
+    """Stand in for the method of an object that is not to be loaded."""
+
+
+def is_tf_keras(model: Any) -> bool:
+    """Tell the two Kerases apart without importing either."""
+    return any(base.__module__.startswith("tf_keras.") for base in type(model).__mro__)
