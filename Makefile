@@ -59,12 +59,12 @@ test-contract: .venv/synced ## Hold operator, evaluator and CRD to their contrac
 
 .PHONY: test-integration
 test-integration: .venv/synced programs ## Tests on a real API server (no root needed)
-	@$(BIN)/pytest tests/integration
+	@$(BIN)/pytest tests/integration --numprocesses=3 --dist=loadfile
 
 .PHONY: test-e2e
-test-e2e: .venv/synced cluster images ## Tests on a real node, with operator and evaluator as pods (root, Linux)
+test-e2e: .venv/synced deploy ## Tests on a real node, with operator and evaluator as pods (root, Linux)
 	@$(BARE) -m cluster training-operator
-	@$(BIN)/pytest tests/e2e
+	@$(BIN)/pytest tests/e2e --numprocesses=4 --dist=loadfile
 
 ##@ Develop
 

@@ -104,9 +104,10 @@ def test_metrics_agree_with_status_after_pod_and_operator_were_killed(
 
 
 def evaluation_of_all(finished: Manifest, name: str) -> Manifest:
-    """Return the demo's evaluation under another name, over all checkpoints and without an end."""
+    """Return the demo's evaluation under another name: over all checkpoints, on the GPU, without an end."""
     spec = {key: value for key, value in finished["spec"].items() if key != "trainingRef"}
     spec["checkpoints"] = {**spec["checkpoints"], "selection": "Every"}
+    spec["evaluator"] = {**spec["evaluator"], "resources": {"limits": {"nvidia.com/gpu": "1"}}}
     return {**finished, "metadata": {"name": name}, "spec": spec, "status": {}}
 
 
