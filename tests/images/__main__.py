@@ -7,7 +7,6 @@ hold is one plain line on standard error and exit code 1.
 import argparse
 import fcntl
 import os
-import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -70,7 +69,7 @@ def _run(command: str, recipes: list[Recipe], images: LocalImages, settings: Set
     elif command == "load":
         load(recipes, images, settings)
     elif command == "clean":
-        shutil.rmtree(images.folder, ignore_errors=True)
+        images.clean()
     else:
         _each(recipes, lambda recipe: show(recipe, images, measured=command == "sizes"))
 

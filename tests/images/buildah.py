@@ -45,8 +45,7 @@ class Buildah:
 
     def works(self) -> bool:
         """Say whether a storage with this driver can be opened."""
-        command = ["buildah", *self._storage("--root", "--runroot"), "info"]
-        return subprocess.run(command, env=self.environ, capture_output=True, check=False).returncode == 0
+        return self._buildah("info")
 
     def has(self, name: str) -> bool:
         """Say whether the storage holds an image of this name."""
@@ -102,11 +101,17 @@ class Buildah:
             layer = entry.get("parent")
         return found
 
-    def prune(self) -> None:
-        """Delete what earlier builds left that is large and of no use to the next."""
+    def tidy(self) -> None:
+        """Leave no mount, no container of a failed build, and no large layer that the next build has no use for."""
+        self._buildah("rm", "--all")
         images, layers = (json.loads(self._call(listing, "--json")) for listing in ("images", "layers"))
         for image in pruning.outdated(images, layers):
             self._call("delete-image", image)
+        self._call("shutdown")
+
+    def _buildah(self, *arguments: str) -> bool:
+        command = ["buildah", *self._storage("--root", "--runroot"), *arguments]
+        return subprocess.run(command, env=self.environ, capture_output=True, check=False).returncode == 0
 
     def _trust(self) -> dict[str, str]:
         authorities = self.environ.get("SSL_CERT_FILE")
@@ -132,7 +137,7 @@ class Buildah:
         argv = ["containers-storage", command, *self._storage("--graph", "--run"), *arguments]
         done = subprocess.run(argv, env=self.environ, capture_output=True, check=False)
         if done.returncode:
-            raise ClusterError(f"containers-storage {command} {arguments[-1]}: {done.stderr.decode().strip()}")
+            raise ClusterError(f"containers-storage {' '.join([command, *arguments])}: {done.stderr.decode().strip()}")
         return done.stdout
 
 

@@ -5,13 +5,14 @@ An image whose inputs are unchanged is left alone, before any other program is s
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Protocol
 
-from cluster import preflight
+from cluster import mounts, preflight
 from cluster.errors import ClusterError
 from cluster.progress import Progress
 from images import base, buildah
@@ -63,12 +64,15 @@ class LocalImages:
         if image and image.fingerprint == fingerprint:
             self.progress.say(f"{recipe.short}: up to date")
             return image
-        self.ensure_base()
+        with self._tidied():
+            return self._build(recipe, arguments, fingerprint)
+
+    def _build(self, recipe: Recipe, arguments: dict[str, str], fingerprint: str) -> Image:
+        self._base()
         self.progress.say(f"{recipe.short}: building")
         built = self.builder.build(recipe, self.root, arguments)
         image = export(self.builder, built, self.layout, recipe.reference, fingerprint)
         self.layout.remove_unused()
-        self.builder.prune()
         self.progress.say(f"{recipe.short}: built")
         return image
 
@@ -79,10 +83,28 @@ class LocalImages:
             raise ClusterError(f"{recipe.name} has not been built", f"python -m images build {recipe.short}")
         return image
 
+    def clean(self) -> None:
+        """Delete everything that was built; the overlay driver leaves a mount that goes first."""
+        mounts.detach_below(self.folder)
+        if self.folder.exists():
+            shutil.rmtree(self.folder)
+
     def ensure_base(self) -> str:
         """Return the name of the base image, making it if it is the local one and not there."""
+        with self._tidied():
+            return self._base()
+
+    def _base(self) -> str:
         chosen = self.environ.get("BASE_IMAGE")
         return chosen or base.ensure(self.builder, base.release(), self.environ)
+
+    @contextmanager
+    def _tidied(self) -> Iterator[None]:
+        builder = self.builder
+        try:
+            yield
+        finally:
+            builder.tidy()
 
 
 class Storage(Protocol):

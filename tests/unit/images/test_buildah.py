@@ -88,3 +88,19 @@ def test_a_storage_that_fails_speaks(tmp_path: Path, programs: Path) -> None:
 
 def test_this_pythons_own_variables_stay_out() -> None:
     assert buildah.environment({"PYTHONPATH": "tests", "HOME": "/h"}) == {"HOME": "/h"}
+
+
+def test_a_tidy_storage_has_no_container_no_mount_and_no_old_layer(tmp_path: Path, programs: Path) -> None:
+    called = tmp_path / "called"
+    old = {"id": "old", "diff-size": 1 << 30}
+    (tmp_path / "images").write_text(json.dumps([{"id": "outdated", "layer": "old"}]))
+    (tmp_path / "layers").write_text(json.dumps([old]))
+    program(programs, "buildah", f'for last; do :; done; echo "buildah $last" >> {called}')
+    answer = (
+        f'case "$1" in images|layers) cat {tmp_path}/$1;; *) for last; do :; done; echo "$1 $last" >> {called};; esac'
+    )
+    program(programs, "containers-storage", answer)
+    builder(tmp_path, programs)[0].tidy()
+    first, second, third = called.read_text().splitlines()
+    assert (first, second) == ("buildah --all", "delete-image outdated")
+    assert third.startswith("shutdown ")
