@@ -20,7 +20,7 @@ from sidecar_evaluator.retrying import Retries
 _log = logging.getLogger(__name__)
 
 REMINDER_SECONDS = 30.0
-_SHARE_OF_TIME_LISTING = 0.1  # a listing of a remote bucket takes time and money
+_SHARE_OF_TIME_LISTING = 0.02  # a listing of a remote bucket takes time and money, a long one a processor
 _LOOKS_TO_DRAIN = 3  # a weights file is complete at its second look; one more for a slow mount
 
 
@@ -31,7 +31,7 @@ class Policy:
     selection: Selection = Selection.LATEST
     max_evaluations: int | None = None
     no_checkpoint_timeout: float | None = None
-    shortest_poll: float = 0.05
+    shortest_poll: float = 0.02
     longest_poll: float = 1.0
 
 

@@ -14,7 +14,7 @@ from sidecar_evaluator.evaluation import ModelEvaluation
 from sidecar_evaluator.ledger import Results, Rules, Selection
 from sidecar_evaluator.loop import Loop
 from sidecar_evaluator.watching import Policy, Watcher
-from unit.evaluator.fakes import FakeWriter
+from unit.evaluator.fakes import FakeClock, FakeWriter
 from unit.evaluator.models import Kit
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -41,18 +41,17 @@ def evaluate_all(tmp_path: Path) -> Callable[..., Results]:
 
     def run(evaluation: Evaluation, selection: Selection = Selection.EVERY, **loop: Any) -> Results:
         from sidecar_evaluator.checkpoints.directory import Directory
-        from sidecar_evaluator.clock import SystemClock
 
-        stop = threading.Event()
+        stop, clock = threading.Event(), FakeClock()
         made = ModelEvaluation(evaluation, stop)
         made.prepare()
         watcher = Watcher(
             look=Directory(tmp_path).look,
-            policy=Policy(selection, shortest_poll=0.01),
-            clock=SystemClock(),
+            policy=Policy(selection),
+            clock=clock,
             stop=stop,
             training_finished=lambda _listing: True,
         )
-        return Loop(watcher, made, FakeWriter(), SystemClock(), Rules(history_limit=50), **loop).run()
+        return Loop(watcher, made, FakeWriter(), clock, Rules(history_limit=50), **loop).run()
 
     return run

@@ -56,7 +56,7 @@ class Kit:
 
     def compiled(self, model: Any, optimizer: Any = "adam", metrics: Any = ("accuracy",)) -> Any:
         loss = self.keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-        model.compile(optimizer, loss=loss, metrics=list(metrics))
+        model.compile(optimizer, loss=loss, metrics=list(metrics), jit_compile=False)
         return model
 
     def save_by_manager(self, directory: Path, epochs: int = 1, build: Callable[[], Any] | None = None) -> list[Any]:
