@@ -51,7 +51,7 @@ verify: .venv/synced ## Fail if a generated file is not what its source says
 
 .PHONY: test-unit
 test-unit: .venv/synced ## Unit tests: no cluster, no root
-	@$(BIN)/pytest tests/unit
+	@$(BIN)/pytest tests/unit --numprocesses=2 --dist=loadfile
 
 .PHONY: test-contract
 test-contract: .venv/synced ## Hold operator, evaluator and CRD to their contract

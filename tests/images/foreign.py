@@ -1,24 +1,22 @@
 """Builds images with the user's own docker or podman, for a cluster that is not the local one.
 
-The Dockerfiles' defaults hold: python:slim and TensorFlow with CUDA. How an image gets from there to the cluster
-differs for each, so that loading is told and not done.
+The Dockerfiles' defaults hold: python:slim and TensorFlow with CUDA. kind, k3d and minikube take an archive of the
+image; for any other cluster loading is refused with what to do instead.
 """
 
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from cluster.current import Current
 from cluster.errors import ClusterError
 from cluster.progress import Progress
 from images.recipes import Recipe
 
 TOOLS = ("docker", "podman")
-HOW_TO_LOAD = """\
-kind:     kind load docker-image {name}
-  minikube: minikube image load {name}
-  else:     push it to a registry that the nodes can pull from, and set the image in deploy/base"""
 
 
 @dataclass(frozen=True)
@@ -44,9 +42,15 @@ class ForeignImages:
         return [self.tool, "build", *arguments, f"--file={recipe.dockerfile}", f"--tag={recipe.name}:dev", "."]
 
     def load(self, recipe: Recipe) -> None:
-        """Refuse with the ways to bring the image to the cluster."""
-        name = f"{recipe.name}:dev"
-        raise ClusterError(f"{name} is in {self.tool}, not in your cluster", HOW_TO_LOAD.format(name=name))
+        """Bring the image to the cluster of the user's kubeconfig; ClusterError where that knows no archives."""
+        with tempfile.TemporaryDirectory() as folder:
+            archive = Path(folder) / f"{recipe.name}.tar"
+            self.progress.say(f"{recipe.short}: saving the image for the cluster")
+            command = [self.tool, "save", f"--output={archive}", f"{recipe.name}:dev"]
+            if subprocess.run(command, env=self.environ, check=False).returncode:
+                raise ClusterError(f"{self.tool} could not save {recipe.name}:dev", "build it first: make images")
+            Current(self.environ).load(archive)
+        self.progress.say(f"{recipe.short}: loaded into the cluster")
 
 
 def tool(environ: Mapping[str, str]) -> str | None:

@@ -6,6 +6,7 @@ one sentence on standard error and in the pod's termination message, never a wal
 
 import argparse
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -53,6 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         format="%(asctime)s %(levelname)s %(message)s",
         stream=sys.stderr,
     )
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's own chatter hides what happens here
     logging.getLogger("kubernetes").setLevel(logging.INFO)
     logging.getLogger("urllib3").setLevel(logging.ERROR)
     try:

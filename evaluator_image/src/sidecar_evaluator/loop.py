@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from sidecar_evaluator import ledger
+from sidecar_evaluator.best import primary_score
 from sidecar_evaluator.checkpoints.interface import Checkpoint
 from sidecar_evaluator.clock import Clock
 from sidecar_evaluator.errors import (
@@ -19,6 +20,7 @@ from sidecar_evaluator.errors import (
     CheckpointGone,
     CheckpointIncompatible,
     CheckpointUnreadable,
+    ConfigurationError,
     IterationsMissingError,
     Stopped,
     StorageGoneError,
@@ -27,7 +29,7 @@ from sidecar_evaluator.errors import (
 )
 from sidecar_evaluator.heartbeat import Heartbeat
 from sidecar_evaluator.ledger import Ended, Results, Rules
-from sidecar_evaluator.outcome import Outcome, OutcomeKind, Reason, Score
+from sidecar_evaluator.outcome import Outcome, OutcomeKind, Reason, Score, label
 from sidecar_evaluator.watching import Candidate, Watcher
 from sidecar_evaluator.writers.interface import Phase, Report, Writer
 
@@ -107,6 +109,14 @@ class Loop:
         if outcome:
             self.enter(Phase.PUBLISHING)
             self._settle(running, outcome)
+            self._require_primary(outcome)
+
+    def _require_primary(self, outcome: Outcome) -> None:
+        """Stop a run whose primary metric no score has: there would never be a best checkpoint."""
+        primary = self.rules.primary
+        if primary and outcome.scores and primary_score(outcome, primary) is None:
+            known = ", ".join(label(score) for score in outcome.scores)
+            raise ConfigurationError(f"The model has no metric {primary.name}; name one of: {known}.")
 
     def _outcome(self, candidate: Candidate, running: _Running) -> Outcome | None:
         """Evaluate one checkpoint; return None where it is to be tried again."""

@@ -99,6 +99,7 @@ def run(config: Config) -> ExitCode:
     try:
         return _evaluate(session)
     finally:
+        session.writer.flush(_FLUSH_SECONDS)  # also what was settled before an error
         session.writer.close()
         if server:
             server.shutdown()

@@ -13,6 +13,7 @@ from sidecar_evaluator.errors import (
     CheckpointGone,
     CheckpointIncompatible,
     CheckpointUnreadable,
+    ConfigurationError,
     IterationsMissingError,
     Stopped,
     StorageGoneError,
@@ -218,3 +219,11 @@ def test_phases_follow_each_other() -> None:
     scene.loop.enter = phases.append
     scene.loop.run()
     assert phases == [Phase.WAITING, Phase.RESTORING, Phase.EVALUATING, Phase.PUBLISHING, Phase.WAITING]
+
+
+def test_a_primary_metric_that_no_score_has_stops_the_run_after_the_first_result() -> None:
+    scene = Scene("ckpt-1", "ckpt-2")
+    scene.loop.rules = Rules(Primary("acuracy", Goal.MAXIMIZE))
+    with pytest.raises(ConfigurationError, match="no metric acuracy; name one of: accuracy"):
+        scene.loop.run()
+    assert scene.loop.results.counts == Counts(evaluated=1)

@@ -67,6 +67,23 @@ def test_a_build_that_fails_is_an_error(tmp_path: Path) -> None:
         images(tmp_path, str(tool)).build(OPERATOR)
 
 
-def test_loading_is_refused_with_the_ways_to_do_it(tmp_path: Path) -> None:
-    with pytest.raises(ClusterError, match="kind load docker-image sidecar-operator:dev"):
-        images(tmp_path, "docker").load(OPERATOR)
+def test_loading_hands_an_archive_to_the_tool_of_the_cluster(tmp_path: Path) -> None:
+    program(tmp_path, "kubectl", "echo kind-mine")
+    docker = program(tmp_path, "docker", 'echo image > "${2#--output=}"')
+    program(tmp_path, "kind", f'cat "$3" > {tmp_path}/loaded; echo "$@" >> {tmp_path}/loaded')
+    images(tmp_path, str(docker), PATH=f"{tmp_path}:/usr/bin:/bin").load(OPERATOR)
+    content, arguments = (tmp_path / "loaded").read_text().splitlines()
+    assert content == "image"
+    assert arguments.startswith("load image-archive")
+    assert arguments.endswith("sidecar-operator.tar --name mine")
+
+
+@pytest.mark.parametrize(
+    ("save", "context", "complaint"),
+    [("exit 1", "kind-mine", "could not save"), ("exit 0", "gke_mine", "none of kind, k3d, minikube")],
+)
+def test_loading_that_cannot_be_done_says_why(tmp_path: Path, save: str, context: str, complaint: str) -> None:
+    program(tmp_path, "kubectl", f"echo {context}")
+    docker = program(tmp_path, "docker", save)
+    with pytest.raises(ClusterError, match=complaint):
+        images(tmp_path, str(docker), PATH=f"{tmp_path}:/usr/bin:/bin").load(OPERATOR)
