@@ -5,7 +5,7 @@
 
 from pathlib import Path
 
-from demo.kubectl import Kubectl
+from demo.kubectl import Kubectl, KubectlError
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 DEMO = "sidecar-demo"
@@ -22,7 +22,18 @@ def install_operator(kubectl: Kubectl) -> None:
     system.apply_folder(DEPLOY / "base")
     if installed:  # the tag is the same for every build, so that only a restart takes the new image
         system.run("rollout", "restart", DEPLOYMENT)
-    system.run("rollout", "status", DEPLOYMENT, "--timeout=180s")
+    try:
+        system.run("rollout", "status", DEPLOYMENT, "--timeout=90s")
+    except KubectlError as error:
+        raise KubectlError(f"{error}\nthe operator's last words: {last_words(system)}") from error
+
+
+def last_words(system: Kubectl) -> str:
+    """Return the end of the operator's log, or why there is none."""
+    try:
+        return system.run("logs", DEPLOYMENT, "--tail=5").strip() or "none"
+    except KubectlError as error:
+        return str(error)
 
 
 def install_demo(kubectl: Kubectl) -> None:
