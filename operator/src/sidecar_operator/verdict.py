@@ -103,6 +103,15 @@ def _suspended(observed: Observed) -> Verdict | None:
     return Verdict(Reason.SUSPENDED, "spec.suspend is true: set it to false to go on; results are kept")
 
 
+def _drained(observed: Observed) -> Verdict | None:
+    ended = observed.evaluation.get("status", {}).get("results", {}).get("ended")
+    pod = pods.newest(observed.pods)
+    if not ended or pod is None or pods.has_failed(pod) or not pods.has_begun_before(pod, ended["at"]):
+        return None
+    message = "everything is evaluated, and the evaluator is ending"
+    return Verdict(Reason.EVALUATOR_DRAINED, message, is_ready=bool(_evaluated(observed)))
+
+
 def _running(observed: Observed) -> Verdict | None:
     if not any(pods.is_ready(pod) or pods.has_succeeded(pod) for pod in observed.pods):
         return None
@@ -126,15 +135,6 @@ def _crashed(observed: Observed) -> Verdict | None:
         f"(failure {count}, given up after {BACKOFF_LIMIT + 1}; it is started again with growing delays)"
     )
     return Verdict(Reason.EVALUATOR_CRASHED, message, is_progressing=True)
-
-
-def _drained(observed: Observed) -> Verdict | None:
-    ended = observed.evaluation.get("status", {}).get("results", {}).get("ended")
-    pod = pods.newest([pod for pod in observed.pods if not pods.is_over(pod)])
-    if not ended or pod is None or not pods.has_begun_before(pod, ended["at"]):
-        return None
-    message = "everything is evaluated, and the evaluator is ending"
-    return Verdict(Reason.EVALUATOR_DRAINED, message, is_ready=bool(_evaluated(observed)))
 
 
 def _in_trouble(observed: Observed) -> Verdict | None:
@@ -168,8 +168,8 @@ CHECKS: tuple[Check, ...] = (
     _completed,
     _failed,
     _suspended,
-    _running,
     _drained,
+    _running,
     _in_trouble,
     _crashed,
     _pod_starting,

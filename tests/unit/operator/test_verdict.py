@@ -115,17 +115,23 @@ def test_an_end_without_any_evaluation_is_no_success(history: list[Object], says
     assert says in found.message
 
 
+BEFORE, AFTER = {"startTime": "2026-01-02T03:00:00Z"}, {"startTime": "2026-01-02T03:04:07Z"}
+
+
 @pytest.mark.parametrize(
-    ("started", "reason", "is_ready"),
+    ("status", "reason", "is_ready"),
     [
-        ("2026-01-02T03:00:00Z", Reason.EVALUATOR_DRAINED, True),
-        ("2026-01-02T03:04:07Z", Reason.EVALUATOR_STARTING, False),
+        (READY_POD | BEFORE, Reason.EVALUATOR_DRAINED, True),
+        ({"phase": "Running"} | BEFORE, Reason.EVALUATOR_DRAINED, True),
+        ({"phase": "Succeeded"} | BEFORE, Reason.EVALUATOR_DRAINED, True),
+        (FAILED_POD | BEFORE, Reason.EVALUATOR_CRASHED, False),
+        ({"phase": "Running"} | AFTER, Reason.EVALUATOR_STARTING, False),
+        (READY_POD | AFTER, Reason.EVALUATOR_RUNNING, True),
     ],
-    ids=["the pod that has drained", "the pod of a new run"],
 )
-def test_a_pod_that_has_drained_is_not_said_to_be_starting(started: str, reason: Reason, is_ready: bool) -> None:
+def test_a_pod_that_has_drained_is_not_said_to_be_starting(status: Object, reason: Reason, is_ready: bool) -> None:
     ended = {"reason": "MaxEvaluations", "at": "2026-01-02T03:04:05.123456Z"}
-    found = judged([{"phase": "Running", "startTime": started}], results=RESULTS | {"ended": ended})
+    found = judged([status], results=RESULTS | {"ended": ended})
     assert (found.reason, found.is_ready, found.has_ended) == (reason, is_ready, False)
 
 
