@@ -136,7 +136,7 @@ def wait_for_reason(kubectl: Kubectl, name: str, reason: str, *, finished: bool)
         return found if seen.startswith(f"{reason}:") and ended == finished else None
 
     try:
-        return wait_for(name, look, 120)
+        return wait_for(name, look, 240)
     except TimeoutError:
         pytest.fail(f"{name}: expected {reason}, still {seen}")
 

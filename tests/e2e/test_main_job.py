@@ -38,7 +38,7 @@ def wait_until_finished(kubectl: Kubectl, name: str) -> Manifest:
         found = kubectl.read("sidecarevaluation", name)
         return found if table.is_true(found["status"], "Finished") else None
 
-    return wait_for(f"{name} Finished", look, 240)
+    return wait_for(f"{name} Finished", look, 300)
 
 
 def history(found: Manifest) -> list[dict[str, Any]]:
@@ -88,13 +88,13 @@ def test_metrics_agree_with_status_after_pod_and_operator_were_killed(
     """Evaluate everything again under Every; kill the pod and the operator in the middle."""
     name = "digits-again"
     demo.apply(evaluation_of_all(finished, name))
-    wait_for("two checkpoints evaluated", lambda: evaluated(demo, name) >= 2 or None, 120)
+    wait_for("two checkpoints evaluated", lambda: evaluated(demo, name) >= 2 or None, 180)
     pod = evaluator_pod(demo, name)
     demo.run("delete", "pod", pod, "--grace-period=0", "--force", "--wait=false")
     system = demo.within("sidecar-system")
     system.run("delete", "pod", "--selector=app.kubernetes.io/name=sidecar-operator", "--grace-period=0", "--force")
     names = scoring.checkpoint_names(folder)
-    wait_for("all checkpoints evaluated", lambda: evaluated(demo, name) >= len(names) or None, 180)
+    wait_for("all checkpoints evaluated", lambda: evaluated(demo, name) >= len(names) or None, 240)
     found = demo.read("sidecarevaluation", name)
     assert [entry["checkpoint"] for entry in history(found)] == names, scoring.as_json(found)
     assert found["status"]["results"]["counts"]["evaluated"] == len(names)
