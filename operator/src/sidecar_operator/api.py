@@ -4,6 +4,7 @@ Every other module uses it. It holds constants and small readers of Kubernetes o
 as JSON gives them; it knows nothing of policy and calls nothing.
 """
 
+from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 Object = dict[str, Any]
@@ -70,6 +71,11 @@ def uid_of(obj: Object) -> str:
     return str(obj["metadata"].get("uid", ""))
 
 
+def generation_of(obj: Object) -> int:
+    """Return the generation of the spec, 0 where the object has none yet."""
+    return int(obj["metadata"].get("generation", 0))
+
+
 def is_owned_by(child: Object, owner_uid: str) -> bool:
     """Tell whether an ownerReference of the child names this uid."""
     return any(owner["uid"] == owner_uid for owner in child["metadata"].get("ownerReferences", []))
@@ -86,6 +92,14 @@ def training_ref_of(evaluation: Object) -> TrainingRef | None:
     if ref is None:
         return None
     return TrainingRef(ref["apiVersion"], ref["kind"], evaluation["metadata"]["namespace"], ref["name"])
+
+
+def time_of(text: object) -> datetime | None:
+    """Return a time that an object holds (RFC 3339), None where it holds none that can be read."""
+    try:
+        return datetime.fromisoformat(str(text))
+    except ValueError:
+        return None
 
 
 def find_condition(obj: Object, condition_type: str) -> Object | None:

@@ -66,6 +66,8 @@ class Listing(NamedTuple):
 
     objects: list[Object]
     version: int
+    namespace: str | None = None
+    """The only namespace that was listed, None for all."""
 
 
 @asynccontextmanager
@@ -93,8 +95,11 @@ class Cluster:
         """List the resources, or the children of all resources, that are of this kind; one listing a namespace."""
         api_version, plural = PLURALS[kind]
         query = [] if kind == api.KIND else [("labelSelector", api.CHILD_SELECTOR)]
-        paths = [path_of(api_version, plural, namespace) for namespace in self._namespaces or (None,)]
-        return [await self._list(path, query, kind) for path in paths]
+        listings = []
+        for namespace in self._namespaces or (None,):
+            listing = await self._list(path_of(api_version, plural, namespace), query, kind)
+            listings.append(listing._replace(namespace=namespace))
+        return listings
 
     async def children(self, kind: str, owner: Key) -> list[Object]:
         """List the children of one resource that are of this kind."""
@@ -105,6 +110,14 @@ class Cluster:
     async def evaluation(self, key: Key) -> Object:
         """Read one resource."""
         return await self._request("GET", path_of(api.API_VERSION, api.PLURAL, *key))
+
+    async def find(self, manifest: Object) -> Object | None:
+        """Read the object that a manifest names, None where there is none."""
+        api_version, plural = PLURALS[manifest["kind"]]
+        try:
+            return await self._request("GET", path_of(api_version, plural, *api.key_of(manifest)))
+        except NotFoundError:
+            return None
 
     async def apply(self, manifest: Object) -> Object:
         """Make the object what the manifest says, and return it as it is now."""

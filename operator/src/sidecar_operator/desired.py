@@ -147,19 +147,25 @@ def _pod(key: Key, spec: Object, default_image: str) -> Object:
         "automountServiceAccountToken": True,
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": 30,
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": volumes.USER_ID,
-            "runAsGroup": volumes.USER_ID,
-            "fsGroup": volumes.USER_ID,
-            "fsGroupChangePolicy": "OnRootMismatch",
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
+        "securityContext": _security_context(spec),
         "containers": [_container(key, spec, default_image)],
         "volumes": volumes.volumes(spec),
     }
     placement = ("nodeSelector", "tolerations", "runtimeClassName", "priorityClassName", "imagePullSecrets")
     return pod | {field: evaluator[field] for field in placement if evaluator.get(field)}
+
+
+def _security_context(spec: Object) -> Object:
+    """Return the pod's user. A group of its own would be given all files of a claim that the training writes to."""
+    context = {
+        "runAsNonRoot": True,
+        "runAsUser": volumes.USER_ID,
+        "runAsGroup": volumes.USER_ID,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+    if volumes.writes_beside_checkpoints(spec):
+        return context
+    return {**context, "fsGroup": volumes.USER_ID, "fsGroupChangePolicy": "OnRootMismatch"}
 
 
 def _container(key: Key, spec: Object, default_image: str) -> Object:

@@ -5,7 +5,6 @@ resource that is deleted takes its series along. Steps and times are values, nev
 """
 
 from collections.abc import Callable, Iterator
-from datetime import datetime
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily
@@ -84,8 +83,8 @@ def _results(results: Object) -> Iterator[Sample]:
             yield family, (metric["name"], metric.get("dataset", "default")), float(metric["value"])
     if "step" in latest:
         yield "checkpoint_step", (), latest["step"]
-    if "evaluatedAt" in latest:
-        yield "last_evaluation_timestamp_seconds", (), datetime.fromisoformat(latest["evaluatedAt"]).timestamp()
+    if moment := api.time_of(latest.get("evaluatedAt")):
+        yield "last_evaluation_timestamp_seconds", (), moment.timestamp()
     if "backlog" in results:
         yield "backlog_checkpoints", (), results["backlog"]
     for outcome, count in results.get("counts", {}).items():

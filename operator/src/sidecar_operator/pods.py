@@ -7,7 +7,6 @@ first that finds something wins; each message ends in what to do.
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 from sidecar_operator import api
 from sidecar_operator.api import Object
@@ -67,8 +66,8 @@ def is_over(pod: Object) -> bool:
 
 def has_begun_before(pod: Object, moment: str) -> bool:
     """Tell whether the pod has a node since before a moment (RFC 3339)."""
-    started = pod.get("status", {}).get("startTime")
-    return bool(started) and datetime.fromisoformat(started) <= datetime.fromisoformat(moment)
+    begun, ended = api.time_of(pod.get("status", {}).get("startTime")), api.time_of(moment)
+    return begun is not None and ended is not None and begun <= ended
 
 
 def has_failed(pod: Object) -> bool:

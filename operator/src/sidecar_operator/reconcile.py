@@ -45,6 +45,9 @@ class Kubernetes(Protocol):
     async def children(self, kind: str, owner: Key) -> list[Object]:
         """List children of one resource."""
 
+    async def find(self, manifest: Object) -> Object | None:
+        """Read the object that a manifest names."""
+
     async def apply(self, manifest: Object) -> Object:
         """Apply a manifest."""
 
@@ -93,22 +96,28 @@ class Reconciler:
         followed = await self._follow(evaluation)
         if status.is_done(evaluation, wanted.job_name):
             seen = Observed(evaluation, training=followed)
-            await self._write(seen, status.settled_report(seen, self._timestamp()))
+            if await self._write(seen, status.settled_report(seen, self._timestamp())):
+                return 0
             return self._poll(followed)
         seen = dataclasses.replace(await self._converge(evaluation, wanted), training=followed)
-        await self._report(seen)
+        if await self._report(seen):
+            return 0
         return _earliest(self._poll(followed), self._look_again(seen))
 
-    async def _report(self, seen: Observed) -> None:
+    async def _report(self, seen: Observed) -> bool:
+        """Write what was seen; tell whether the resource has changed meanwhile, so that it wants another pass."""
         found = verdict.verdict(seen)
         if found.has_ended:  # decided once and for all, so on the last results and not on a cached copy
             try:
                 fresh = await self._cluster.evaluation(api.key_of(seen.evaluation))
             except NotFoundError:
-                return
+                return False
+            if api.generation_of(fresh) != api.generation_of(seen.evaluation):
+                self._store.evaluations.update(fresh)
+                return True
             seen = dataclasses.replace(seen, evaluation=fresh)
             found = verdict.verdict(seen)
-        await self._write(seen, status.report(seen, found, self._timestamp()))
+        return await self._write(seen, status.report(seen, found, self._timestamp()))
 
     # ----------------------------------------------------------------------------------------------- the training
 
@@ -172,11 +181,20 @@ class Reconciler:
         if is_part_of(manifest, self._store.child(manifest)):
             return
         kind, name = manifest["kind"], manifest["metadata"]["name"]
+        if self._store.child(manifest) is None:
+            await self._require_own(manifest)
         try:
             applied = await self._cluster.apply(manifest)
         except RefusedError as error:
             raise RefusedError(error.status, f"the API server refuses {kind} {name}: {error}") from error
         self._store.children[kind].put(applied)
+
+    async def _require_own(self, manifest: Object) -> None:
+        """Refuse to take over an object of this name that somebody else has made."""
+        found = await self._cluster.find(manifest)
+        if found is not None and api.owner_key_of(found) != api.owner_key_of(manifest):
+            kind, name = manifest["kind"], manifest["metadata"]["name"]
+            raise RefusedError(409, f"{kind} {name} exists and belongs to somebody else: remove it, or rename this")
 
     async def _retire(self, evaluation: Object, wanted: Desired) -> bool:
         """Delete every Job but the wanted one; tell whether one, or a pod of one, is still there."""
@@ -191,11 +209,12 @@ class Reconciler:
         for job in outdated:
             if not api.is_being_deleted(job):
                 await self._cluster.delete_job(job)
-        return bool(outdated) or self._has_old_pods(key, wanted.job_name)
+        return bool(outdated) or self._has_old_pods(key, self._store.child(wanted.job))
 
-    def _has_old_pods(self, key: Key, job_name: str) -> bool:
+    def _has_old_pods(self, key: Key, job: Object | None) -> bool:
+        """Tell whether a pod of another Job runs, be it a deleted one of the same name."""
         return any(
-            pod["metadata"]["labels"].get(api.JOB_NAME_LABEL) != job_name
+            job is None or not api.is_owned_by(pod, api.uid_of(job))
             for pod in self._store.children["Pod"].of(key)
             if not pods.is_over(pod)
         )
@@ -208,18 +227,20 @@ class Reconciler:
 
     # ------------------------------------------------------------------------------------------------- the report
 
-    async def _write(self, seen: Observed, report: Object) -> None:
+    async def _write(self, seen: Observed, report: Object) -> bool:
+        """Write a status that differs; tell whether others have changed the resource since it was read."""
         evaluation = seen.evaluation
         if not status.differs(evaluation, report):
-            return
+            return False
         try:
             stored = await self._cluster.apply_status(evaluation, report)
         except NotFoundError:
-            return
+            return False
         self._store.evaluations.update(stored)
         before = evaluation.get("status", {}).get("conditions") or []
         for transition in events.transitions(before, report["conditions"]):
             await self._publish(evaluation, transition)
+        return _is_newer(stored, evaluation)
 
     async def _publish(self, evaluation: Object, transition: Transition) -> None:
         key = api.key_of(evaluation)
@@ -272,6 +293,12 @@ def is_part_of(wanted: object, found: object) -> bool:
 
 
 UNCOMPARED = frozenset({"apiVersion", "kind", "template"})
+
+
+def _is_newer(stored: Object, seen: Object) -> bool:
+    """Tell whether the spec or the evaluator's results have changed: no watch reports what an answer has brought."""
+    results = (found.get("status", {}).get("results") for found in (stored, seen))
+    return api.generation_of(stored) != api.generation_of(seen) or next(results) != next(results)
 
 
 def _has_ended(job: Object) -> bool:

@@ -63,11 +63,12 @@ class Cache:
         self._discard(key)
         return True
 
-    def replace(self, objects: Iterable[Object], version: int) -> None:
-        """Take over a list that the API server made at this resourceVersion."""
+    def replace(self, objects: Iterable[Object], version: int, namespace: str | None = None) -> None:
+        """Take over a list that the API server made at this resourceVersion, of one namespace or of all."""
         listed = {api.key_of(obj): obj for obj in objects}
         for key, known in list(self._objects.items()):
-            if key not in listed and version_of(known) <= version:
+            is_covered = namespace in (None, key.namespace) and version_of(known) <= version
+            if is_covered and key not in listed:
                 self._discard(key)
         for obj in listed.values():
             self.put(obj)

@@ -158,7 +158,7 @@ def _pod_starting(observed: Observed) -> Verdict | None:
     if api.is_being_deleted(pod):
         return _starting("the evaluator's pod is being stopped; another one takes its place")
     if pod.get("status", {}).get("phase") == "Running":
-        return _starting("the evaluator's container runs and is not ready yet: it builds the model")
+        return _starting("the evaluator builds the model, or waits for the directory spec.checkpoints.path to appear")
     return _starting(_STARTING)
 
 

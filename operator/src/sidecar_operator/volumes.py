@@ -71,6 +71,12 @@ def volume_mounts(spec: Object) -> list[Object]:
     return [*stored, *code, {"name": "tmp", "mountPath": "/tmp"}]  # noqa: S108
 
 
+def writes_beside_checkpoints(spec: Object) -> bool:
+    """Tell whether output goes to the claim that the training writes its checkpoints to."""
+    mounts = mounts_of(spec)
+    return any(mount.writable and mount.claim and mount.claim == mounts[0].claim for mount in mounts)
+
+
 def annotations(spec: Object) -> dict[str, str]:
     """Return the annotations that the pod's volumes need."""
     return dict(GCSFUSE_ANNOTATIONS) if any(mount.bucket for mount in mounts_of(spec)) else {}

@@ -50,7 +50,7 @@ class FakeCluster:
         self.objects[address] = {**obj, "metadata": {**obj["metadata"], **stamp}}
         return self.objects[address]
 
-    def find(self, kind: str, name: str | None = None) -> Object:
+    def only(self, kind: str, name: str | None = None) -> Object:
         """Return the only object of a kind, or the one of this name."""
         found = [obj for (its_kind, key), obj in self.objects.items() if its_kind == kind and name in (None, key.name)]
         assert len(found) == 1, f"{len(found)} objects of kind {kind}"
@@ -77,6 +77,10 @@ class FakeCluster:
     async def children(self, kind: str, owner: Key) -> list[Object]:
         self.calls.append(f"list {kind}")
         return [obj for (its, _), obj in self.objects.items() if its == kind and api.owner_key_of(obj) == owner]
+
+    async def find(self, manifest: Object) -> Object | None:
+        self.calls.append(f"get {manifest['kind']}")
+        return self.objects.get((manifest["kind"], api.key_of(manifest)))
 
     async def apply(self, manifest: Object) -> Object:
         kind = manifest["kind"]

@@ -72,3 +72,10 @@ def test_passes_are_counted() -> None:
         for name in ("reconcile_total", "reconcile_errors_total", "reconcile_duration_seconds_count", "queue_depth")
     }
     assert list(values.values()) == [2, 1, 2, 3]
+
+
+def test_a_time_that_cannot_be_read_hides_no_other_sample(store: Store, registry: CollectorRegistry) -> None:
+    latest = {"evaluatedAt": "2024-01-01T00:00:00+99:99", "step": 7}
+    store.evaluations.put(evaluation(status={"results": {"latest": latest}}))
+    assert registry.get_sample_value("sidecareval_resource_last_evaluation_timestamp_seconds", NAMED) is None
+    assert registry.get_sample_value("sidecareval_resource_checkpoint_step", NAMED) == 7

@@ -43,22 +43,22 @@ class World:
 
     def change(self, **spec: Any) -> None:
         """Change the spec as a user does."""
-        known = self.cluster.find(api.KIND)
+        known = self.cluster.only(api.KIND)
         generation = known["metadata"]["generation"] + 1
         changed = {**known, "metadata": {**known["metadata"], "generation": generation}}
         self.cluster.put({**changed, "spec": known["spec"] | spec})
 
     def job_status(self, **status: Any) -> None:
         """Report on the Job as the Job controller does."""
-        self.cluster.put({**self.cluster.find("Job"), "status": status})
+        self.cluster.put({**self.cluster.only("Job"), "status": status})
 
     @property
     def status(self) -> Object:
-        found: Object = self.cluster.find(api.KIND)["status"]
+        found: Object = self.cluster.only(api.KIND)["status"]
         return found
 
     def reason(self, condition_type: str = "Ready") -> str:
-        found = api.find_condition(self.cluster.find(api.KIND), condition_type)
+        found = api.find_condition(self.cluster.only(api.KIND), condition_type)
         return str(found["reason"]) if found else "absent"
 
 
@@ -73,12 +73,12 @@ async def test_the_first_pass_creates_everything_and_reports_once(world: World) 
     await world.turn()
     assert world.cluster.writes == [*IDENTITY, "apply Job", "status"]
     assert world.reason() == "EvaluatorStarting"
-    assert world.status["job"] == world.cluster.find("Job")["metadata"]["name"]
+    assert world.status["job"] == world.cluster.only("Job")["metadata"]["name"]
 
 
 async def test_a_pass_that_changes_nothing_asks_nothing(world: World) -> None:
     await world.turn()
-    world.cluster.put(pod(world.cluster.find("Job"), **READY_POD))
+    world.cluster.put(pod(world.cluster.only("Job"), **READY_POD))
     await world.turn()
     assert await world.turn() is None
     assert world.cluster.calls == []
@@ -87,18 +87,18 @@ async def test_a_pass_that_changes_nothing_asks_nothing(world: World) -> None:
 @pytest.mark.parametrize("kind", ["ServiceAccount", "Role", "RoleBinding", "Job"])
 async def test_a_deleted_child_comes_back(world: World, kind: str) -> None:
     await world.turn()
-    world.cluster.remove(world.cluster.find(kind))
+    world.cluster.remove(world.cluster.only(kind))
     await world.turn()
     assert f"apply {kind}" in world.cluster.writes
-    assert world.cluster.find(kind)
+    assert world.cluster.only(kind)
 
 
 async def test_an_edited_child_is_put_right(world: World) -> None:
     await world.turn()
-    world.cluster.put({**world.cluster.find("Role"), "rules": []})
+    world.cluster.put({**world.cluster.only("Role"), "rules": []})
     await world.turn()
     assert world.cluster.writes == ["apply Role"]
-    assert world.cluster.find("Role")["rules"]
+    assert world.cluster.only("Role")["rules"]
 
 
 async def test_suspend_and_resume_keep_the_job(world: World) -> None:
@@ -107,32 +107,32 @@ async def test_suspend_and_resume_keep_the_job(world: World) -> None:
     for suspend, reason in ((True, "Suspended"), (False, "EvaluatorStarting")):
         world.change(suspend=suspend)
         await world.turn()
-        assert world.cluster.find("Job", name)["spec"]["suspend"] is suspend
+        assert world.cluster.only("Job", name)["spec"]["suspend"] is suspend
         assert world.reason() == reason
 
 
 async def test_a_changed_spec_replaces_the_job_once_its_pod_is_gone(world: World) -> None:
     await world.turn()
-    old = world.cluster.find("Job")
+    old = world.cluster.only("Job")
     running = world.cluster.put(pod(old, **READY_POD))
     world.change(metrics={"primary": "loss"})
     for _ in range(2):
         await world.turn()
-        assert world.cluster.find("Job")["metadata"]["deletionTimestamp"]
+        assert world.cluster.only("Job")["metadata"]["deletionTimestamp"]
         assert world.reason() == "ReplacingJob"
     world.cluster.remove(old)
     await world.turn()
     assert world.reason() == "ReplacingJob"  # the pod outlives its Job
     world.cluster.remove(running)
     await world.turn()
-    assert world.cluster.find("Job")["metadata"]["name"] != old["metadata"]["name"]
+    assert world.cluster.only("Job")["metadata"]["name"] != old["metadata"]["name"]
 
 
 async def test_a_job_is_created_only_after_a_look_at_the_server(world: World) -> None:
     await world.turn()
     blind = World(world.cluster)
     world.change(metrics={"primary": "loss"})
-    blind.store.evaluations.put(world.cluster.find(api.KIND))
+    blind.store.evaluations.put(world.cluster.only(api.KIND))
     world.cluster.watch = lambda store: None  # type: ignore[method-assign]
     await blind.turn()
     assert "delete Job" in blind.cluster.writes
@@ -141,11 +141,11 @@ async def test_a_job_is_created_only_after_a_look_at_the_server(world: World) ->
 
 async def test_a_job_of_an_earlier_resource_of_the_name_is_replaced(world: World) -> None:
     await world.turn()
-    stale = world.cluster.find("Job")
+    stale = world.cluster.only("Job")
     references = [{"uid": "uid-of-the-earlier-one"}]
     world.cluster.put({**stale, "metadata": {**stale["metadata"], "ownerReferences": references}})
     await world.turn()
-    assert world.cluster.find("Job")["metadata"]["deletionTimestamp"]
+    assert world.cluster.only("Job")["metadata"]["deletionTimestamp"]
 
 
 @pytest.mark.parametrize("kind", ["ServiceAccount", "RoleBinding", "Job"])
@@ -172,7 +172,7 @@ async def test_the_end_is_decided_on_fresh_results_and_stays(world: World) -> No
     await world.turn()
     world.job_status(conditions=[condition("Complete")])
     world.cluster.watch(world.store)
-    known = world.cluster.find(api.KIND)
+    known = world.cluster.only(api.KIND)
     world.cluster.put({**known, "status": {**known["status"], "results": RESULTS}})
     world.cluster.watch = lambda store: None  # type: ignore[method-assign]
     await world.turn()
@@ -185,7 +185,7 @@ async def test_what_is_finished_is_not_run_again(world: World) -> None:
     world.job_status(conditions=[condition("Failed")])
     await world.turn()
     assert world.reason("Stalled") == "EvaluatorFailed"
-    world.cluster.remove(world.cluster.find("Job"))
+    world.cluster.remove(world.cluster.only("Job"))
     assert await world.turn() is None
     assert world.cluster.calls == []
 
@@ -194,7 +194,7 @@ async def test_a_changed_spec_runs_a_finished_one_again(world: World) -> None:
     await world.turn()
     world.job_status(conditions=[condition("Failed")])
     await world.turn()
-    old = world.cluster.find("Job")
+    old = world.cluster.only("Job")
     world.change(evaluator={"entrypoint": "other:build"})
     await world.turn()
     world.cluster.remove(old)
@@ -224,7 +224,7 @@ async def test_a_watched_training_is_read_once(world: World) -> None:
     world.change(trainingRef=REF)
     world.cluster.trainings[TRAINING] = training(Running="True")
     await world.turn()
-    world.cluster.put(pod(world.cluster.find("Job"), **READY_POD))
+    world.cluster.put(pod(world.cluster.only("Job"), **READY_POD))
     assert await world.turn() is None
     assert "get training" not in world.cluster.calls
 
@@ -235,7 +235,7 @@ async def test_a_training_without_a_watch_is_polled(world: World, absence: Absen
     world.change(trainingRef=REF)
     world.cluster.trainings[TRAINING] = absence
     await world.turn()
-    world.cluster.put(pod(world.cluster.find("Job"), **READY_POD))
+    world.cluster.put(pod(world.cluster.only("Job"), **READY_POD))
     assert await world.turn() == POLL_SECONDS
     assert "get training" in world.cluster.calls
 
@@ -243,7 +243,7 @@ async def test_a_training_without_a_watch_is_polled(world: World, absence: Absen
 async def test_events_tell_what_the_status_of_a_pod_cannot(world: World) -> None:
     await world.turn()
     creating: Object = {"conditions": [condition("PodScheduled")], "containerStatuses": [waiting("ContainerCreating")]}
-    world.cluster.put(pod(world.cluster.find("Job"), **creating))
+    world.cluster.put(pod(world.cluster.only("Job"), **creating))
     world.cluster.warned = [Warned("FailedMount", 'configmap "code" not found')]
     assert await world.turn() == PUZZLED_SECONDS
     assert world.reason() == "CodeNotFound"
@@ -258,7 +258,7 @@ async def test_events_of_a_job_without_pods_are_read(world: World) -> None:
 
 
 async def test_a_resource_that_is_gone_or_going_is_left_alone(world: World) -> None:
-    known = world.cluster.find(api.KIND)
+    known = world.cluster.only(api.KIND)
     world.cluster.put({**known, "metadata": {**known["metadata"], "deletionTimestamp": "now"}})
     assert await world.turn() is None
     assert world.cluster.calls == []
@@ -268,7 +268,7 @@ async def test_a_resource_that_is_gone_or_going_is_left_alone(world: World) -> N
 
 async def test_a_resource_that_goes_during_a_pass_is_no_error(world: World) -> None:
     world.cluster.watch(world.store)
-    world.cluster.remove(world.cluster.find(api.KIND))
+    world.cluster.remove(world.cluster.only(api.KIND))
     world.cluster.watch = lambda store: None  # type: ignore[method-assign]
     await world.turn()
     assert world.cluster.writes[-1] == "status"
@@ -278,7 +278,7 @@ async def test_a_resource_that_goes_at_its_end_is_no_error(world: World) -> None
     await world.turn()
     world.job_status(conditions=[condition("Complete")])
     world.cluster.watch(world.store)
-    world.cluster.remove(world.cluster.find(api.KIND))
+    world.cluster.remove(world.cluster.only(api.KIND))
     world.cluster.watch = lambda store: None  # type: ignore[method-assign]
     await world.turn()
     assert world.cluster.writes == []
@@ -287,7 +287,7 @@ async def test_a_resource_that_goes_at_its_end_is_no_error(world: World) -> None
 async def test_an_event_that_cannot_be_recorded_is_no_failure(world: World) -> None:
     await world.turn()
     world.cluster.refusals["events"] = RefusedError(403, "forbidden")
-    world.cluster.put(pod(world.cluster.find("Job"), **READY_POD))
+    world.cluster.put(pod(world.cluster.only("Job"), **READY_POD))
     await world.turn()
     assert world.reason() == "EvaluatorRunning"
 
@@ -311,3 +311,43 @@ def test_is_part_of(wanted: Object, found: object, expected: bool) -> None:
 def test_the_sample_job_is_owned_as_a_real_one() -> None:
     owner = evaluation()
     assert api.is_owned_by(job(owner), api.uid_of(owner))
+
+
+@pytest.mark.parametrize("kind", ["ServiceAccount", "Role", "RoleBinding", "Job"])
+async def test_an_object_of_somebody_else_is_not_taken_over(world: World, kind: str) -> None:
+    await world.turn()
+    ours = world.cluster.only(kind)
+    metadata = {name: value for name, value in ours["metadata"].items() if name not in {"labels", "ownerReferences"}}
+    world.cluster.put({**ours, "metadata": metadata})
+    world.store.children[kind].remove(ours)
+    world.cluster.calls.clear()
+    await Reconciler(world.cluster, world.store, "img:1")(KEY)
+    assert f"apply {kind}" not in world.cluster.writes
+    assert world.reason() == "RefusedByAPIServer"
+
+
+async def test_a_pod_of_a_deleted_job_of_the_same_name_is_waited_for(world: World) -> None:
+    await world.turn()
+    old = world.cluster.only("Job")
+    world.cluster.put(pod(old, **READY_POD))
+    world.cluster.remove(old)
+    await world.turn()
+    assert "apply Job" not in world.cluster.writes
+    assert world.reason() == "ReplacingJob"
+
+
+async def test_a_spec_that_changes_while_the_end_is_decided_gets_another_pass(world: World) -> None:
+    await world.turn()
+    world.job_status(conditions=[condition("Complete")])
+    world.cluster.watch(world.store)
+    world.change(completion={"maxEvaluations": 9})
+    assert await Reconciler(world.cluster, world.store, "img:1")(KEY) == 0
+    assert api.find_condition(world.cluster.only(api.KIND), "Finished")["status"] == "False"  # type: ignore[index]
+
+
+async def test_what_changes_between_reading_and_writing_gets_another_pass(world: World) -> None:
+    world.cluster.watch(world.store)
+    world.change(suspend=True)
+    assert await Reconciler(world.cluster, world.store, "img:1")(KEY) == 0
+    await world.turn()
+    assert world.reason() == "Suspended"

@@ -59,6 +59,14 @@ def test_a_list_replaces_what_is_older_than_itself(cache: Cache) -> None:
     assert [api.key_of(found).name for found in cache] == ["younger"]
 
 
+def test_a_list_of_one_namespace_says_nothing_of_another(cache: Cache) -> None:
+    cache.put(version(JOB, 10))
+    cache.replace([], 20, "another")
+    assert cache.get(JOB_KEY)
+    cache.replace([], 20, JOB_KEY.namespace)
+    assert cache.get(JOB_KEY) is None
+
+
 def test_followers_of_a_training() -> None:
     store = Store()
     ref = TrainingRef("kubeflow.org/v1", "TFJob", "team", "train")

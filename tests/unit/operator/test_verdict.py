@@ -36,7 +36,7 @@ PROGRESSING = [
     ({"refusal": "quota exceeded"}, Reason.REFUSED_BY_API_SERVER, "quota exceeded"),
     ({"is_replacing": True}, Reason.REPLACING_JOB, "kept"),
     ({"pods": [STARTING_POD]}, Reason.EVALUATOR_STARTING, "starting"),
-    ({"pods": [{"phase": "Running"}]}, Reason.EVALUATOR_STARTING, "not ready yet"),
+    ({"pods": [{"phase": "Running"}]}, Reason.EVALUATOR_STARTING, "spec.checkpoints.path"),
     ({"pods": [UNPULLED_POD]}, Reason.IMAGE_NOT_PULLED, "not found"),
     ({"pods": [FAILED_POD]}, Reason.EVALUATOR_CRASHED, "exit code 1: boom"),
     ({"pods": [{"phase": "Failed", "message": "evicted"}]}, Reason.EVALUATOR_CRASHED, "ended with evicted"),
