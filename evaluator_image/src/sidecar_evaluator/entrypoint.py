@@ -42,7 +42,7 @@ def load(entrypoint: str, parameters: Mapping[str, str]) -> Evaluation:
     arguments = _arguments(entrypoint, function, parameters)
     try:
         returned = function(**arguments)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ConfigurationError(
             f"The entry point {entrypoint} raised {first_line(error)}", _users_traceback(error)
         ) from error
@@ -60,7 +60,7 @@ def _import(entrypoint: str) -> Callable[..., object]:
         raise ConfigurationError(f"The entry point {entrypoint!r} must have the form module:callable.")
     try:
         module = importlib.import_module(module_name)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ConfigurationError(_import_complaint(module_name, error), _users_traceback(error)) from error
     function = getattr(module, attribute, None)
     if function is None:
@@ -70,7 +70,7 @@ def _import(entrypoint: str) -> Callable[..., object]:
     return typing.cast("Callable[..., object]", function)
 
 
-def _import_complaint(module_name: str, error: Exception) -> str:
+def _import_complaint(module_name: str, error: BaseException) -> str:
     if isinstance(error, ModuleNotFoundError) and error.name == module_name:
         return f"The module {module_name} of the entry point is not found; put it on PYTHONPATH."
     return f"The module {module_name} of the entry point does not import: {first_line(error)}"

@@ -144,7 +144,7 @@ class Loop:
             step = self.evaluator.restore(running.checkpoint)
             self.enter(Phase.EVALUATING)
             scores = self.evaluator.score()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             if is_storage_gone(error):
                 raise StorageGoneError(f"The storage has died: {first_line(error)}") from error
             if isinstance(error, _NOT_THE_EVALUATION):
@@ -189,7 +189,7 @@ class Loop:
             if self._running is not running:
                 return
             self._running = None
-        remaining = self.watcher.settle(running.checkpoint)
+        remaining = self.watcher.settle(running.checkpoint, evaluated=outcome.kind is OutcomeKind.EVALUATED)
         settled = ledger.settle(self.results, outcome, self.rules, skipped=remaining.skipped, pending=remaining.pending)
         self.results = replace(settled, backlog=remaining.backlog)
         self.writer.write(Report(outcome, self.results))

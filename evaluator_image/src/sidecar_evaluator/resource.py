@@ -40,6 +40,7 @@ class KubernetesResource:
         from kubernetes import client
 
         self._namespace, _, self._name = reference.partition("/")
+        self._uid: str | None = None
         _load_configuration()
         self._api = client.CustomObjectsApi()
 
@@ -48,14 +49,16 @@ class KubernetesResource:
         found: dict[str, Any] = self._api.get_namespaced_custom_object(
             _GROUP, _VERSION, self._namespace, _PLURAL, self._name, _request_timeout=_REQUEST_SECONDS
         )
+        self._uid = found["metadata"]["uid"]
         return found
 
     def apply_results(self, results: dict[str, Any]) -> None:
-        """Make `status.results` exactly this, by server-side apply."""
+        """Make `status.results` exactly this, by server-side apply; never of another object of the same name."""
+        identity = {"uid": self._uid} if self._uid else {}
         body = {
             "apiVersion": f"{_GROUP}/{_VERSION}",
             "kind": "SidecarEvaluation",
-            "metadata": {"name": self._name, "namespace": self._namespace},
+            "metadata": {"name": self._name, "namespace": self._namespace, **identity},
             "status": {"results": results},
         }
         self._api.patch_namespaced_custom_object_status(

@@ -28,7 +28,7 @@ from sidecar_evaluator.resource import KubernetesResource, Resource, read_patien
 from sidecar_evaluator.results_status import parse, render
 from sidecar_evaluator.server import Application, serve
 from sidecar_evaluator.signals import stop_on_signals
-from sidecar_evaluator.training import FINISHED_STATES, training_finished
+from sidecar_evaluator.training import TrainingEnd, training_finished
 from sidecar_evaluator.watching import Watcher
 from sidecar_evaluator.writers.background import BackgroundWriter
 from sidecar_evaluator.writers.interface import Writer
@@ -51,11 +51,11 @@ class Session:
     def __init__(self, config: Config) -> None:
         self.config = config
         self.stop = threading.Event()
-        self.finished = threading.Event()
         self.directory_seen = threading.Event()
         self.model_built = threading.Event()
         self.registry = CollectorRegistry()
         self.clock = SystemClock()
+        self.training = TrainingEnd(self.clock.monotonic)
         self.heartbeat = Heartbeat()
         self.metrics = PrometheusWriter(self.registry, self.clock, version("sidecar-evaluator"))
         self.resource: Resource | None = KubernetesResource(config.resource) if config.resource else None
@@ -71,11 +71,6 @@ class Session:
         self.metrics.tick()
         if listing.exists:
             self.directory_seen.set()
-
-    def training_state(self, state: str) -> None:
-        """Take note of the training's state in the resource."""
-        if state in FINISHED_STATES:
-            self.finished.set()
 
     def _writers(self) -> list[Writer]:
         writers: list[Writer] = [self.metrics, LogWriter()]
@@ -157,7 +152,7 @@ def _loop(session: Session, evaluation: ModelEvaluation, results: Results) -> Lo
         policy=config.policy,
         clock=session.clock,
         stop=session.stop,
-        training_finished=training_finished(config.sentinel, session.finished),
+        training_finished=training_finished(config.sentinel, session.training.has_come),
         covered=lambda checkpoint: is_settled(results, checkpoint, config.policy.selection),
         on_look=session.looked,
         highest_settled=highest_number(results),
@@ -177,7 +172,7 @@ def _loop(session: Session, evaluation: ModelEvaluation, results: Results) -> Lo
 
 def _start_threads(session: Session, loop: Loop) -> None:
     if session.config.follow_training and session.resource:
-        arguments = (session.resource, session.training_state, session.stop)
+        arguments = (session.resource, session.training.saw, session.stop)
         threading.Thread(target=watch_training, args=arguments, name="training", daemon=True).start()
     if session.config.evaluation_timeout:
         threading.Thread(target=_watchdog, args=(session, loop), name="watchdog", daemon=True).start()

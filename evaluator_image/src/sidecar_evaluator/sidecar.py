@@ -69,7 +69,7 @@ class SidecarEvaluator:
             policy=Policy(max_evaluations=self._max_evaluations),
             clock=SystemClock(),
             stop=stop,
-            training_finished=training_finished(SENTINEL, threading.Event()),
+            training_finished=training_finished(SENTINEL, lambda: False),
         )
         Loop(watcher, evaluation, LogWriter(), SystemClock()).run()
 

@@ -98,7 +98,7 @@ class Watcher:
                 self.ended = end
             else:
                 self._remind(listing)
-                self.clock.wait(self._poll_seconds(self.clock.monotonic() - began), self.stop)
+                self.clock.wait(self._poll_seconds(listing, self.clock.monotonic() - began), self.stop)
             if self.ended:
                 return
 
@@ -110,10 +110,10 @@ class Watcher:
         _log.warning("Checkpoint %s cannot be read; retrying in %.1f s. %s", checkpoint.name, delay, message)
         return True
 
-    def settle(self, checkpoint: Checkpoint) -> Remaining:
-        """Never hand this checkpoint out again, nor under Latest any that it is newer than."""
+    def settle(self, checkpoint: Checkpoint, *, evaluated: bool = True) -> Remaining:
+        """Never hand this checkpoint out again, nor under Latest any older than one that was evaluated."""
         self._settled.add(_key(checkpoint))
-        if self.policy.selection is Selection.LATEST:
+        if evaluated and self.policy.selection is Selection.LATEST:
             self._passed = [*(c for c in self._passed if _track(c) != _track(checkpoint)), checkpoint]
         if checkpoint.number is not None:
             self.highest_settled = max(checkpoint.number, self.highest_settled or 0)
@@ -183,7 +183,7 @@ class Watcher:
             end = EndReason.TRAINING_FINISHED
         elif limit is not None and quiet >= limit:
             end = EndReason.NO_CHECKPOINT_TIMEOUT
-        self._looks_since_end = self._looks_since_end + 1 if end else 0
+        self._looks_since_end = self._looks_since_end + listing.fresh if end else 0
         return end
 
     def _has_reached_maximum(self) -> bool:
@@ -193,7 +193,9 @@ class Watcher:
             self.ended = EndReason.MAX_EVALUATIONS
         return reached
 
-    def _poll_seconds(self, listing_seconds: float) -> float:
+    def _poll_seconds(self, listing: Listing, listing_seconds: float) -> float:
+        if not listing.fresh:
+            return self.policy.longest_poll
         seconds = listing_seconds / _SHARE_OF_TIME_LISTING
         return min(max(seconds, self.policy.shortest_poll), self.policy.longest_poll)
 

@@ -2,6 +2,7 @@
 
 import errno
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -62,13 +63,20 @@ def test_a_died_mount_is_told_apart(monkeypatch: pytest.MonkeyPatch, tmp_path: P
 
 def test_a_short_trouble_looks_as_if_nothing_had_changed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     write(tmp_path, "ckpt-2.index", "ckpt-2.data-00000-of-00001")
-    directory = Directory(tmp_path)
+    now = [0.0]
+    directory = Directory(tmp_path, clock=lambda: now[0])
     before = directory.look()
     with monkeypatch.context() as patched:
         failing(patched, errno.ESTALE)
-        assert directory.look() == before
-        for _ in range(59):
-            directory.look()
+        for now[0] in (1.0, 2.0, 61.0):
+            assert directory.look() == replace(before, fresh=False)
+        now[0] = 62.0
         with pytest.raises(OSError, match="Stale file handle"):
             directory.look()
     assert directory.look() == before
+
+
+def test_before_the_first_listing_there_is_nothing_to_go_by(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    failing(monkeypatch, errno.EIO)
+    found = Directory(tmp_path).look()
+    assert (found.checkpoints, found.exists, found.fresh) == ((), False, False)

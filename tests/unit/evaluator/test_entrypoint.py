@@ -24,6 +24,9 @@ def nothing():
 
 def raising():
     return 1 / 0
+
+def leaving():
+    raise SystemExit(0)
 """
 
 
@@ -65,6 +68,7 @@ def test_parameters_are_converted(parameters: dict[str, str], expected: tuple[An
         ("{}:value", {}, "is a int; name a function"),
         ("{}:nothing", {}, "returned NoneType; let it return"),
         ("{}:raising", {}, "raised ZeroDivisionError: division by zero"),
+        ("{}:leaving", {}, "raised SystemExit: 0"),
         ("{}:plain", {"batch": "1"}, "unexpected keyword argument 'batch'; it takes ()"),
         ("{}:typed", {}, "missing a required argument: 'batch'"),
         ("{}:typed", {"batch": "many"}, "batch=many must be of type int"),

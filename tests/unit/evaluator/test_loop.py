@@ -203,6 +203,21 @@ def test_a_restart_at_any_moment_repeats_nothing_and_loses_nothing(killed_after:
     assert second.loop.results.watermark == 4
 
 
+def test_a_broken_newest_checkpoint_does_not_hide_the_good_one_before_it() -> None:
+    scene = Scene("ckpt-1", "ckpt-2", model=FakeModel({"ckpt-2": CheckpointIncompatible("other model")}))
+    scene.loop.watcher.policy = Policy(Selection.LATEST)
+    assert [(name, kind) for name, kind, _ in scene.outcomes()] == [
+        ("ckpt-2", OutcomeKind.FAILED),
+        ("ckpt-1", OutcomeKind.EVALUATED),
+    ]
+    assert scene.loop.results.counts == Counts(evaluated=1, failed=1)
+
+
+def test_user_code_that_leaves_the_process_fails_one_checkpoint() -> None:
+    scene = Scene("ckpt-1", "ckpt-2", model=FakeModel({"ckpt-1": SystemExit(0)}))
+    assert [kind for _, kind, _ in scene.outcomes()] == [OutcomeKind.FAILED, OutcomeKind.EVALUATED]
+
+
 def test_best_survives_a_restart() -> None:
     first = Scene("ckpt-1", "ckpt-2", "ckpt-3")
     first.loop.run()

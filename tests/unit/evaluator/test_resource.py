@@ -82,10 +82,21 @@ def test_results_are_applied_by_server_side_apply(server: Recorder) -> None:
     }
 
 
+FOUND = '{"metadata": {"uid": "u-1"}, "status": {"results": {"backlog": 4}}}'
+
+
 def test_the_resource_is_read(server: Recorder) -> None:
-    server.answers = [(200, '{"status": {"results": {"backlog": 4}}}')]
+    server.answers = [(200, FOUND)]
     assert KubernetesResource("ns/mnist").read()["status"]["results"] == {"backlog": 4}
     assert server.requests[0]["path"] == f"{PATH}/mnist"
+
+
+def test_results_go_to_the_object_that_was_read_and_to_no_other_of_its_name(server: Recorder) -> None:
+    server.answers = [(200, FOUND)]
+    resource = KubernetesResource("ns/mnist")
+    resource.read()
+    resource.apply_results({"backlog": 1})
+    assert json.loads(server.requests[-1]["body"])["metadata"]["uid"] == "u-1"
 
 
 def states(*names: str) -> str:

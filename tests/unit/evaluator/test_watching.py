@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from sidecar_evaluator.checkpoints.directory import Listing
 from sidecar_evaluator.checkpoints.interface import Checkpoint
 from sidecar_evaluator.errors import CheckpointGone, CheckpointUnreadable
 from sidecar_evaluator.ledger import EndReason, Selection
@@ -27,7 +28,7 @@ class Scene:
             policy=Policy(**policy),
             clock=self.clock,
             stop=self.stop,
-            training_finished=training_finished("training.finished", self.finished),
+            training_finished=training_finished("training.finished", self.finished.is_set),
         )
         self.remaining: list[Remaining] = []
 
@@ -90,6 +91,14 @@ def test_a_half_written_checkpoint_is_not_there_yet() -> None:
     scene.clock.at(60.0, lambda: scene.directory.add(checkpoint("ckpt-2", size=2)))
     scene.clock.at(90.0, scene.finished.set)
     assert scene.drain() == ["ckpt-1", "ckpt-2"]
+
+
+def test_a_directory_that_cannot_be_listed_is_not_drained() -> None:
+    scene = Scene(checkpoint("ckpt-1"))
+    scene.finished.set()
+    look, since = scene.directory.look, scene.clock.now
+    scene.watcher.look = lambda: look() if scene.clock.now > since + 30 else Listing((), {}, fresh=False)
+    assert scene.drain() == ["ckpt-1"]
 
 
 @pytest.mark.parametrize("selection", list(Selection))

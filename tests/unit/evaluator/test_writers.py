@@ -125,6 +125,16 @@ def test_a_refused_write_is_tried_again_until_it_is_accepted() -> None:
     assert len(server.applied) == 1
 
 
+def test_flush_does_not_sit_out_a_long_pause(gate: threading.Event) -> None:
+    server = FakeServer(refusals=1, gate=gate)
+    writer = StatusWriter(server.apply, render, first_pause=3600.0)
+    writer.write(report())
+    server.entered.wait(10)
+    gate.set()
+    assert writer.flush(10)
+    writer.close()
+
+
 def test_reports_that_wait_become_one_write(gate: threading.Event) -> None:
     server = FakeServer(gate=gate)
     writer = StatusWriter(server.apply, render)

@@ -7,7 +7,9 @@ on object-store mounts a listing is fresh where a cached file is not. Nothing is
 import errno
 import logging
 import os
-from dataclasses import dataclass
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sidecar_evaluator.checkpoints.interface import Checkpoint, CheckpointFormat, Files, FileState
@@ -17,7 +19,7 @@ from sidecar_evaluator.errors import ConfigurationError, StorageGoneError, is_st
 
 _log = logging.getLogger(__name__)
 
-_FAILURES_BRIDGED = 60  # about a minute of polls
+_BRIDGED_SECONDS = 60.0
 
 AUTO = "Auto"
 FORMATS: dict[str, type[TensorFlow] | type[KerasWeights]] = {
@@ -28,21 +30,26 @@ FORMATS: dict[str, type[TensorFlow] | type[KerasWeights]] = {
 
 @dataclass(frozen=True)
 class Listing:
-    """What one look saw; `exists` is False while the directory has not been made yet."""
+    """What one look saw; `exists` is False while the directory has not been made yet.
+
+    It is not `fresh` where the directory could not be listed: it then shows what an earlier look saw.
+    """
 
     checkpoints: tuple[Checkpoint, ...]
     files: Files
     exists: bool = True
+    fresh: bool = True
 
 
 class Directory:
     """A checkpoint directory in one of the known formats, or in any of them (`Auto`)."""
 
-    def __init__(self, path: Path, format_name: str = AUTO) -> None:
+    def __init__(self, path: Path, format_name: str = AUTO, clock: Callable[[], float] = time.monotonic) -> None:
         self.path = path
+        self._clock = clock
         names = FORMATS if format_name == AUTO else (format_name,)
-        self._last = Listing((), {})
-        self._failures = 0
+        self._last = Listing((), {}, exists=False)
+        self._failing_since: float | None = None
         self._formats: list[CheckpointFormat] = [FORMATS[name]() for name in names]
 
     def look(self) -> Listing:
@@ -59,18 +66,19 @@ class Directory:
             raise ConfigurationError(self._complaint(error)) from error
         except OSError as error:
             return self._last_listing(error)
-        self._failures, self._last = 0, Listing(self._recognise(files), files)
+        self._failing_since, self._last = None, Listing(self._recognise(files), files)
         return self._last
 
     def _last_listing(self, error: OSError) -> Listing:
         """Bridge a short trouble of a network file system, so that nothing seems to be deleted."""
         if is_storage_gone(error):
             raise StorageGoneError(error.errno, f"The mount of {self.path} has died: {error}") from error
-        self._failures += 1
-        if self._failures > _FAILURES_BRIDGED:
+        now = self._clock()
+        self._failing_since = now if self._failing_since is None else self._failing_since
+        if now - self._failing_since > _BRIDGED_SECONDS:
             raise error
         _log.warning("%s cannot be listed, trying again: %s", self.path, error)
-        return self._last
+        return replace(self._last, fresh=False)
 
     def _list(self) -> Files:
         files = {}

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 _NUMBER = re.compile(r"(?:^|(?<=[-_.]))\d+(?=$|[-_.])")
+_DECIMAL = re.compile(r"\d+\.\d+")
 _MAX_INT64 = 2**63 - 1
 
 
@@ -85,9 +86,12 @@ class CheckpointFormat(Protocol):
 
 
 def number_in(name: str) -> int | None:
-    """Return the first number that stands alone between the ends and `-`, `_` or `.` of a name."""
-    match = _NUMBER.search(name)
-    number = int(match.group()) if match else None
+    """Return the last whole number that stands alone between the ends and `-`, `_` or `.` of a name.
+
+    What comes before it names the run or the model (`resnet-50-0007`), a decimal is a score (`ckpt-07-0.25`).
+    """
+    found = _NUMBER.findall(_DECIMAL.sub("~", name))
+    number = int(found[-1]) if found else None
     return number if number is not None and number <= _MAX_INT64 else None
 
 

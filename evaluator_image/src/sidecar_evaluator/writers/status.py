@@ -35,6 +35,7 @@ class StatusWriter:
         self._newest: Results | None = None
         self._published: Results | None = None
         self._closed = False
+        self._waiting = 0
         self._thread = threading.Thread(target=self._work, name="status", daemon=True)
         self._thread.start()
 
@@ -47,8 +48,11 @@ class StatusWriter:
     def flush(self, timeout: float) -> bool:
         """Wait until the newest ledger is published; return whether it is."""
         with self._changed:
+            self._waiting += 1
             self._changed.notify_all()
-            return self._changed.wait_for(lambda: self._newest is self._published, timeout)
+            published = self._changed.wait_for(lambda: self._newest is self._published, timeout)
+            self._waiting -= 1
+            return published
 
     def close(self) -> None:
         """End the thread."""
@@ -85,7 +89,9 @@ class StatusWriter:
     def _rest(self, pause: float, results: Results) -> None:
         """Pause after a failure, less long if there is something newer or somebody waits in flush."""
         with self._changed:
-            self._changed.wait_for(lambda: self._closed or self._newest is not results, pause)
+            self._changed.wait_for(lambda: self._closed or self._waiting or self._newest is not results, pause)
+            if self._waiting:
+                self._changed.wait_for(lambda: self._closed, min(pause, _FIRST_PAUSE))
 
 
 def _short(error: Exception) -> str:
