@@ -24,7 +24,7 @@ export UV_NO_PROGRESS := 1
 
 .PHONY: help
 help: ## List every target with a line each
-	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' Makefile
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' Makefile
 
 .PHONY: demo
 demo: cluster images ## Watch a SidecarEvaluation score a real training on a local Kubernetes
