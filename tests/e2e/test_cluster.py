@@ -4,6 +4,7 @@ It runs in a machine within the machine, so the cluster that is in use is left a
 """
 
 import json
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -92,7 +93,9 @@ def containers(machine: IsolatedMachine) -> list[str]:
 
 
 def groups(names: list[str]) -> list[Path]:
-    return [group for name in names for group in Path("/sys/fs/cgroup").glob(f"**/k8s.io/{name}")]
+    """Return the control groups of these containers; those of other pods may vanish meanwhile."""
+    found = (Path(folder) for folder, _, _ in os.walk("/sys/fs/cgroup"))
+    return [group for group in found if group.parent.name == "k8s.io" and group.name in names]
 
 
 def files(machine: IsolatedMachine, folder: str) -> list[str]:
