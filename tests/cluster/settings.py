@@ -21,11 +21,6 @@ class Network:
     pod_link: str = "seval-pods"
     api_port: int = 26443
 
-    @property
-    def api_url(self) -> str:
-        """The address of the API server, from the host and from pods alike."""
-        return f"https://{self.host}:{self.api_port}"
-
 
 @dataclass(frozen=True)
 class Settings:

@@ -16,7 +16,6 @@ class _Failures:
     files: tuple[FileState, ...]
     count: int
     not_before: float
-    message: str
 
 
 @dataclass
@@ -25,21 +24,16 @@ class Retries:
 
     _failures: dict[str, _Failures] = field(default_factory=dict)
 
-    def fail(self, checkpoint: Checkpoint, message: str, now: float) -> float | None:
+    def fail(self, checkpoint: Checkpoint, now: float) -> float | None:
         """Count a failure; return the seconds until the next attempt, None after the last one."""
         count = self._count(checkpoint) + 1
         delay = BACK_OFF_SECONDS[count - 1] if count <= len(BACK_OFF_SECONDS) else None
-        self._failures[checkpoint.name] = _Failures(checkpoint.files, count, now + (delay or 0.0), message)
+        self._failures[checkpoint.name] = _Failures(checkpoint.files, count, now + (delay or 0.0))
         return delay
 
     def is_due(self, checkpoint: Checkpoint, now: float) -> bool:
         """Tell whether the checkpoint may be tried now."""
         return self._count(checkpoint) == 0 or now >= self._failures[checkpoint.name].not_before
-
-    def exhausted(self, checkpoint: Checkpoint) -> str:
-        """Return the last failure of a checkpoint that has no attempt left, else nothing."""
-        used_up = self._count(checkpoint) > len(BACK_OFF_SECONDS)
-        return self._failures[checkpoint.name].message if used_up else ""
 
     def forget(self, checkpoint: Checkpoint) -> None:
         """Drop a settled checkpoint."""

@@ -104,7 +104,7 @@ class Watcher:
 
     def retry(self, checkpoint: Checkpoint, message: str) -> bool:
         """Put a checkpoint off after a failed read; return False once its attempts are used up."""
-        delay = self._retries.fail(checkpoint, message, self.clock.monotonic())
+        delay = self._retries.fail(checkpoint, self.clock.monotonic())
         if delay is None:
             return False
         _log.warning("Checkpoint %s cannot be read; retrying in %.1f s. %s", checkpoint.name, delay, message)

@@ -297,8 +297,8 @@ UNCOMPARED = frozenset({"apiVersion", "kind", "template"})
 
 def _is_newer(stored: Object, seen: Object) -> bool:
     """Tell whether the spec or the evaluator's results have changed: no watch reports what an answer has brought."""
-    results = (found.get("status", {}).get("results") for found in (stored, seen))
-    return api.generation_of(stored) != api.generation_of(seen) or next(results) != next(results)
+    now, before = (found.get("status", {}).get("results") for found in (stored, seen))
+    return api.generation_of(stored) != api.generation_of(seen) or now != before
 
 
 def _has_ended(job: Object) -> bool:

@@ -75,7 +75,7 @@ def _replacing(observed: Observed) -> Verdict | None:
 def _completed(observed: Observed) -> Verdict | None:
     if observed.job is None or not api.is_true(observed.job, "Complete"):
         return None
-    results = observed.evaluation.get("status", {}).get("results", {})
+    results = _results(observed)
     reason = Reason(results.get("ended", {}).get("reason", Reason.COMPLETED))
     why = _ENDINGS.get(reason, "the evaluator has finished")
     if not _evaluated(observed):
@@ -104,7 +104,7 @@ def _suspended(observed: Observed) -> Verdict | None:
 
 
 def _drained(observed: Observed) -> Verdict | None:
-    ended = observed.evaluation.get("status", {}).get("results", {}).get("ended")
+    ended = _results(observed).get("ended")
     pod = pods.newest(observed.pods)
     if not ended or pod is None or pods.has_failed(pod) or not pods.has_begun_before(pod, ended["at"]):
         return None
@@ -192,9 +192,13 @@ def _starting(message: str) -> Verdict:
     return Verdict(Reason.EVALUATOR_STARTING, message, is_progressing=True)
 
 
+def _results(observed: Observed) -> Object:
+    found: Object = observed.evaluation.get("status", {}).get("results", {})
+    return found
+
+
 def _evaluated(observed: Observed) -> int:
-    results = observed.evaluation.get("status", {}).get("results", {})
-    return int(results.get("counts", {}).get("evaluated", 0))
+    return int(_results(observed).get("counts", {}).get("evaluated", 0))
 
 
 def _why_none(results: Object) -> str:
