@@ -51,6 +51,9 @@ def _kubernetes(name: str) -> Program:
 
 _GPU_PLUGIN = Program("gpu-plugin", "kubernetes", "k8s.io/kubernetes", "./gpu-plugin")
 _OPERATOR = "github.com/kubeflow/training-operator"
+_GCSFUSE = "github.com/googlecloudplatform/gcsfuse/v3"
+_FAKE_GCS_SERVER = "github.com/fsouza/fake-gcs-server"
+_S3_SERVER = "github.com/versity/versitygw"
 PROGRAMS = {
     program.name: program
     for program in (
@@ -64,6 +67,9 @@ PROGRAMS = {
         _GPU_PLUGIN,
         Program("coredns", "coredns", "github.com/coredns/coredns", "github.com/coredns/coredns"),
         Program("training-operator", "training-operator", _OPERATOR, f"{_OPERATOR}/cmd/training-operator.v1"),
+        Program("gcsfuse", "gcsfuse", _GCSFUSE, _GCSFUSE),
+        Program("fake-gcs-server", "fake-gcs-server", _FAKE_GCS_SERVER, _FAKE_GCS_SERVER),
+        Program("versitygw", "versitygw", _S3_SERVER, f"{_S3_SERVER}/cmd/versitygw"),
     )
 }
 
