@@ -7,20 +7,36 @@ computed is `_scores_of` alone, so that a faster way can replace `model.evaluate
 
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from sidecar_evaluator.checkpoints.interface import Checkpoint
-from sidecar_evaluator.checkpoints.keras_weights import is_tf_keras
+from sidecar_evaluator.checkpoints.interface import Checkpoint, Weights
+from sidecar_evaluator.checkpoints.reading import read_whole
 from sidecar_evaluator.entrypoint import Evaluation
-from sidecar_evaluator.errors import CheckpointGone, CheckpointUnreadable, ConfigurationError, Stopped, first_line
+from sidecar_evaluator.errors import ConfigurationError, Stopped, first_line
+from sidecar_evaluator.options import Options
 from sidecar_evaluator.outcome import DEFAULT_DATASET, Score
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A checkpoint in host memory and the training iterations to say it has.
+
+    `checkpoint` is told to callbacks that ask for it.
+    """
+
+    weights: Weights
+    step: int | None
+    checkpoint: Checkpoint | None = None
 
 
 class ModelEvaluation:
     """The model of an entry point and how to score it; stops between batches once `stop` is set."""
 
-    def __init__(self, evaluation: Evaluation, stop: threading.Event) -> None:
+    def __init__(self, evaluation: Evaluation, stop: threading.Event, options: Options | None = None) -> None:
+        self._options = options or Options()
         self._model = evaluation.model
         self._datasets = _named_datasets(evaluation.data)
         self._steps = evaluation.steps
@@ -37,34 +53,40 @@ class ModelEvaluation:
         if not self._model.built:
             _build(self._model, next(iter(self._datasets.values())))
 
-    def restore(self, checkpoint: Checkpoint) -> int | None:
-        """Load the checkpoint's weights into the model; return the training iterations.
+    def read(self, checkpoint: Checkpoint) -> Weights:
+        """Read a checkpoint into host memory; see `read_whole` for the errors. Any thread may call it."""
+        return read_whole(checkpoint, self._model)
 
-        The files are compared before and after: what was written again or deleted while it was read
-        is not used.
-        """
-        try:
-            iterations = checkpoint.format.load(checkpoint, self._model)
-        except CheckpointUnreadable:
-            _require_unchanged(checkpoint)
-            raise
-        _require_unchanged(checkpoint)
-        step = checkpoint.number if iterations is None else iterations
-        optimizer = getattr(self._model, "optimizer", None)
-        if step is not None and optimizer is not None:
-            optimizer.iterations.assign(step)
-        return step
+    def pass_size(self, waiting: int, weights_size: int) -> int:  # noqa: ARG002
+        """Return how many of the waiting checkpoints, of so many bytes each, one pass should score."""
+        return 1
 
-    def score(self) -> tuple[Score, ...]:
-        """Score the model on each dataset in turn.
+    def score(self, loaded: Sequence[Loaded]) -> list[tuple[Score, ...]]:
+        """Score each checkpoint on each dataset.
 
         Raises Stopped: a stop was requested between two batches.
         """
+        return [self._score_one(one) for one in loaded]
+
+    def export(self, weights: Weights, path: Path) -> None:
+        """Write the model with these weights to a file `NAME.weights.h5`."""
+        self._assign(weights)
+        self._model.save_weights(str(path))
+
+    def _score_one(self, loaded: Loaded) -> tuple[Score, ...]:
+        self._assign(loaded.weights)
+        optimizer = getattr(self._model, "optimizer", None)
+        if loaded.step is not None and optimizer is not None:
+            optimizer.iterations.assign(loaded.step)
         return tuple(
             Score(metric, value, dataset)
             for dataset, data in self._datasets.items()
             for metric, value in _scores_of(self._model, data, self._steps, self._callbacks)
         )
+
+    def _assign(self, weights: Weights) -> None:
+        for variable, value in zip(self._model.weights, weights.values, strict=True):
+            variable.assign(value)
 
 
 def _scores_of(model: Any, data: Any, steps: int | None, callbacks: list[Any]) -> Iterator[tuple[str, float]]:
@@ -135,17 +157,6 @@ def _build(model: Any, data: Any) -> None:
         raise ConfigurationError(f"The model cannot be evaluated on its data: {first_line(error)}") from error
 
 
-def _require_unchanged(checkpoint: Checkpoint) -> None:
-    try:
-        unchanged = checkpoint.is_unchanged()
-    except FileNotFoundError as error:
-        raise CheckpointGone("It was deleted while it was read.") from error
-    except OSError as error:
-        raise CheckpointUnreadable(first_line(error)) from error
-    if not unchanged:
-        raise CheckpointUnreadable("It was written again while it was read.")
-
-
 def _stop_callback(model: Any, stop: threading.Event) -> Any:
     """Return a callback for the model's own Keras that stops an evaluation between two batches."""
     keras = sys.modules["tf_keras" if is_tf_keras(model) else "keras"]
@@ -156,3 +167,8 @@ def _stop_callback(model: Any, stop: threading.Event) -> Any:
                 raise Stopped
 
     return StopBetweenBatches()
+
+
+def is_tf_keras(model: Any) -> bool:
+    """Tell the two Kerases apart without importing either."""
+    return any(base.__module__.startswith("tf_keras.") for base in type(model).__mro__)
