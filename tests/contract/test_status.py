@@ -23,6 +23,7 @@ EVALUATED = Outcome(
     duration=1.5,
     step=7000,
     scores=(Score("accuracy", 0.9312, "val"), Score("loss", float("nan"), "val"), Score("ratio", float("-inf"), "val")),
+    modified_at=1.25,
 )
 OUTCOMES = [
     EVALUATED,

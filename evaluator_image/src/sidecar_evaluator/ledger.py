@@ -2,7 +2,8 @@
 
 The loop keeps the newest value, the status writer renders it, and after a restart it is read back
 and the loop goes on from it: nothing is evaluated twice, nothing is left out. Numbered checkpoints
-at or below the watermark are settled; above it, those that the history names are.
+at or below the watermark are settled; above it, those that the history names are. Where there is a
+journal, it knows more: see there.
 """
 
 from collections.abc import Collection, Iterable
@@ -12,6 +13,8 @@ from enum import StrEnum
 from sidecar_evaluator.best import Primary, better
 from sidecar_evaluator.checkpoints.interface import Checkpoint
 from sidecar_evaluator.outcome import Outcome, OutcomeKind
+
+_TIME_ROUNDING = 1e-6  # seconds; the status keeps microseconds
 
 
 class EndReason(StrEnum):
@@ -80,10 +83,10 @@ def settle(
     kept = history[: rules.history_limit]
     return replace(
         results,
-        latest=_latest(results.latest, outcome),
+        latest=later(results.latest, outcome),
         best=outcome if better(outcome, results.best, rules.primary) else results.best,
         history=kept,
-        counts=_count(results.counts, outcome.kind, skipped),
+        counts=counted(results.counts, outcome.kind, skipped),
         watermark=_watermark(results, history, len(kept), pending),
     )
 
@@ -96,9 +99,14 @@ def is_settled(results: Results, checkpoint: Checkpoint, selection: Selection) -
     covering = (
         known.modified_at or known.started_at
         for known in remembered(results)
-        if known.number is None and (selection is Selection.LATEST or known.checkpoint == checkpoint.name)
+        if known.number is None and (known.checkpoint == checkpoint.name or passes_over(known, selection))
     )
-    return checkpoint.modified_at <= max(covering, default=float("-inf"))
+    return checkpoint.modified_at <= max(covering, default=float("-inf")) + _TIME_ROUNDING
+
+
+def passes_over(outcome: Outcome, selection: Selection) -> bool:
+    """Tell whether older checkpoints are not evaluated any more once this outcome is known."""
+    return selection is Selection.LATEST and outcome.kind is OutcomeKind.EVALUATED
 
 
 def highest_number(results: Results) -> int | None:
@@ -113,7 +121,8 @@ def remembered(results: Results) -> Iterable[Outcome]:
     return (*results.history, *extra)
 
 
-def _latest(latest: Outcome | None, outcome: Outcome) -> Outcome | None:
+def later(latest: Outcome | None, outcome: Outcome) -> Outcome | None:
+    """Return the evaluated one of two that stands for the training's newest state."""
     if outcome.kind is not OutcomeKind.EVALUATED:
         return latest
     numbers = (latest.number if latest else None, outcome.number)
@@ -121,7 +130,8 @@ def _latest(latest: Outcome | None, outcome: Outcome) -> Outcome | None:
     return latest if late_arrival else outcome
 
 
-def _count(counts: Counts, kind: OutcomeKind, skipped: int) -> Counts:
+def counted(counts: Counts, kind: OutcomeKind, skipped: int = 0) -> Counts:
+    """Add one outcome and the checkpoints that were passed over for it."""
     return replace(counts, skipped=counts.skipped + skipped, **{kind.value: getattr(counts, kind.value) + 1})
 
 

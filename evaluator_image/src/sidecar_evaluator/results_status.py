@@ -2,7 +2,8 @@
 
 The status writer renders, `run` parses at start. Every string and list keeps to the bounds of the
 resource's schema; numbers that JSON or the API server would bend are strings. What cannot be parsed
-is left out, so that a field added by a later version does not stop the evaluator.
+is left out, so that a field added by a later version does not stop the evaluator. The journal and
+the manifests of copies use the same words, without the bounds.
 """
 
 import math
@@ -18,7 +19,7 @@ from sidecar_evaluator.outcome import DEFAULT_DATASET, Outcome, OutcomeKind, Rea
 Json = dict[str, Any]
 
 MESSAGE_LENGTH = 1024
-NAME_LENGTH = 253
+NAME_LENGTH = 1024
 METRIC_NAME_LENGTH = 128
 METRICS = 64
 _SCORE_LENGTH = 256
@@ -27,9 +28,9 @@ _SCORE_LENGTH = 256
 def render(results: Results, primary: Primary | None = None) -> Json:
     """Return what belongs into `status.results`."""
     rendered: Json = {
-        "latest": _render_outcome(results.latest, primary) if results.latest else None,
-        "best": _render_outcome(results.best, primary) if results.best else None,
-        "history": [_render_outcome(outcome, primary) for outcome in results.history],
+        "latest": _bounded(render_outcome(results.latest, primary)) if results.latest else None,
+        "best": _bounded(render_outcome(results.best, primary)) if results.best else None,
+        "history": [_bounded(render_outcome(outcome, primary)) for outcome in results.history],
         "counts": asdict(results.counts),
         "backlog": results.backlog,
         "watermark": results.watermark,
@@ -42,9 +43,9 @@ def parse(status: Mapping[str, Any]) -> Results:
     """Return the results that an earlier process left in `status.results`."""
     counts = status.get("counts") or {}
     return Results(
-        latest=_parse_outcome(status.get("latest")),
-        best=_parse_outcome(status.get("best")),
-        history=tuple(outcome for entry in status.get("history") or () if (outcome := _parse_outcome(entry))),
+        latest=parse_outcome(status.get("latest")),
+        best=parse_outcome(status.get("best")),
+        history=tuple(outcome for entry in status.get("history") or () if (outcome := parse_outcome(entry))),
         counts=Counts(**{name: int(counts.get(name, 0)) for name in asdict(Counts())}),
         backlog=int(status.get("backlog", 0)),
         watermark=status.get("watermark"),
@@ -58,34 +59,50 @@ def render_value(value: float) -> str:
         return "NaN"
     if math.isinf(value):
         return "Infinity" if value > 0 else "-Infinity"
-    return repr(value)
+    return repr(float(value))  # NumPy's own floats have another repr
 
 
-def _render_outcome(outcome: Outcome, primary: Primary | None) -> Json:
+def render_time(seconds: float) -> str:
+    """Return a time as text, to the microsecond."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def render_outcome(outcome: Outcome, primary: Primary | None = None) -> Json:
+    """Return one checkpoint's outcome, nothing cut off."""
     score = primary_score(outcome, primary)
     return _without_none(
         {
-            "checkpoint": outcome.checkpoint[:NAME_LENGTH],
+            "checkpoint": outcome.checkpoint,
             "step": outcome.step,
             "number": outcome.number,
             "outcome": outcome.kind.value,
             "reason": outcome.reason.value if outcome.reason else None,
-            "message": outcome.message[:MESSAGE_LENGTH] or None,
-            "score": _readable(score)[:_SCORE_LENGTH] if score else None,
-            "metrics": _render_scores(outcome.scores) or None,
-            "startedAt": _render_time(outcome.started_at),
-            "evaluatedAt": _render_time(outcome.evaluated_at),
+            "message": outcome.message or None,
+            "score": _readable(score) if score else None,
+            "metrics": [render_score(score) for score in outcome.scores] or None,
+            "modifiedAt": render_time(outcome.modified_at) if outcome.modified_at else None,
+            "startedAt": render_time(outcome.started_at),
+            "evaluatedAt": render_time(outcome.evaluated_at),
             "durationSeconds": f"{outcome.duration:.3f}",
         }
     )
 
 
-def _render_scores(scores: tuple[Score, ...]) -> list[Json]:
-    named = {(score.name[:METRIC_NAME_LENGTH], score.dataset[:METRIC_NAME_LENGTH]): score.value for score in scores}
-    entries = [
-        {"name": name, "dataset": dataset, "value": render_value(value)} for (name, dataset), value in named.items()
-    ]
-    return entries[:METRICS]
+def render_score(score: Score) -> Json:
+    """Return one metric's value."""
+    return {"name": score.name, "dataset": score.dataset, "value": render_value(score.value)}
+
+
+def _bounded(entry: Json) -> Json:
+    """Cut an outcome to what the schema allows, where two metrics of one name are an error."""
+    named = {
+        (metric["name"][:METRIC_NAME_LENGTH], metric["dataset"][:METRIC_NAME_LENGTH]): metric["value"]
+        for metric in entry.get("metrics", ())
+    }
+    metrics = [{"name": name, "dataset": dataset, "value": value} for (name, dataset), value in named.items()]
+    limits = {"checkpoint": NAME_LENGTH, "message": MESSAGE_LENGTH, "score": _SCORE_LENGTH}
+    cut = {name: entry[name][:limit] for name, limit in limits.items() if name in entry}
+    return {**entry, **cut, **({"metrics": metrics[:METRICS]} if metrics else {})}
 
 
 def _readable(score: Score) -> str:
@@ -96,14 +113,11 @@ def _readable(score: Score) -> str:
 
 
 def _render_ended(ended: Ended | None) -> Json | None:
-    return {"reason": ended.reason.value, "at": _render_time(ended.at)} if ended else None
+    return {"reason": ended.reason.value, "at": render_time(ended.at)} if ended else None
 
 
-def _render_time(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
-def _parse_outcome(entry: Mapping[str, Any] | None) -> Outcome | None:
+def parse_outcome(entry: Mapping[str, Any] | None) -> Outcome | None:
+    """Return one checkpoint's outcome; None where it is of a kind that this version does not know."""
     if not entry or entry.get("outcome") not in list(OutcomeKind):
         return None
     reason = entry.get("reason")
@@ -118,6 +132,7 @@ def _parse_outcome(entry: Mapping[str, Any] | None) -> Outcome | None:
         scores=tuple(_parse_score(metric) for metric in entry.get("metrics") or ()),
         reason=Reason(reason) if reason in list(Reason) else None,
         message=str(entry.get("message", "")),
+        modified_at=_parse_time(entry.get("modifiedAt")),
     )
 
 

@@ -7,6 +7,7 @@ import pytest
 from sidecar_evaluator.best import Goal, Primary
 from sidecar_evaluator.ledger import Counts, Results, Rules, Selection, highest_number, is_settled, settle
 from sidecar_evaluator.outcome import Outcome, OutcomeKind, Reason
+from sidecar_evaluator.results_status import parse, render
 from unit.evaluator.fakes import checkpoint, evaluated
 
 RULES = Rules(Primary("accuracy", Goal.MAXIMIZE), history_limit=3)
@@ -115,6 +116,22 @@ def test_a_restart_repeats_an_unnumbered_checkpoint_only_if_it_was_written_since
     assert not is_settled(results, checkpoint("best", modified=11.0), Selection.EVERY)
     assert not is_settled(results, checkpoint("other", modified=9.0), Selection.EVERY)
     assert is_settled(results, checkpoint("other", modified=9.0), Selection.LATEST)
+
+
+@pytest.mark.parametrize(("kind", "covered"), [(OutcomeKind.EVALUATED, True), (OutcomeKind.FAILED, False)])
+def test_a_restart_hides_no_good_unnumbered_checkpoint_behind_a_newer_broken_one(
+    kind: OutcomeKind, covered: bool
+) -> None:
+    results = after(replace(evaluated("b", modified_at=20.0), kind=kind))
+    assert is_settled(results, checkpoint("a", modified=15.0), Selection.LATEST) is covered
+    assert is_settled(results, checkpoint("b", modified=20.0), Selection.LATEST)
+
+
+@pytest.mark.parametrize("modified", [1753600000.1234565, 1753600000.123456789, 1753600000.9999996, 1753600000.0])
+def test_a_restart_knows_an_unnumbered_checkpoint_by_a_time_that_the_status_has_rounded(modified: float) -> None:
+    results = parse(render(after(evaluated("best", modified_at=modified))))
+    assert is_settled(results, checkpoint("best", modified=modified), Selection.EVERY)
+    assert not is_settled(results, checkpoint("best", modified=modified + 0.001), Selection.EVERY)
 
 
 def test_the_highest_number_survives_in_watermark_or_history() -> None:

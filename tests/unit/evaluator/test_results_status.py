@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 
@@ -19,7 +20,8 @@ CRD = Path(__file__).parents[3] / "crds" / "sidecarevaluations.yaml"
 
 
 def full_results() -> Results:
-    results = settle(Results(), evaluated("ckpt-1", number=1, step=100), Rules(Primary("accuracy", Goal.MAXIMIZE)))
+    first = evaluated("ckpt-1", number=1, step=100, modified_at=9.5)
+    results = settle(Results(), first, Rules(Primary("accuracy", Goal.MAXIMIZE)))
     failed = Outcome("ckpt-2", OutcomeKind.FAILED, 2, 1.5, 2.5, reason=Reason.UNREADABLE, message="damaged")
     results = settle(results, failed, Rules())
     return replace(results, backlog=3, ended=Ended(EndReason.TRAINING_FINISHED, 1234.5))
@@ -44,6 +46,10 @@ def test_nothing_yet_renders_and_parses() -> None:
         (float("-inf"), "-Infinity"),
         (1e-07, "1e-07"),
         (0.39453125, "0.39453125"),
+        (0.1 + 0.2, "0.30000000000000004"),
+        (5e-324, "5e-324"),
+        (np.float64(0.25), "0.25"),
+        (np.float32(0.1), "0.10000000149011612"),
     ],
 )
 def test_values_are_text_that_reads_back(value: float, text: str) -> None:
