@@ -1,26 +1,40 @@
 """TensorFlow's checkpoint format: `ckpt-7.index` and the data shards that its names count.
 
-Read by the evaluation for models of either Keras: those saved by a CheckpointManager, and those
-saved by tf_keras's `save_weights`. Variables are matched by walking the saved object graph beside
-the model, because TensorFlow names a variable that two objects share by one path only. Only the
-model's own variables are read, all of them before the first is assigned.
+Read for models of either Keras: those saved by a CheckpointManager, and those saved by tf_keras's
+`save_weights`. Only the model's own variables are read, into host memory. What is read is of one
+save: the index holds a checksum of every tensor, which TensorFlow verifies, and its bytes must be
+the same before and after.
 """
 
 import re
-from collections import deque
-from collections.abc import Iterable, Iterator
+import weakref
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sidecar_evaluator.checkpoints.interface import Checkpoint, Files, FileState
-from sidecar_evaluator.checkpoints.variables import require_same
+from sidecar_evaluator.checkpoints.interface import Checkpoint, Files, FileState, Weights
+from sidecar_evaluator.checkpoints.saved_graph import GRAPH_KEY, Match, SavedGraph
+from sidecar_evaluator.checkpoints.tensor_bundle import Bundle, Malformed, parse_index
+from sidecar_evaluator.checkpoints.variables import name_of, require_same, same_types
 from sidecar_evaluator.errors import CheckpointError, CheckpointUnreadable, IterationsMissingError, first_line
 
+_INDEX = ".index"
 _SHARD = re.compile(r"(?P<prefix>.+)\.data-(?P<index>\d{5})-of-(?P<count>\d{5})")
-_ITERATION_NAMES = ("_iterations", "iter")  # Keras 3 and newer tf_keras; tf_keras's legacy optimizers
-_INNER = "inner_optimizer"  # of a LossScaleOptimizer
-_LAYER_LISTS = ("_operations", "_layers", "layer_with_weights")
-_GRAPH_KEY = "_CHECKPOINTABLE_OBJECT_GRAPH"
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """Where a model and its iterations are, in all checkpoints with the same object graph."""
+
+    model: "weakref.ref[Any]"
+    graph: bytes
+    match: Match
+    iterations: str | None
+
+    def fits(self, model: Any, graph: bytes) -> bool:
+        return self.model() is model and self.graph == graph
 
 
 class TensorFlow:
@@ -28,155 +42,135 @@ class TensorFlow:
 
     name = "TensorFlow"
 
-    def find(self, directory: Path, files: Files) -> Iterable[Checkpoint]:
-        """Recognise checkpoints by their index or any of their shards."""
-        shards = _shards(files)
-        prefixes = {name.removesuffix(".index") for name in files if name.endswith(".index")} | shards.keys()
-        for prefix in prefixes:
-            index = files.get(f"{prefix}.index")
-            parts = shards.get(prefix, {})
-            states = ([index] if index else []) + [state for count in parts for state in parts[count].values()]
-            missing = _missing(index, parts)
-            yield Checkpoint(prefix, directory / prefix, self, tuple(states), missing)
+    def __init__(self) -> None:
+        self._plan: _Plan | None = None
 
-    def inspect(self, checkpoint: Checkpoint) -> str:  # noqa: ARG002 - the interface's signature
-        """Return nothing: the listing tells all, damage shows when the variables are read."""
-        return ""
+    def claim(self, name: str, *, is_directory: bool) -> str | None:
+        """Claim index files and data shards; what TensorFlow has yet to rename is named differently."""
+        if is_directory or name.startswith("."):
+            return None
+        if name.endswith(_INDEX):
+            return name.removesuffix(_INDEX)
+        shard = _SHARD.fullmatch(name)
+        return shard["prefix"] if shard else None
 
-    def load(self, checkpoint: Checkpoint, model: Any) -> int | None:
-        """Load the model's own variables and return the training iterations."""
+    def assemble(self, directory: Path, name: str, files: Files) -> Checkpoint:
+        """Make a checkpoint of its index and its shards, which are counted by their names."""
+        own = tuple(files[each] for each in sorted(files) if self.claim(each, is_directory=False) == name)
+        return Checkpoint(name, directory / name, self, own, _missing(name + _INDEX, own))
+
+    def inspect(self, checkpoint: Checkpoint) -> str:
+        """Compare the shards with what the index says of them; a copy may have come only in part."""
         try:
-            saved = SavedGraph(str(checkpoint.path))
-            iterations = saved.iterations()
-            if iterations is None:
-                raise IterationsMissingError(checkpoint.path)
-            values = saved.values_for(model)
+            bundle = parse_index(_index(checkpoint).read_bytes())
+        except Malformed:
+            return "its index file is not whole"
+        except OSError as error:
+            return f"its index file does not open: {first_line(error)}"
+        return _lacks(bundle, _shards(checkpoint.files))
+
+    def read(self, checkpoint: Checkpoint, model: Any) -> Weights:
+        """Read a value for each variable of the model, and the training iterations."""
+        try:
+            with _of_one_save(_index(checkpoint)):
+                return self._read(checkpoint, model)
         except (CheckpointError, IterationsMissingError):
             raise
         except Exception as error:  # the reader turns damage into any of a dozen types, IndexError among them
             raise CheckpointUnreadable(first_line(error)) from error
-        for variable, value in values:
-            variable.assign(value)
-        return iterations
+
+    def _read(self, checkpoint: Checkpoint, model: Any) -> Weights:
+        import tensorflow as tf
+
+        path = str(checkpoint.path)
+        reader = tf.train.load_checkpoint(path)
+        plan = self._plan_for(model, reader.get_tensor(GRAPH_KEY))
+        if plan.iterations is None:
+            raise IterationsMissingError(path)
+        _require_fit(plan.match, reader.get_variable_to_shape_map(), model)
+        dtypes = reader.get_variable_to_dtype_map()
+        keys = [str(key) for key in plan.match.keys]
+        values = _restore(path, keys, [dtypes[key] for key in keys])
+        return Weights(same_types(values, model.weights), int(reader.get_tensor(plan.iterations)))
+
+    def _plan_for(self, model: Any, graph: bytes) -> _Plan:
+        """Walk model and graph together, once for all the checkpoints of a training."""
+        plan = self._plan
+        if plan is None or not plan.fits(model, graph):
+            saved = SavedGraph(graph)
+            self._plan = plan = _Plan(weakref.ref(model), graph, saved.match(model), saved.iterations_key())
+        return plan
 
 
-def _shards(files: Files) -> dict[str, dict[int, dict[int, FileState]]]:
-    """Group data shards: prefix, then the count that their names tell, then their index."""
-    shards: dict[str, dict[int, dict[int, FileState]]] = {}
-    for name, state in files.items():
-        if match := _SHARD.fullmatch(name):
-            parts = shards.setdefault(match["prefix"], {}).setdefault(int(match["count"]), {})
-            parts[int(match["index"])] = state
+def _require_fit(match: Match, shapes: dict[str, Sequence[int]], model: Any) -> None:
+    found = {}
+    for variable, key in zip(model.weights, match.keys, strict=True):
+        found[name_of(variable)] = (tuple(variable.shape), tuple(shapes[key]) if key else None)
+    require_same(found, match.excess)
+
+
+def _restore(path: str, keys: list[str], dtypes: list[Any]) -> list[Any]:
+    """Read tensors by the operation that reads large ones in several threads, without Python's lock."""
+    import numpy as np
+    import tensorflow as tf
+
+    if not keys:
+        return []
+    with tf.device("CPU:0"):
+        tensors = tf.raw_ops.RestoreV2(prefix=path, tensor_names=keys, shape_and_slices=[""] * len(keys), dtypes=dtypes)
+    return [np.asarray(tensor) for tensor in tensors]
+
+
+@contextmanager
+def _of_one_save(index: Path) -> Iterator[None]:
+    """Compare the index before and after: where it changed, even an error may be of two saves."""
+    before = index.read_bytes()
+    try:
+        yield
+    except CheckpointError:
+        _require_same_bytes(index, before)
+        raise
+    _require_same_bytes(index, before)
+
+
+def _require_same_bytes(index: Path, before: bytes) -> None:
+    if index.read_bytes() != before:
+        raise CheckpointUnreadable("It was written again while it was read.")
+
+
+def _index(checkpoint: Checkpoint) -> Path:
+    return checkpoint.path.with_name(checkpoint.name + _INDEX)
+
+
+def _shards(files: Sequence[FileState]) -> dict[int, dict[int, FileState]]:
+    """Group data shards by the count that their names tell, then by their index."""
+    shards: dict[int, dict[int, FileState]] = {}
+    for state in files:
+        if match := _SHARD.fullmatch(state.name):
+            shards.setdefault(int(match["count"]), {})[int(match["index"])] = state
     return shards
 
 
-def _missing(index: FileState | None, parts: dict[int, dict[int, FileState]]) -> str:
-    if index is None or index.size == 0:
+def _missing(index: str, files: Sequence[FileState]) -> str:
+    if not any(state.name == index and state.size for state in files):
         return "its index file is missing"
-    if not parts:
+    shards = _shards(files)
+    if not shards:
         return "its data shards are missing"
-    if any(len(present) == count for count, present in parts.items()):
+    if any(len(present) == count for count, present in shards.items()):
         return ""
-    count, present = max(parts.items())
+    return _absent(*max(shards.items()))
+
+
+def _absent(count: int, present: dict[int, FileState]) -> str:
     return f"{count - len(present)} of its {count} data shards are missing"
 
 
-class SavedGraph:
-    """The object graph in a checkpoint, beside which a live model can be walked."""
-
-    def __init__(self, path: str) -> None:
-        import tensorflow as tf
-        from tensorflow.core.protobuf import trackable_object_graph_pb2
-
-        self._reader = tf.train.load_checkpoint(path)
-        graph = trackable_object_graph_pb2.TrackableObjectGraph()
-        graph.ParseFromString(self._reader.get_tensor(_GRAPH_KEY))
-        self._nodes = graph.nodes
-        self._shapes = self._reader.get_variable_to_shape_map()
-
-    def iterations(self) -> int | None:
-        """Return the optimizer's counter, saved beside the model or as part of it."""
-        for owner in (0, self._model_node()):
-            optimizer = self._children(owner).get("optimizer")
-            if optimizer is not None and (key := self._iterations_key(optimizer)):
-                return int(self._reader.get_tensor(key))
-        return None
-
-    def values_for(self, model: Any) -> list[tuple[Any, Any]]:
-        """Read a value for each variable of the model.
-
-        Raises CheckpointIncompatible: a variable is missing, has another shape, or is in excess.
-        """
-        keys = self._keys_beside(model)
-        shapes = {key: tuple(self._shapes[key]) for key in keys.values()}
-        matched = [(weight, keys.get(id(weight))) for weight in model.weights]
-        found = {_name(weight): (tuple(weight.shape), shapes.get(key) if key else None) for weight, key in matched}
-        require_same(found, self._excess(set(keys.values())))
-        return [(weight, self._reader.get_tensor(key)) for weight, key in matched]
-
-    def _keys_beside(self, model: Any) -> dict[int, str]:
-        """Walk model and saved graph together; return the key of each live variable by its id."""
-        import tensorflow as tf
-
-        view = tf.train.TrackableView(model)
-        keys: dict[int, str] = {}
-        queue = deque([(self._model_node(), model)])
-        visited = set()
-        while queue:
-            node, live = queue.popleft()
-            if node in visited:
-                continue
-            visited.add(node)
-            if key := self._key(node):
-                keys[id(live)] = key
-            live_children = view.children(live)
-            for name, child in self._children(node).items():
-                if name in live_children and name != "optimizer":
-                    queue.append((child, live_children[name]))
-        return keys
-
-    def _excess(self, matched: set[str]) -> list[str]:
-        """Return saved variables of layers that the model does not have."""
-        keys = (key for key, in_layer in self._variables_below(self._model_node()) if in_layer)
-        return sorted(set(keys) - matched)
-
-    def _variables_below(self, root: int) -> Iterator[tuple[str, bool]]:
-        """Yield the key of each saved variable and whether a list of layers holds it."""
-        queue = deque([(root, False)])
-        visited = set()
-        while queue:
-            node, in_layer = queue.popleft()
-            if (node, in_layer) in visited:
-                continue
-            visited.add((node, in_layer))
-            if key := self._key(node):
-                yield key, in_layer
-            for name, child in self._children(node).items():
-                if name != "optimizer":
-                    queue.append((child, in_layer or name.startswith(_LAYER_LISTS)))
-
-    def _iterations_key(self, optimizer: int) -> str | None:
-        """Return the counter's key; around another optimizer, Keras 3's own counter stays at 0."""
-        children = self._children(optimizer)
-        if _INNER in children and (key := self._iterations_key(children[_INNER])):
-            return key
-        keys = (self._key(children[name]) for name in _ITERATION_NAMES if name in children)
-        return next((key for key in keys if key), None)
-
-    def _model_node(self) -> int:
-        """Return the node of the model: a child of the root, or the root where weights alone were saved."""
-        return self._children(0).get("model", 0)
-
-    def _children(self, node: int) -> dict[str, int]:
-        return {child.local_name: child.node_id for child in self._nodes[node].children}
-
-    def _key(self, node: int) -> str | None:
-        for attribute in self._nodes[node].attributes:
-            if attribute.name == "VARIABLE_VALUE":
-                return str(attribute.checkpoint_key)
-        return None
-
-
-def _name(variable: Any) -> str:
-    """Return the variable's path; tf_keras knows only names, which several variables may share."""
-    return str(getattr(variable, "path", None) or f"{variable.name}@{id(variable)}")
+def _lacks(bundle: Bundle | None, shards: dict[int, dict[int, FileState]]) -> str:
+    if bundle is None:
+        return ""
+    present = shards.get(bundle.shard_count, {})
+    if len(present) < bundle.shard_count:
+        return _absent(bundle.shard_count, present)
+    short = [number for number, size in bundle.shard_sizes.items() if present[number].size < size]
+    return f"{len(short)} of its {bundle.shard_count} data shards are not written to the end" if short else ""

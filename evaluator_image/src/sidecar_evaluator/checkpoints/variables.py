@@ -4,12 +4,14 @@ A model that is restored in part gives a score that looks right and is wrong, so
 exact fit is refused, naming the first variables that differ.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from sidecar_evaluator.errors import CheckpointIncompatible
 
 Shape = tuple[int, ...]
 _NAMED = 3
+_FLOATS = "fV"  # NumPy knows bfloat16 and the 8 bit floats as V
 
 
 def require_same(found: Mapping[str, tuple[Shape, Shape | None]], excess: Sequence[str]) -> None:
@@ -25,6 +27,41 @@ def require_same(found: Mapping[str, tuple[Shape, Shape | None]], excess: Sequen
             "The checkpoint was saved from another architecture than the entry point's model: "
             f"{'; '.join(problems[:_NAMED])}{more}."
         )
+
+
+def same_types(values: Iterable[Any], variables: Iterable[Any]) -> list[Any]:
+    """Give each value the type of its variable: a model may be evaluated in another precision.
+
+    Raises CheckpointIncompatible: one is a floating point number and the other is not.
+    """
+    return [_same_type(value, variable) for value, variable in zip(values, variables, strict=True)]
+
+
+def name_of(variable: Any) -> str:
+    """Return the variable's path; tf_keras knows only names, which several variables may share."""
+    return str(getattr(variable, "path", None) or f"{variable.name}@{id(variable)}")
+
+
+def _same_type(value: Any, variable: Any) -> Any:
+    wanted = dtype_of(variable)
+    if value.dtype == wanted:
+        return value
+    if _is_float(value.dtype) != _is_float(wanted):
+        name = name_of(variable).partition("@")[0]
+        raise CheckpointIncompatible(f"{name} is {wanted} in the model and {value.dtype} in the checkpoint.")
+    return value.astype(wanted)
+
+
+def dtype_of(variable: Any) -> Any:
+    """Return the NumPy type of a variable of either Keras."""
+    import numpy as np
+
+    dtype = variable.dtype
+    return np.dtype(getattr(dtype, "as_numpy_dtype", dtype))
+
+
+def _is_float(dtype: Any) -> bool:
+    return dtype.kind in _FLOATS
 
 
 def _problem(name: str, in_model: Shape, in_checkpoint: Shape | None) -> str:

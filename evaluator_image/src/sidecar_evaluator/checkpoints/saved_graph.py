@@ -1,0 +1,162 @@
+"""The object graph in a TensorFlow checkpoint, beside which a live model is walked.
+
+TensorFlow names a variable that two objects share by one path only, so that names alone do not
+tell which variable is which; the graph does. Used by the TensorFlow format; nothing is read here
+but the graph itself, and the model is only looked at.
+"""
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from sidecar_evaluator.errors import CheckpointIncompatible
+
+GRAPH_KEY = "_CHECKPOINTABLE_OBJECT_GRAPH"
+_ITERATION_NAMES = ("_iterations", "iter")  # Keras 3 and newer tf_keras; tf_keras's legacy optimizers
+_INNER = "inner_optimizer"  # of a LossScaleOptimizer, whose own counter stays at 0 in Keras 3
+_MODEL, _OPTIMIZER = "model", "optimizer"
+_TRAINED = "_trainable_variables"
+_LAYER_LISTS = ("_operations", "_layers", "layer_with_weights")
+
+
+@dataclass(frozen=True)
+class Match:
+    """The key of each variable of a model, None where the checkpoint has it not, and the keys in excess."""
+
+    keys: tuple[str | None, ...]
+    excess: tuple[str, ...]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether each variable has a key."""
+        return None not in self.keys
+
+
+class SavedGraph:
+    """Nodes with named children; a node that is a variable has the key of its value."""
+
+    def __init__(self, serialized: bytes) -> None:
+        from tensorflow.core.protobuf import trackable_object_graph_pb2
+
+        graph = trackable_object_graph_pb2.TrackableObjectGraph()
+        graph.ParseFromString(serialized)
+        self._nodes = graph.nodes
+
+    def iterations_key(self) -> str | None:
+        """Return the key of an optimizer's counter, saved beside the model or as part of it."""
+        keys = (self._iterations_key(optimizer) for optimizer in self._optimizers())
+        return next((key for key in keys if key), None)
+
+    def match(self, model: Any) -> Match:
+        """Find the model in the graph: what was saved as `model`, or alone, or under a name of its own.
+
+        Raises CheckpointIncompatible: several objects could be the model.
+        """
+        children = self._children(0)
+        first = self._match(children.get(_MODEL, 0), model)
+        if first.is_whole:
+            return first
+        other = self._match(0, model) if _MODEL in children else self._match_of_any(children, model)
+        return other if other and other.is_whole else self._completed(first, model)
+
+    def _match_of_any(self, children: dict[str, int], model: Any) -> Match | None:
+        if any(name.startswith(_LAYER_LISTS) for name in children):  # a model that was saved alone
+            return None
+        found = {name: self._match(node, model) for name, node in children.items() if name != _OPTIMIZER}
+        fitting = {name: match for name, match in found.items() if match.is_whole}
+        if len(fitting) > 1:
+            raise CheckpointIncompatible(
+                f"The checkpoint holds {', '.join(sorted(fitting))}, each of which could be the entry point's model; "
+                "save the one to evaluate as tf.train.Checkpoint(model=...)."
+            )
+        return next(iter(fitting.values()), None)
+
+    def _match(self, node: int, model: Any) -> Match:
+        beside = self._keys_beside(node, model)
+        in_layers = {key for key, in_layer in self._variables_below(node) if in_layer}
+        return Match(
+            tuple(beside.get(id(variable)) for variable in model.weights),
+            tuple(sorted(in_layers - set(beside.values()))),
+        )
+
+    def _completed(self, match: Match, model: Any) -> Match:
+        """Find layers that a Keras 3 model keeps in lists: TensorFlow saves them as the optimizer's variables only.
+
+        They are trusted where the optimizer's list is the model's, variable by variable.
+        """
+        order = {id(variable): position for position, variable in enumerate(model.trainable_variables)}
+        for optimizer in self._optimizers():
+            listed = self._listed(self._children(optimizer).get(_TRAINED))
+            if len(listed) != len(order):
+                continue
+            keys = [listed[order[id(each)]] if id(each) in order else None for each in model.weights]
+            pairs = list(zip(match.keys, keys, strict=True))
+            if all(one is None or other in (one, None) for one, other in pairs):
+                return Match(tuple(one or other for one, other in pairs), match.excess)
+        return match
+
+    def _listed(self, node: int | None) -> list[str | None]:
+        """Return the keys of the variables of a list, in its order."""
+        children = {} if node is None else self._children(node)
+        return [self._key(children[name]) for name in sorted(children, key=int)]
+
+    def _keys_beside(self, root: int, model: Any) -> dict[int, str]:
+        """Walk model and saved graph together; return the key of each live variable by its id."""
+        import tensorflow as tf
+
+        view = tf.train.TrackableView(model)
+        keys: dict[int, str] = {}
+        queue = deque([(root, model)])
+        visited = set()
+        while queue:
+            node, live = queue.popleft()
+            if node in visited:
+                continue
+            visited.add(node)
+            if key := self._key(node):
+                keys[id(live)] = key
+            live_children = view.children(live)
+            for name, child in self._children(node).items():
+                if name in live_children and name != _OPTIMIZER:
+                    queue.append((child, live_children[name]))
+        return keys
+
+    def _variables_below(self, root: int) -> Iterator[tuple[str, bool]]:
+        """Yield the key of each saved variable and whether a list of layers holds it."""
+        queue = deque([(root, False)])
+        visited = set()
+        while queue:
+            node, in_layer = queue.popleft()
+            if (node, in_layer) in visited:
+                continue
+            visited.add((node, in_layer))
+            if key := self._key(node):
+                yield key, in_layer
+            for name, child in self._children(node).items():
+                if name != _OPTIMIZER:
+                    queue.append((child, in_layer or name.startswith(_LAYER_LISTS)))
+
+    def _optimizers(self) -> Iterator[int]:
+        """Yield what may be an optimizer, the likely ones first; the one that another wraps before it."""
+        root = self._children(0)
+        likely = (root.get(_OPTIMIZER), self._children(root.get(_MODEL, 0)).get(_OPTIMIZER), *root.values())
+        for node in likely:
+            if node is not None:
+                if (inner := self._children(node).get(_INNER)) is not None:
+                    yield inner
+                yield node
+
+    def _iterations_key(self, optimizer: int) -> str | None:
+        children = self._children(optimizer)
+        keys = (self._key(children[name]) for name in _ITERATION_NAMES if name in children)
+        return next((key for key in keys if key), None)
+
+    def _children(self, node: int) -> dict[str, int]:
+        return {child.local_name: child.node_id for child in self._nodes[node].children}
+
+    def _key(self, node: int) -> str | None:
+        for attribute in self._nodes[node].attributes:
+            if attribute.name == "VARIABLE_VALUE":
+                return str(attribute.checkpoint_key)
+        return None
