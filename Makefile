@@ -31,7 +31,7 @@ demo: cluster images ## Watch a SidecarEvaluation score a real training on a loc
 	@$(BARE) -m demo
 
 .PHONY: test
-test: lint types verify test-unit test-contract test-integration test-e2e ## Run every check and every test
+test: lint types verify test-unit test-contract test-mounts test-integration test-e2e ## Run every check and every test
 
 ##@ Check and test
 
@@ -56,6 +56,11 @@ test-unit: .venv/synced ## Unit tests: no cluster, no root
 .PHONY: test-contract
 test-contract: .venv/synced ## Hold operator, evaluator and CRD to their contract
 	@$(BIN)/pytest tests/contract
+
+.PHONY: test-mounts
+test-mounts: .venv/synced ## The evaluator on gcsfuse, on s3fs and on a mount that fails (root, Linux)
+	@$(BARE) -m mounts prepare
+	@$(BIN)/pytest tests/mounts --numprocesses=2 --dist=loadfile
 
 .PHONY: test-integration
 test-integration: .venv/synced programs ## Tests on a real API server (no root needed)

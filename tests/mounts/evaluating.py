@@ -1,0 +1,155 @@
+"""The evaluator's real parts, put together for a test and run in a thread: directory, watcher, loop, model.
+
+The clock of the loop runs faster than the machine's, so that its back-offs and bridges take a tenth of their time; the
+file system under it does not.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from cluster.processes import poll
+from sidecar_evaluator.checkpoints.directory import AUTO, Directory
+from sidecar_evaluator.checkpoints.interface import Checkpoint, Weights
+from sidecar_evaluator.entrypoint import Evaluation
+from sidecar_evaluator.evaluation import Loaded, ModelEvaluation
+from sidecar_evaluator.ledger import Results, Rules, Selection
+from sidecar_evaluator.loop import Loop
+from sidecar_evaluator.outcome import Outcome, OutcomeKind, Score
+from sidecar_evaluator.training import training_finished
+from sidecar_evaluator.watching import Policy, Watcher
+from sidecar_evaluator.writers.interface import Report
+
+SENTINEL = "training.finished"
+SECONDS = 60.0
+"""The longest that a test waits for anything: far more than it takes."""
+
+
+@dataclass(frozen=True)
+class FastClock:
+    """Time that passes so many times faster."""
+
+    speed: float = 10.0
+
+    def time(self) -> float:
+        return time.time()
+
+    def monotonic(self) -> float:
+        return time.monotonic() * self.speed
+
+    def wait(self, seconds: float, until: threading.Event) -> bool:
+        return until.wait(seconds / self.speed)
+
+
+class Scorer:
+    """A model that is ready, and remembers when it was first asked for each checkpoint."""
+
+    def __init__(self, evaluation: Evaluation) -> None:
+        self._model = ModelEvaluation(evaluation, threading.Event())
+        self._model.prepare()
+        self.noticed: dict[str, float] = {}
+
+    def read(self, checkpoint: Checkpoint) -> Weights:
+        """Read a checkpoint."""
+        self.noticed.setdefault(checkpoint.name, time.monotonic())
+        return self._model.read(checkpoint)
+
+    def score(self, loaded: Any) -> list[tuple[Score, ...]]:
+        """Score what was read, one by one."""
+        return [self._model.score([one])[0] for one in loaded if isinstance(one, Loaded)]
+
+    def export(self, weights: Weights, path: Path) -> None:
+        """Write a weights file."""
+        self._model.export(weights, path)
+
+
+@dataclass
+class Running:
+    """An evaluation loop in a thread; `outcomes` in the order of settling."""
+
+    directory: Path
+    scorer: Scorer
+    format_name: str = AUTO
+    selection: Selection = Selection.EVERY
+    speed: float = 10.0
+    outcomes: list[Outcome] = field(default_factory=list)
+    error: BaseException | None = None
+    results: Results | None = None
+    stop: threading.Event = field(default_factory=threading.Event)
+
+    def __enter__(self) -> "Running":
+        self.scorer.noticed.clear()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop.set()
+        self._thread.join(SECONDS)
+        assert not self._thread.is_alive(), "the evaluator hangs"
+
+    def write(self, report: Report) -> None:
+        """Take a report, as the loop's only sink."""
+        if report.outcome:
+            self.outcomes.append(report.outcome)
+
+    def flush(self, timeout: float) -> bool:
+        """Return True: everything is in memory."""
+        return True
+
+    def close(self) -> None:
+        """Do nothing."""
+
+    def has_ended(self) -> bool:
+        """Tell whether the loop has ended."""
+        return not self._thread.is_alive()
+
+    def of(self, name: str) -> list[Outcome]:
+        """Return the outcomes of a checkpoint so far."""
+        return [outcome for outcome in list(self.outcomes) if outcome.checkpoint == name]
+
+    def wait(self, condition: Callable[[], object], what: str) -> None:
+        """Wait until something is so; the loop must not have ended with an error meanwhile."""
+        assert poll(lambda: self.error or condition(), SECONDS), f"{what}: not within {SECONDS} s; {self.outcomes}"
+        if self.error:
+            raise AssertionError(f"the loop ended: {self.error!r}") from self.error
+
+    def outcome(self, name: str) -> Outcome:
+        """Wait for the first outcome of a checkpoint."""
+        self.wait(lambda: self.of(name), f"an outcome of {name}")
+        return self.of(name)[0]
+
+    def finish(self) -> Results:
+        """Wait until the loop has drained the directory after the end of training."""
+        self.wait(self.has_ended, "the end")
+        assert self.results is not None
+        return self.results
+
+    def _run(self) -> None:
+        try:
+            self.results = self._loop().run()
+        except BaseException as error:
+            self.error = error
+
+    def _loop(self) -> Loop:
+        clock = FastClock(self.speed)
+        watcher = Watcher(
+            directory=Directory(self.directory, self.format_name, clock.monotonic),
+            policy=Policy(self.selection),
+            clock=clock,
+            stop=self.stop,
+            training_finished=training_finished(SENTINEL, lambda: False),
+        )
+        return Loop(watcher, self.scorer, self, clock, Rules(history_limit=100))
+
+
+def scores_of(outcome: Outcome) -> dict[str, float]:
+    """Return the scores by their metrics; AssertionError with the reason if it has none."""
+    assert outcome.kind is OutcomeKind.EVALUATED, f"{outcome.checkpoint} {outcome.kind} {outcome.reason}: {outcome}"
+    return {score.name: score.value for score in outcome.scores}
