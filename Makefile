@@ -5,6 +5,8 @@ SHELL := /bin/bash
 
 PYTHON ?= python3
 CLUSTER ?= local
+BENCH ?=
+BENCH_FLAGS ?=
 # Builds, images and the local cluster live here, outside the tree, keyed by version.
 SIDECAR_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/sidecar-evaluation
 UV_VERSION := 0.13.9
@@ -70,6 +72,12 @@ test-integration: .venv/synced programs ## Tests on a real API server (no root n
 test-e2e: .venv/synced deploy ## Tests on a real node, with operator and evaluator as pods (root, Linux)
 	@$(BARE) -m cluster training-operator
 	@$(BIN)/pytest tests/e2e --numprocesses=4 --dist=loadfile
+
+##@ Measure
+
+.PHONY: bench
+bench: .venv/synced programs ## Measure the evaluator beside its peer, as a table (BENCH=detection,memory: some groups)
+	@$(RUN) -m benchmarks --only="$(BENCH)" $(BENCH_FLAGS)
 
 ##@ Develop
 

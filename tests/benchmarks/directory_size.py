@@ -1,0 +1,138 @@
+"""The number of checkpoints in the directory: what one poll of the watcher costs, and how much memory it holds.
+
+The limit is one bare listing of the same directory, taken between two polls. A poll that finds nothing new, and one
+that finds a checkpoint, must not cost more than about a listing, however many are there. TensorFlow is not imported.
+"""
+
+import os
+import threading
+import time
+import tracemalloc
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from benchmarks import processes, workload
+from benchmarks.measure import seconds
+from benchmarks.rows import Bound, Budget, Figure, Row, Unit
+from sidecar_evaluator.checkpoints.directory import Directory, Listing
+from sidecar_evaluator.ledger import Selection
+from sidecar_evaluator.watching import Policy, Watcher
+
+TITLE = "Number of checkpoints in the directory (TensorFlow format, two files each)"
+SIZES = (10, 100, 1_000, 10_000)
+POLLS = 30
+MOST_OF_A_LISTING = 1.5  # a poll lists once itself and goes once over the names
+FROM_SIZE = 1_000  # in a smaller directory a listing takes less time than a function call or two
+
+
+def rows(scratch: Path) -> Iterator[Row]:
+    """Measure directories of each size."""
+    source = workload.checkpoints(scratch, "tf_keras", workload.TENSORFLOW)
+    for count in SIZES:
+        directory = scratch / f"many-{count}"
+        directory.mkdir()
+        for number in range(1, count + 1):
+            save(source, directory, number)
+        arguments: dict[str, Any] = {"source": str(source), "directory": str(directory), "count": count}
+        found = processes.call("benchmarks.directory_size:watch", **arguments)
+        budgets = (Budget(Bound.OF_LIMIT, MOST_OF_A_LISTING),) if count >= FROM_SIZE else ()
+        figures = {name: Figure(**figure) for name, figure in found.items()}
+        for name in ("nothing new", "one is new"):
+            what = f"one poll, {count:,} checkpoints, {name}"
+            yield Row(what, Unit.SECONDS, figures[name], None, figures["listing"], budgets)
+        yield Row(f"memory that the watcher holds, {count:,} checkpoints", Unit.MEBIBYTES, figures["held"])
+
+
+def save(source: Path, directory: Path, number: int) -> None:
+    """Let one more real checkpoint come, at the cost of two links."""
+    for ending in (".data-00000-of-00001", ".index"):
+        os.link(source / f"ckpt-1{ending}", directory / f"ckpt-{number}{ending}")
+
+
+def watch(report: processes.Report, source: str, directory: str, count: int) -> None:
+    """Time polls with and without news, then weigh the watcher; runs in a process of its own."""
+    place = Path(directory)
+    training = _Training(Path(source), _Looks(place), count)
+    watcher = training.watcher()
+    for (candidate,) in watcher:
+        training.found()
+        watcher.settle(candidate.checkpoint)
+    figures = {"nothing new": training.quiet, "one is new": training.news, "listing": training.listings}
+    report({name: vars(Figure.of(taken)) for name, taken in figures.items()} | {"held": vars(_held(place))})
+
+
+class _Looks(Directory):
+    """A directory that counts how often it is listed."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.count = 0
+
+    def look(self) -> Listing:
+        self.count += 1
+        return super().look()
+
+
+@dataclass
+class _Training:
+    """The watcher's clock, by which every wait ends at once, and a training that saves in those waits.
+
+    Only polls that list the directory once are counted: the one after a checkpoint is settled uses the settling's.
+    """
+
+    source: Path
+    directory: _Looks
+    saved: int
+    quiet: list[float] = field(default_factory=list)
+    news: list[float] = field(default_factory=list)
+    listings: list[float] = field(default_factory=list)
+    _waits: int = 0
+    _resumed: float = 0.0
+    _looks_before: int = 0
+
+    def watcher(self) -> Watcher:
+        return Watcher(self.directory, Policy(Selection.LATEST), self, threading.Event())
+
+    def time(self) -> float:
+        return time.time()
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    def found(self) -> None:
+        """Note that a poll ended with a checkpoint; the first of all found what was there at the start."""
+        if self._waits:
+            self.news.append(time.perf_counter() - self._resumed)
+
+    def wait(self, _seconds: float, until: threading.Event) -> bool:
+        """Note a poll that found nothing; list the directory as the limit does, then save or stop."""
+        ended = time.perf_counter()
+        if self._waits and self.directory.count == self._looks_before + 1:
+            self.quiet.append(ended - self._resumed)
+            self.listings.append(seconds(lambda: os.listdir(self.directory.path)))  # noqa: PTH208 - nothing but the listing
+            self._save_now_and_then()
+        if len(self.news) >= POLLS:
+            until.set()
+        self._waits += 1
+        assert self._waits < 100 * POLLS, "the watcher does not find what is saved"
+        self._looks_before, self._resumed = self.directory.count, time.perf_counter()
+        return until.is_set()
+
+    def _save_now_and_then(self) -> None:
+        if len(self.quiet) > POLLS:
+            self.saved += 1
+            save(self.source, self.directory.path, self.saved)
+
+
+def _held(directory: Path) -> Figure:
+    """Return the memory that a watcher holds once it has settled all that is there, in MiB."""
+    training = _Training(directory, _Looks(directory), 0)
+    tracemalloc.start()
+    watcher = training.watcher()
+    (candidate,) = next(iter(watcher))
+    watcher.settle(candidate.checkpoint)
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    return Figure(held / 2**20)

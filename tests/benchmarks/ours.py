@@ -1,0 +1,43 @@
+"""What is measured of ours, in one place: the evaluation and the checkpoints that it reads.
+
+Groups call it in their own processes.
+"""
+
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from sidecar_evaluator import building
+from sidecar_evaluator.checkpoints.directory import AUTO, Directory
+from sidecar_evaluator.checkpoints.interface import Checkpoint
+from sidecar_evaluator.config import ModelConfig
+from sidecar_evaluator.evaluation import Loaded, ModelEvaluation
+from sidecar_evaluator.options import Options
+
+ENTRYPOINT = "benchmarks.workload:evaluation"
+
+
+def built(entrypoint: str = ENTRYPOINT, options: Options | None = None, **parameters: str) -> ModelEvaluation:
+    """Return the evaluation of an entry point, built and prepared as the command does it."""
+    chosen = options or Options()
+    config = ModelConfig(Path(), AUTO, entrypoint, parameters, None, chosen)
+    return building.built(config, threading.Event())
+
+
+def found(directory: Path) -> dict[int, Checkpoint]:
+    """Return the complete checkpoints of a directory by their number."""
+    looking = Directory(directory)
+    looking.look()  # a weights file is complete at its second look
+    complete = [one for one in looking.look().checkpoints if not one.missing]
+    return {one.number: one for one in complete if one.number is not None}
+
+
+def read(evaluation: ModelEvaluation, checkpoint: Checkpoint) -> Loaded:
+    """Read a checkpoint into host memory."""
+    weights = evaluation.read(checkpoint)
+    return Loaded(weights, weights.iterations)
+
+
+def scores(evaluation: ModelEvaluation, loaded: Sequence[Loaded]) -> list[dict[str, float]]:
+    """Score checkpoints in one pass over the data."""
+    return [{score.name: score.value for score in one} for one in evaluation.score(loaded)]

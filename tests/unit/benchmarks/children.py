@@ -1,0 +1,23 @@
+"""Functions for `test_processes` to run in processes of their own."""
+
+import sys
+
+from benchmarks.processes import Report
+
+
+def count(report: Report, upto: int) -> None:
+    for number in range(1, upto + 1):
+        report({"number": number})
+
+
+def be_silent(_report: Report) -> None:
+    sys.stdin.read()
+    import threading
+
+    threading.Event().wait()
+
+
+def fail(report: Report) -> None:
+    report("before")
+    print("some chatter")
+    raise RuntimeError("the reason")
