@@ -91,9 +91,7 @@ def own_layer(kit: Kit) -> Any:
 def half(kit: Kit, dtype: str = "float16") -> Any:
     """Every variable has two bytes."""
     layers = kit.keras.layers
-    model = kit.keras.Sequential(
-        [layers.Input((4,)), layers.Dense(8, dtype=dtype), layers.Dense(2, dtype=dtype)]
-    )
+    model = kit.keras.Sequential([layers.Input((4,)), layers.Dense(8, dtype=dtype), layers.Dense(2, dtype=dtype)])
     return kit.compiled(model)
 
 

@@ -1,47 +1,37 @@
-"""What the directory does with a format, in small: list, claim, assemble, inspect, read."""
+"""What the watcher does with a format, in small: look, inspect, read."""
 
-import os
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from sidecar_evaluator.checkpoints.interface import Checkpoint, CheckpointFormat, FileState, Weights
+from sidecar_evaluator.checkpoints.directory import Directory
+from sidecar_evaluator.checkpoints.interface import Checkpoint, CheckpointFormat, Weights
 from sidecar_evaluator.checkpoints.reading import read_whole
 
 
-def look(checkpoint_format: CheckpointFormat, directory: Path) -> dict[str, Checkpoint]:
-    """Look once; return each checkpoint by its name, `missing` completed by what `inspect` says."""
-    claimed: dict[str, dict[str, FileState]] = {}
-    for path in sorted(directory.iterdir()):
-        if name := checkpoint_format.claim(path.name, is_directory=path.is_dir()):
-            claimed.setdefault(name, {}).update(states(directory, path, getattr(checkpoint_format, "depth", 1)))
-    found = {name: checkpoint_format.assemble(directory, name, files) for name, files in claimed.items()}
-    return {name: each if each.missing else _inspected(each) for name, each in found.items()}
+def look(*formats: CheckpointFormat, directory: Path, times: int = 2) -> dict[str, Checkpoint]:
+    """Look at a directory; return each checkpoint by its name, with what `inspect` says is missing."""
+    looked = Directory(directory, formats=formats)
+    for _ in range(times):
+        found = looked.look().checkpoints
+    return {each.name: each if each.missing else replace(each, missing=each.format.inspect(each)) for each in found}
 
 
-def look_twice(checkpoint_format: CheckpointFormat, directory: Path) -> dict[str, Checkpoint]:
-    """Look again, as a poll later."""
-    look(checkpoint_format, directory)
-    return look(checkpoint_format, directory)
-
-
-def read(checkpoint_format: CheckpointFormat, directory: Path, model: Any, name: str = "") -> Weights:
-    """Read one checkpoint, the only one unless it is named, which must be complete."""
-    found = look_twice(checkpoint_format, directory)
-    checkpoint = found[name] if name else next(iter(found.values()))
+def only(checkpoint_format: CheckpointFormat, directory: Path) -> Checkpoint:
+    """Return the only checkpoint of a directory, which must be complete."""
+    (checkpoint,) = look(checkpoint_format, directory=directory).values()
     assert not checkpoint.missing, checkpoint.missing
-    return read_whole(checkpoint, model)
+    return checkpoint
 
 
-def states(directory: Path, path: Path, depth: int) -> Iterator[tuple[str, FileState]]:
-    """Yield the states of an entry and, of a directory, of what is in it down to a depth."""
-    status, name = path.stat(), str(path.relative_to(directory))
-    yield name, FileState(name, 0 if path.is_dir() else status.st_size, status.st_mtime_ns)
-    if path.is_dir() and depth:
-        for below in sorted(os.listdir(path)):
-            yield from states(directory, path / below, depth - 1)
+def read(checkpoint_format: CheckpointFormat, directory: Path, model: Any) -> Weights:
+    """Read the only checkpoint of a directory."""
+    return read_whole(only(checkpoint_format, directory), model)
 
 
-def _inspected(checkpoint: Checkpoint) -> Checkpoint:
-    return replace(checkpoint, missing=checkpoint.format.inspect(checkpoint))
+def is_same(weights: Weights, expected: list[Any]) -> bool:
+    """Compare values bit by bit."""
+    return all(
+        ours.dtype == theirs.dtype and ours.shape == theirs.shape and ours.tobytes() == theirs.tobytes()
+        for ours, theirs in zip(weights.values, expected, strict=True)
+    )

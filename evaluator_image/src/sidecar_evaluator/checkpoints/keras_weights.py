@@ -1,26 +1,27 @@
 """Keras weights files, `NAME.weights.h5`, written by `save_weights` of Keras 3 and tf_keras.
 
-Such a file is written in place: it is complete when two looks saw the same size, its superblock
-tells the size that the file has, and HDF5 opens it. Only the model's own variables are loaded; the
-iteration counter is read from the file, where a compiled model put it. No lock is taken on the
-file, so that the training can always write.
+Such a file is written in place: it is complete when two looks saw the same state, its superblock
+tells the size that the file has, and HDF5 opens it. Only the model's own variables are read, and
+the iteration counter where a compiled model put it.
 """
 
-import struct
-from collections import Counter
-from collections.abc import Iterable
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-from sidecar_evaluator.checkpoints.interface import Checkpoint, Files, FileState
-from sidecar_evaluator.checkpoints.variables import Shape, require_same
-from sidecar_evaluator.errors import CheckpointIncompatible, CheckpointUnreadable, first_line
+from sidecar_evaluator.checkpoints.hdf5 import Arrays, Region, size_in_superblock
+from sidecar_evaluator.checkpoints.interface import Checkpoint, Files, FileState, Weights
+from sidecar_evaluator.checkpoints.keras_layout import Layout, Layouts, load_own_way
+from sidecar_evaluator.checkpoints.variables import Shape, name_of, require_same, same_types
+from sidecar_evaluator.errors import CheckpointError, CheckpointUnreadable, first_line
 
 _SUFFIX = ".weights.h5"
-_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 # The first belongs to mixed precision's LossScaleOptimizer, whose own counter stays at 0 in Keras 3.
 _ITERATIONS = ("optimizer/inner_optimizer/vars/0", "optimizer/vars/0")
-_NOT_THE_MODEL = ("optimizer/", "metrics/", "_metrics/", "_loss_tracker/", "_compile_metrics/", "seed_generator/")
+_NOT_THE_MODEL = ("optimizer", "metrics", "_metrics", "_loss_tracker", "_compile_metrics", "seed_generator")
+_RANDOM_STATES = {"seed_generator", "random_generator", "_random_generator"}
 
 
 class KerasWeights:
@@ -30,118 +31,124 @@ class KerasWeights:
 
     def __init__(self) -> None:
         self._last_look: dict[str, FileState] = {}
+        self._layouts = Layouts()
 
-    def find(self, directory: Path, files: Files) -> Iterable[Checkpoint]:
-        """Recognise weights files; one that changed since the last look is still being written."""
-        looked, self._last_look = self._last_look, {}
-        for name, state in files.items():
-            if name.endswith(_SUFFIX):
-                self._last_look[name] = state
-                missing = "" if looked.get(name) == state else "its size is still changing"
-                yield Checkpoint(
-                    name.removesuffix(_SUFFIX), directory / name, self, (state,), missing if state.size else "empty"
-                )
+    def claim(self, name: str, *, is_directory: bool) -> str | None:
+        """Claim files by their ending."""
+        return claimed(name, _SUFFIX, is_directory=is_directory)
+
+    def assemble(self, directory: Path, name: str, files: Files) -> Checkpoint:
+        """Make a checkpoint of its file; one that changed since the last look is still being written."""
+        file = name + _SUFFIX
+        return Checkpoint(name, directory / file, self, tuple(files.values()), still_written(self._last_look, files))
 
     def inspect(self, checkpoint: Checkpoint) -> str:
         """Return what the file lacks: HDF5 tells in its first bytes how long it must be."""
         try:
-            expected = _size_in_superblock(checkpoint.path)
-            if expected != checkpoint.files[0].size:
-                return "its end is not written yet"
-            _shapes(checkpoint.path)
-        except OSError as error:
+            with checkpoint.path.open("rb") as file:
+                if size_in_superblock(file.read(48)) != os.fstat(file.fileno()).st_size:
+                    return "its end is not written yet"
+                with Arrays(_whole(file)):
+                    return ""
+        except Exception as error:  # HDF5 tells damage by errors of several types
             return f"it does not open: {first_line(error)}"
-        return ""
 
-    def load(self, checkpoint: Checkpoint, model: Any) -> int | None:
-        """Load the model's own variables; return the iterations of a file that holds an optimizer."""
-        try:
-            shapes = _shapes(checkpoint.path)
-            iterations = _iterations(checkpoint.path)
-        except (OSError, KeyError, ValueError) as error:
-            raise CheckpointUnreadable(first_line(error)) from error
-        _require_fit(model, shapes)
-        try:
-            _load_own_variables(model, str(checkpoint.path))
-        except OSError as error:
-            raise CheckpointUnreadable(first_line(error)) from error
-        except (ValueError, KeyError) as error:
-            raise CheckpointIncompatible(first_line(error)) from error
-        return iterations
+    def read(self, checkpoint: Checkpoint, model: Any) -> Weights:
+        """Read a value for each variable of the model, and the iterations where an optimizer was saved."""
+        with readable(checkpoint.path) as file:
+            region = _whole(file)
+            head = bytearray(48)
+            region.read_at(head, 0)
+            if size_in_superblock(bytes(head)) != os.fstat(file.fileno()).st_size:
+                raise CheckpointUnreadable("It is being written again.")
+            return read_weights(region, self._layouts.of(model), model)
 
 
-def _size_in_superblock(path: Path) -> int | None:
-    with path.open("rb") as file:
-        head = file.read(48)
-    if len(head) < 48 or not head.startswith(_SIGNATURE):
+def claimed(name: str, suffix: str, *, is_directory: bool) -> str | None:
+    """Return what comes before a file's suffix; hidden files are other programs' unfinished copies."""
+    if is_directory or name.startswith(".") or not name.endswith(suffix):
         return None
-    offset = 40 if head[8] < 2 else 28  # where superblock versions 0-1 and 2-3 keep the end of file
-    return int(struct.unpack_from("<Q", head, offset)[0])
+    return name.removesuffix(suffix) or None
 
 
-def _open(path: Path) -> Any:
-    import h5py
+def still_written(last_look: dict[str, FileState], files: Files) -> str:
+    """Say what a file of one checkpoint lacks, and remember its state for the next look."""
+    state = next(iter(files.values()), None)
+    if state is None or not state.size:
+        return "it is empty"
+    same = last_look.get(state.name) == state
+    last_look[state.name] = state
+    return "" if same else "its size is still changing"
 
-    return h5py.File(path, "r", locking=False)
 
+@contextmanager
+def readable(path: Path) -> Iterator[BinaryIO]:
+    """Open a file and compare it before and after: where it changed, even an error may be of two saves.
 
-def _shapes(path: Path) -> dict[str, Shape]:
-    """Return the shape of each variable of the model in the file by its name.
-
-    Raises OSError: the file does not open or keeps data elsewhere.
+    Raises CheckpointUnreadable: it cannot be read, or changed.
     """
-    import h5py
-
-    shapes: dict[str, Shape] = {}
-
-    def visit(name: str, item: Any) -> None:
-        if isinstance(item, h5py.Dataset) and not name.startswith(_NOT_THE_MODEL):
-            if item.external or item.is_virtual:
-                raise OSError(f"{name} keeps its data in another file, which is refused")
-            shapes[name] = tuple(item.shape)
-
-    with _open(path) as file:
-        file.visititems(visit)
-    return shapes
-
-
-def _iterations(path: Path) -> int | None:
-    with _open(path) as file:
-        counters = (file[name] for name in _ITERATIONS if name in file)
-        return next((int(counter[()]) for counter in counters if counter.dtype.kind in "iu"), None)
-
-
-def _require_fit(model: Any, shapes: dict[str, Shape]) -> None:
-    """Compare how many variables of each shape there are: names in the file are not the model's."""
-    saved = Counter(shapes.values())
-    found: dict[str, tuple[Shape, Shape | None]] = {}
-    for position, variable in enumerate(model.weights):
-        shape = tuple(variable.shape)
-        found[f"{variable.name}@{position}"] = (shape, shape if saved[shape] > 0 else None)
-        saved[shape] -= 1
-    excess = [f"{name} {list(shape)}" for name, shape in shapes.items() if shape and saved[shape] > 0]
-    require_same(found, excess)
-
-
-def _load_own_variables(model: Any, path: str) -> None:
-    """Load the weights alone: the optimizer's slots and the metrics' sums are of no use here."""
-    others = [other for other in (model.optimizer, *model.metrics) if other is not None]
-    if not is_tf_keras(model):
-        model.load_weights(path, objects_to_skip=others)
-        return
-    for other in others:
-        other.load_own_variables = _load_nothing
     try:
-        model.load_weights(path)
-    finally:
-        for other in others:
-            del other.load_own_variables
+        with path.open("rb") as file:
+            before = _identity(file)
+            try:
+                yield file
+            except CheckpointError:
+                _require_identity(file, before)
+                raise
+            _require_identity(file, before)
+    except CheckpointError:
+        raise
+    except Exception as error:  # the HDF5 library tells damage by errors of several types
+        raise CheckpointUnreadable(first_line(error)) from error
 
 
-def _load_nothing(store: object) -> None:
-    """Stand in for the method of an object that is not to be loaded."""
+def read_weights(region: Region, layout: Layout, model: Any) -> Weights:
+    """Read the arrays of a model from an open file.
+
+    Raises CheckpointIncompatible: they are those of another model.
+    """
+    with Arrays(region) as arrays:
+        datasets = arrays.below(_NOT_THE_MODEL)
+        values = dict(_own_ways(arrays, datasets, layout, model))
+        _require_fit(datasets, layout, model, values)
+        for name, position in layout.positions.items():
+            values[position] = arrays.read(datasets[name])
+        found = (arrays.integer(name) for name in _ITERATIONS)
+        iterations = next((count for count in found if count is not None), None)
+    ordered = [values[position] for position in range(len(model.weights))]
+    return Weights(same_types(ordered, model.weights), iterations)
 
 
-def is_tf_keras(model: Any) -> bool:
-    """Tell the two Kerases apart without importing either."""
-    return any(base.__module__.startswith("tf_keras.") for base in type(model).__mro__)
+def _own_ways(arrays: Arrays, datasets: Mapping[str, Any], layout: Layout, model: Any) -> Iterator[tuple[int, Any]]:
+    others = set(layout.positions.values())
+    variables = {position: each for position, each in enumerate(model.weights) if position not in others}
+    for own_way in layout.own_ways:
+        start = own_way.group + "/"
+        own = {name.removeprefix(start): each for name, each in datasets.items() if name.startswith(start)}
+        loaded = load_own_way(own_way, {name: arrays.read(each) for name, each in own.items()}, variables)
+        yield from loaded.items()
+
+
+def _require_fit(datasets: Mapping[str, Any], layout: Layout, model: Any, values: Mapping[int, Any]) -> None:
+    saved: dict[int, Shape] = {position: tuple(value.shape) for position, value in values.items()}
+    for name, position in layout.positions.items():
+        if name in datasets:
+            saved[position] = tuple(datasets[name].shape)
+    found = {name_of(each): (tuple(each.shape), saved.get(position)) for position, each in enumerate(model.weights)}
+    starts = tuple(own_way.group + "/" for own_way in layout.own_ways)
+    excess = [name for name in datasets if name not in layout.positions and not name.startswith(starts)]
+    require_same(found, [name for name in excess if not _RANDOM_STATES & set(name.split("/"))])
+
+
+def _whole(file: BinaryIO) -> Region:
+    return Region(file.fileno(), 0, os.fstat(file.fileno()).st_size)
+
+
+def _identity(file: BinaryIO) -> tuple[int, int]:
+    status = os.fstat(file.fileno())
+    return status.st_size, status.st_mtime_ns
+
+
+def _require_identity(file: BinaryIO, before: tuple[int, int]) -> None:
+    if _identity(file) != before:
+        raise CheckpointUnreadable("It was written again while it was read.")
