@@ -1,4 +1,4 @@
-"""The evaluation loop: for each checkpoint that the watcher selects, evaluate, settle, write.
+"""The evaluation loop: for each group that the watcher selects, read, evaluate, settle, write.
 
 Built by `run` and by `SidecarEvaluator`, with everything it touches as an argument. It turns every
 error about one checkpoint into that checkpoint's outcome; only errors that concern all of them
@@ -7,13 +7,15 @@ leave it. It knows neither TensorFlow nor Kubernetes.
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
 from typing import Protocol
 
 from sidecar_evaluator import ledger
 from sidecar_evaluator.best import primary_score
-from sidecar_evaluator.checkpoints.interface import Checkpoint
+from sidecar_evaluator.checkpoints.interface import Checkpoint, Weights
 from sidecar_evaluator.clock import Clock
 from sidecar_evaluator.errors import (
     CheckpointError,
@@ -27,25 +29,32 @@ from sidecar_evaluator.errors import (
     first_line,
     is_storage_gone,
 )
+from sidecar_evaluator.evaluation import Loaded
 from sidecar_evaluator.heartbeat import Heartbeat
 from sidecar_evaluator.ledger import Ended, Results, Rules
 from sidecar_evaluator.outcome import Outcome, OutcomeKind, Reason, Score, label
-from sidecar_evaluator.watching import Candidate, Watcher
+from sidecar_evaluator.prefetching import Prefetcher
+from sidecar_evaluator.watching import Candidate, Group, Remaining, Watcher
 from sidecar_evaluator.writers.interface import Phase, Report, Writer
 
 _log = logging.getLogger(__name__)
 
-_NOT_THE_EVALUATION = (CheckpointError, IterationsMissingError, Stopped)
+_NOT_THE_EVALUATION = (CheckpointError, ConfigurationError, IterationsMissingError, Stopped)
+
+Export = Callable[[Path], None]
 
 
 class Evaluator(Protocol):
-    """What the loop asks of a model."""
+    """What the loop asks of a model; see `ModelEvaluation`."""
 
-    def restore(self, checkpoint: Checkpoint) -> int | None:
-        """Load the checkpoint; return the training iterations."""
+    def read(self, checkpoint: Checkpoint) -> Weights:
+        """Read a checkpoint into host memory."""
 
-    def score(self) -> tuple[Score, ...]:
-        """Score what was loaded."""
+    def score(self, loaded: Sequence[Loaded]) -> list[tuple[Score, ...]]:
+        """Score each of them, in one pass over the data."""
+
+    def export(self, weights: Weights, path: Path) -> None:
+        """Write the model with these weights to a file."""
 
 
 @dataclass(frozen=True)
@@ -57,12 +66,32 @@ class _Running:
     began_monotonic: float
 
 
+@dataclass(frozen=True)
+class _Read:
+    """A checkpoint in hand that has been read whole."""
+
+    running: _Running
+    weights: Weights
+
+    @property
+    def loaded(self) -> Loaded:
+        """The weights and the step that the evaluation shows."""
+        return Loaded(self.weights, self.step, self.running.checkpoint)
+
+    @property
+    def step(self) -> int | None:
+        """The training's iterations, or the number in the name where the format holds none."""
+        iterations = self.weights.iterations
+        return self.running.checkpoint.number if iterations is None else iterations
+
+
 @dataclass
 class Loop:
-    """Evaluates candidates one after the other; `results` is the newest state of the ledger.
+    """Evaluates groups one after the other; `results` is the newest state of the ledger.
 
     `timeout` limits one checkpoint, in seconds: past it `abandon` settles the checkpoint from
-    another thread, which then ends the process. `enter` is told which phase begins.
+    another thread, which then ends the process. `enter` is told which phase begins. `keep_best` is
+    called when a checkpoint has become the best, with a way to write its weights from memory.
     """
 
     watcher: Watcher
@@ -74,17 +103,21 @@ class Loop:
     heartbeat: Heartbeat = field(default_factory=Heartbeat)
     timeout: float | None = None
     enter: Callable[[Phase], None] = lambda _phase: None
-    _running: _Running | None = None
+    keep_best: Callable[[Checkpoint, Outcome, Export], None] = lambda *_: None
+    prefetcher: Prefetcher | None = None
+    _running: tuple[_Running, ...] = ()
     _settling: threading.Lock = field(default_factory=threading.Lock)
 
     def run(self) -> Results:
         """Evaluate until the watcher ends or is stopped; return what the ledger then holds."""
+        self.prefetcher = self.prefetcher or Prefetcher(self.evaluator.read)
         self.enter(Phase.WAITING)
-        for candidate in self.watcher:
+        for group in self.watcher:
             try:
-                self._handle(candidate)
+                self._handle(group, self.prefetcher)
             except Stopped:
-                _log.info("Stopped while %s was evaluated.", candidate.checkpoint.name)
+                names = ", ".join(candidate.checkpoint.name for candidate in group)
+                _log.info("Stopped while %s was evaluated.", names)
                 break
             self.enter(Phase.WAITING)
         if self.watcher.ended:
@@ -94,22 +127,33 @@ class Loop:
         return self.results
 
     def abandon(self) -> None:
-        """Settle the checkpoint in hand as timed out."""
-        running = self._running
-        if running:
+        """Settle the checkpoint in hand as timed out; of several the first, so that each gets its turn."""
+        for running in self._running[:1]:
             message = f"It was not evaluated within the limit of {self.timeout or 0:g} s; raise the limit."
-            self._settle(running, self._failed(running, Reason.TIMED_OUT, message))
+            outcome = self._failed(running, Reason.TIMED_OUT, message)
+            self._settle(running, outcome, self.watcher.abandon(running.checkpoint))
 
-    def _handle(self, candidate: Candidate) -> None:
-        running = _Running(candidate.checkpoint, self.clock.time(), self.clock.monotonic())
-        self._running = running
+    def _handle(self, group: Group, prefetcher: Prefetcher) -> None:
+        began, began_monotonic = self.clock.time(), self.clock.monotonic()
+        self._running = tuple(_Running(candidate.checkpoint, began, began_monotonic) for candidate in group)
+        self.heartbeat.begin(self.timeout and self.timeout * len(group))
+        self.enter(Phase.RESTORING)
+        pairs = zip(group, self._running, strict=True)
+        taken = [read for candidate, running in pairs if (read := self._take(candidate, running, prefetcher))]
+        outcomes = self._evaluate(taken, prefetcher)
         self.heartbeat.begin(self.timeout)
-        outcome = self._outcome(candidate, running)
+        self.enter(Phase.PUBLISHING)
+        for read, outcome in zip(taken, outcomes, strict=True):
+            self._publish(read, outcome)
+        self._running = ()
         self.heartbeat.end()
-        if outcome:
-            self.enter(Phase.PUBLISHING)
-            self._settle(running, outcome)
-            self._require_primary(outcome)
+
+    def _publish(self, read: _Read, outcome: Outcome) -> None:
+        self._settle(read.running, outcome)
+        if self.results.best is outcome:
+            export = partial(self.evaluator.export, read.weights)
+            self.keep_best(read.running.checkpoint, outcome, export)
+        self._require_primary(outcome)
 
     def _require_primary(self, outcome: Outcome) -> None:
         """Stop a run whose primary metric no score has: there would never be a best checkpoint."""
@@ -118,56 +162,70 @@ class Loop:
             known = ", ".join(label(score) for score in outcome.scores)
             raise ConfigurationError(f"The model has no metric {primary.name}; name one of: {known}.")
 
-    def _outcome(self, candidate: Candidate, running: _Running) -> Outcome | None:
-        """Evaluate one checkpoint; return None where it is to be tried again."""
+    def _take(self, candidate: Candidate, running: _Running, prefetcher: Prefetcher) -> _Read | None:
+        """Read one checkpoint; settle it where it cannot be read, unless it is to be tried again."""
         try:
-            if candidate.error:
+            if candidate.error and not prefetcher.holds(candidate.checkpoint):
                 raise candidate.error
-            return self._evaluate(running)
-        except CheckpointUnreadable as error:
-            if candidate.error is None and self.watcher.retry(candidate.checkpoint, str(error)):
-                return None
-            return self._failed(running, Reason.UNREADABLE, str(error))
-        except CheckpointGone as error:
-            return replace(self._failed(running, None, str(error)), kind=OutcomeKind.GONE)
-        except CheckpointIncompatible as error:
-            return self._failed(running, Reason.INCOMPATIBLE, str(error))
-        except IterationsMissingError as error:
-            if not self.results.counts.evaluated:
-                raise  # the way in which training saves is wrong, not one checkpoint
-            return self._failed(running, Reason.ITERATIONS_MISSING, str(error))
+            _log.info("Evaluation starts: loading %s", running.checkpoint.path)
+            return _Read(running, prefetcher.take(candidate.checkpoint))
+        except (Exception, SystemExit) as error:
+            outcome = self._unread(candidate, running, error)
+            if outcome:
+                self._settle(running, outcome)
+            return None
 
-    def _evaluate(self, running: _Running) -> Outcome:
-        self.enter(Phase.RESTORING)
-        _log.info("Evaluation starts: loading %s", running.checkpoint.path)
+    def _unread(self, candidate: Candidate, running: _Running, error: BaseException) -> Outcome | None:
+        """Return what a failed read means; None where the checkpoint is to be read again."""
+        if is_storage_gone(error):
+            raise StorageGoneError(f"The storage has died: {first_line(error)}") from error
+        match error:
+            case CheckpointUnreadable():
+                if candidate.error is None and self.watcher.retry(candidate.checkpoint, str(error)):
+                    return None
+                return self._failed(running, Reason.UNREADABLE, str(error))
+            case CheckpointGone():
+                return replace(self._failed(running, None, str(error)), kind=OutcomeKind.GONE)
+            case CheckpointIncompatible():
+                return self._failed(running, Reason.INCOMPATIBLE, str(error))
+            case IterationsMissingError() if self.results.counts.evaluated:
+                return self._failed(running, Reason.ITERATIONS_MISSING, str(error))
+            case IterationsMissingError() | ConfigurationError() | Stopped():
+                raise error  # the way in which training saves is wrong, not one checkpoint
+        _log.debug("Reading failed.", exc_info=error)
+        return self._failed(running, Reason.EVALUATION_ERROR, first_line(error))
+
+    def _evaluate(self, group: Sequence[_Read], prefetcher: Prefetcher) -> list[Outcome]:
+        """Evaluate what was read, together; one by one where that fails, to tell which one it is."""
+        if not group:
+            return []
+        self.enter(Phase.EVALUATING)
+        taken = [read.running.checkpoint for read in group]
         try:
-            step = self.evaluator.restore(running.checkpoint)
-            self.enter(Phase.EVALUATING)
-            scores = self.evaluator.score()
+            with prefetcher.ahead(lambda: self.watcher.upcoming(taken, len(group))):
+                scored = self.evaluator.score([read.loaded for read in group])
         except (Exception, SystemExit) as error:
             if is_storage_gone(error):
                 raise StorageGoneError(f"The storage has died: {first_line(error)}") from error
             if isinstance(error, _NOT_THE_EVALUATION):
                 raise
             _log.debug("Evaluation failed.", exc_info=True)
-            return self._failed(running, Reason.EVALUATION_ERROR, first_line(error))
+            if len(group) > 1:
+                return [outcome for read in group for outcome in self._evaluate([read], prefetcher)]
+            return [self._failed(group[0].running, Reason.EVALUATION_ERROR, first_line(error))]
+        pairs = zip(group, scored, strict=True)
+        return [self._scored(read, scores, len(group)) for read, scores in pairs]
+
+    def _scored(self, read: _Read, scores: tuple[Score, ...], shared_by: int) -> Outcome:
         if not scores:
-            return self._failed(running, Reason.NO_METRICS, "The model returned no metrics.")
-        return self._made(running, OutcomeKind.EVALUATED, step=step, scores=scores)
+            return self._failed(read.running, Reason.NO_METRICS, "The model returned no metrics.")
+        made = self._made(read.running, OutcomeKind.EVALUATED)
+        return replace(made, step=read.step, scores=scores, duration=made.duration / shared_by)
 
     def _failed(self, running: _Running, reason: Reason | None, message: str) -> Outcome:
-        return self._made(running, OutcomeKind.FAILED, reason=reason, message=message)
+        return replace(self._made(running, OutcomeKind.FAILED), reason=reason, message=message)
 
-    def _made(
-        self,
-        running: _Running,
-        kind: OutcomeKind,
-        *,
-        step: int | None = None,
-        scores: tuple[Score, ...] = (),
-        reason: Reason | None = None,
-        message: str = "",
-    ) -> Outcome:
+    def _made(self, running: _Running, kind: OutcomeKind) -> Outcome:
         checkpoint = running.checkpoint
         return Outcome(
             checkpoint=checkpoint.name,
@@ -176,20 +234,17 @@ class Loop:
             started_at=running.began,
             evaluated_at=self.clock.time(),
             duration=self.clock.monotonic() - running.began_monotonic,
-            step=step,
-            scores=scores,
-            reason=reason,
-            message=message,
             modified_at=checkpoint.modified_at,
         )
 
-    def _settle(self, running: _Running, outcome: Outcome) -> None:
+    def _settle(self, running: _Running, outcome: Outcome, remaining: Remaining | None = None) -> None:
         """Settle once: the loop and the watchdog may both have an outcome for one checkpoint."""
         with self._settling:
-            if self._running is not running:
+            if all(other.checkpoint is not running.checkpoint for other in self._running):
                 return
-            self._running = None
-        remaining = self.watcher.settle(running.checkpoint, evaluated=outcome.kind is OutcomeKind.EVALUATED)
+            self._running = tuple(other for other in self._running if other.checkpoint is not running.checkpoint)
+        if remaining is None:
+            remaining = self.watcher.settle(running.checkpoint, evaluated=outcome.kind is OutcomeKind.EVALUATED)
         settled = ledger.settle(self.results, outcome, self.rules, skipped=remaining.skipped, pending=remaining.pending)
         self.results = replace(settled, backlog=remaining.backlog)
         self.writer.write(Report(outcome, self.results))

@@ -35,6 +35,11 @@ class Retries:
         """Tell whether the checkpoint may be tried now."""
         return self._count(checkpoint) == 0 or now >= self._failures[checkpoint.name].not_before
 
+    def next_due(self, now: float) -> float | None:
+        """Return the seconds until the next one may be tried, None where none is put off."""
+        put_off = [failures.not_before - now for failures in self._failures.values() if failures.not_before > now]
+        return min(put_off, default=None)
+
     def forget(self, checkpoint: Checkpoint) -> None:
         """Drop a settled checkpoint."""
         self._failures.pop(checkpoint.name, None)

@@ -6,7 +6,6 @@ the ledger is read before anything is evaluated, and sinks are flushed before an
 
 import logging
 import os
-import sys
 import threading
 from dataclasses import replace
 from functools import partial
@@ -15,7 +14,7 @@ from socketserver import BaseServer
 
 from prometheus_client import CollectorRegistry, disable_created_metrics
 
-from sidecar_evaluator import entrypoint
+from sidecar_evaluator.building import built
 from sidecar_evaluator.checkpoints.directory import Directory, Listing
 from sidecar_evaluator.clock import SystemClock
 from sidecar_evaluator.config import Config
@@ -24,6 +23,8 @@ from sidecar_evaluator.evaluation import ModelEvaluation
 from sidecar_evaluator.heartbeat import Heartbeat
 from sidecar_evaluator.ledger import Results, highest_number, is_settled
 from sidecar_evaluator.loop import Loop
+from sidecar_evaluator.noticing import notices
+from sidecar_evaluator.prefetching import Prefetcher
 from sidecar_evaluator.resource import KubernetesResource, Resource, read_patiently, watch_training
 from sidecar_evaluator.results_status import parse, render
 from sidecar_evaluator.server import Application, serve
@@ -56,6 +57,7 @@ class Session:
         self.registry = CollectorRegistry()
         self.clock = SystemClock()
         self.training = TrainingEnd(self.clock.monotonic)
+        self.notices = notices(config.model.checkpoint_dir, self.stop)
         self.heartbeat = Heartbeat()
         self.metrics = PrometheusWriter(self.registry, self.clock, version("sidecar-evaluator"))
         self.resource: Resource | None = KubernetesResource(config.resource) if config.resource else None
@@ -71,6 +73,11 @@ class Session:
         self.metrics.tick()
         if listing.exists:
             self.directory_seen.set()
+
+    def trained(self, state: str) -> None:
+        """Take note of the training's state; its end is worth a look at once."""
+        self.training.saw(state)
+        self.notices.wake()
 
     def _writers(self) -> list[Writer]:
         writers: list[Writer] = [self.metrics, LogWriter()]
@@ -131,15 +138,8 @@ def _earlier_results(session: Session) -> Results:
 
 def _prepared(session: Session) -> ModelEvaluation:
     """Build the model: importing TensorFlow and tracing can take minutes on a slow disk."""
-    config = session.config
     session.heartbeat.begin()
-    if not sys.flags.safe_path:
-        sys.path.insert(0, os.getcwd())  # noqa: PTH109 - as `python -m` does
-    loaded = entrypoint.load(config.entrypoint, config.parameters)
-    if config.steps:
-        loaded.steps = config.steps
-    evaluation = ModelEvaluation(loaded, session.stop)
-    evaluation.prepare()
+    evaluation = built(session.config.model, session.stop)
     session.heartbeat.end()
     session.model_built.set()
     return evaluation
@@ -147,14 +147,17 @@ def _prepared(session: Session) -> ModelEvaluation:
 
 def _loop(session: Session, evaluation: ModelEvaluation, results: Results) -> Loop:
     config = session.config
+    prefetcher = Prefetcher(evaluation.read)
     watcher = Watcher(
-        look=Directory(config.checkpoint_dir, config.format).look,
+        directory=Directory(config.model.checkpoint_dir, config.model.format),
         policy=config.policy,
         clock=session.clock,
         stop=session.stop,
+        notices=session.notices,
         training_finished=training_finished(config.sentinel, session.training.has_come),
         covered=lambda checkpoint: is_settled(results, checkpoint, config.policy.selection),
         on_look=session.looked,
+        group_limit=lambda waiting: evaluation.pass_size(waiting, prefetcher.last_size),
         highest_settled=highest_number(results),
     )
     return Loop(
@@ -167,12 +170,13 @@ def _loop(session: Session, evaluation: ModelEvaluation, results: Results) -> Lo
         heartbeat=session.heartbeat,
         timeout=config.evaluation_timeout,
         enter=session.metrics.enter,
+        prefetcher=prefetcher,
     )
 
 
 def _start_threads(session: Session, loop: Loop) -> None:
     if session.config.follow_training and session.resource:
-        arguments = (session.resource, session.training.saw, session.stop)
+        arguments = (session.resource, session.trained, session.stop)
         threading.Thread(target=watch_training, args=arguments, name="training", daemon=True).start()
     if session.config.evaluation_timeout:
         threading.Thread(target=_watchdog, args=(session, loop), name="watchdog", daemon=True).start()

@@ -16,6 +16,7 @@ from sidecar_evaluator.checkpoints.directory import Directory
 from sidecar_evaluator.clock import SystemClock
 from sidecar_evaluator.entrypoint import Evaluation
 from sidecar_evaluator.loop import Loop
+from sidecar_evaluator.noticing import notices
 from sidecar_evaluator.training import SENTINEL, training_finished
 from sidecar_evaluator.watching import Policy, Watcher
 from sidecar_evaluator.writers.log import LogWriter
@@ -64,8 +65,10 @@ class SidecarEvaluator:
         stop = threading.Event()
         evaluation = ModelEvaluation(self._evaluation, stop)
         evaluation.prepare()
+        told = notices(self._checkpoint_dir, stop)
         watcher = Watcher(
-            look=Directory(self._checkpoint_dir).look,
+            directory=Directory(self._checkpoint_dir),
+            notices=told,
             policy=Policy(max_evaluations=self._max_evaluations),
             clock=SystemClock(),
             stop=stop,

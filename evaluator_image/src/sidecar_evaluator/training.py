@@ -35,4 +35,4 @@ class TrainingEnd:
 
 def training_finished(sentinel: str, has_come: Callable[[], bool]) -> Callable[[Listing], bool]:
     """Return a check for the sentinel file in a listing, or for an end that is known otherwise."""
-    return lambda listing: has_come() or sentinel in listing.files
+    return lambda listing: has_come() or sentinel in listing.names

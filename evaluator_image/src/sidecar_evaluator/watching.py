@@ -1,38 +1,45 @@
-"""Which checkpoint comes next: an iterator over a directory that training is writing to.
+"""Which checkpoints come next: an iterator over a directory that training is writing to.
 
 The loop's `for` goes over a `Watcher`: completeness, order, retries, the end of training and the
-waiting between looks live here; evaluation does not. The loop answers every candidate with
-`settle`, or with `retry` as long as that returns True.
+waiting between looks live here; evaluation does not. It yields groups, of one checkpoint or under
+Every of several that are evaluated together. The loop answers every candidate with `settle`, or
+with `retry` as long as that returns True. `upcoming` may be asked from another thread meanwhile.
 """
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from sidecar_evaluator.checkpoints.directory import Listing
 from sidecar_evaluator.checkpoints.interface import Checkpoint
 from sidecar_evaluator.clock import Clock
 from sidecar_evaluator.errors import CheckpointError, CheckpointGone, CheckpointUnreadable
 from sidecar_evaluator.ledger import EndReason, Selection
+from sidecar_evaluator.noticing import Notices
+from sidecar_evaluator.pacing import LONGEST
 from sidecar_evaluator.retrying import Retries
 
 _log = logging.getLogger(__name__)
 
 REMINDER_SECONDS = 30.0
-_SHARE_OF_TIME_LISTING = 0.02  # a listing of a remote bucket takes time and money, a long one a processor
+_SHORTEST_WAIT, _LONGEST_WAIT_WHEN_UNSETTLED = 0.02, 1.0
 _LOOKS_TO_DRAIN = 3  # a weights file is complete at its second look; one more for a slow mount
 
 
 @dataclass(frozen=True)
 class Policy:
-    """What to hand out and when to stop; times are seconds."""
+    """What to hand out and when to stop; times are seconds.
+
+    `listing_age` is how old a listing of the directory's mount may be: so long after the end of training
+    a last checkpoint may still show up.
+    """
 
     selection: Selection = Selection.LATEST
     max_evaluations: int | None = None
     no_checkpoint_timeout: float | None = None
-    shortest_poll: float = 0.02
-    longest_poll: float = 1.0
+    listing_age: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -41,6 +48,9 @@ class Candidate:
 
     checkpoint: Checkpoint
     error: CheckpointError | None = None
+
+
+Group = tuple[Candidate, ...]
 
 
 @dataclass(frozen=True)
@@ -56,25 +66,45 @@ class Remaining:
     pending: tuple[int, ...] = ()
 
 
+class Looks(Protocol):
+    """What the watcher asks of a directory; see `Directory`."""
+
+    def look(self) -> Listing:
+        """List the directory."""
+
+    def retire(self, checkpoint: Checkpoint) -> None:
+        """Leave a settled checkpoint out from now on."""
+
+    def doubt(self, checkpoint: Checkpoint) -> None:
+        """Look at a checkpoint's files again."""
+
+    def nested(self) -> list[str]:
+        """Return the subdirectories that hold checkpoints themselves."""
+
+
 @dataclass
 class Watcher:
     """An iterator over the checkpoints that the policy selects.
 
-    `look` lists the directory, `covered` knows what an earlier process settled, and
-    `training_finished` tells whether training has ended. `ended` is the reason once the iterator
-    ended by itself; it stays None where `stop` ended it.
+    `covered` knows what an earlier process settled, `training_finished` tells whether training has
+    ended, `group_limit` how many of so many waiting ones to evaluate together. `ended` is the reason
+    once the iterator ended by itself; it stays None where `stop` ended it.
     """
 
-    look: Callable[[], Listing]
+    directory: Looks
     policy: Policy
     clock: Clock
     stop: threading.Event
+    notices: Notices
     training_finished: Callable[[Listing], bool] = lambda _listing: False
     covered: Callable[[Checkpoint], bool] = lambda _checkpoint: False
     on_look: Callable[[Listing], None] = lambda _listing: None
+    group_limit: Callable[[int], int] = lambda _waiting: 1
     highest_settled: int | None = None
     ended: EndReason | None = None
     _settled: set[object] = field(default_factory=set)
+    _known_uncovered: set[object] = field(default_factory=set)
+    _inspected: set[object] = field(default_factory=set)
     _passed: list[Checkpoint] = field(default_factory=list)
     _waiting: dict[object, Checkpoint] = field(default_factory=dict)
     _retries: Retries = field(default_factory=Retries)
@@ -82,25 +112,29 @@ class Watcher:
     _last_news: float = 0.0
     _last_reminder: float = 0.0
     _looks_since_end: int = 0
+    _end_seen_at: float = 0.0
+    _waits: int = 0
+    _lock: threading.RLock = field(default_factory=threading.RLock)
 
-    def __iter__(self) -> Iterator[Candidate]:
-        """Yield candidates until all is settled after the end of training, or `stop` is set."""
+    def __iter__(self) -> Iterator[Group]:
+        """Yield groups until all is settled after the end of training, or `stop` is set."""
         self._last_news = self._last_reminder = self.clock.monotonic()
         while not self.stop.is_set() and not self._has_reached_maximum():
-            began = self.clock.monotonic()
-            listing = self._next_listing()
-            unsettled = [found for found in listing.checkpoints if not self._is_settled(found)]
-            end = self._end_of_training(listing)
-            candidate = self._choose(listing, unsettled, is_last_chance=self._looks_since_end >= _LOOKS_TO_DRAIN)
-            if candidate:
-                yield candidate
-            elif end and self._looks_since_end >= _LOOKS_TO_DRAIN and not unsettled:
+            with self._lock:
+                listing = self._next_listing()
+                unsettled = self._unsettled(listing)
+                end = self._end_of_training(listing)
+                is_last_chance = end is not None and self._is_drained()
+                group = self._choose(listing, unsettled, is_last_chance=is_last_chance)
+            if group:
+                self._waits = 0
+                yield group
+            elif is_last_chance and not unsettled:
                 self.ended = end
+                return
             else:
                 self._remind(listing)
-                self.clock.wait(self._poll_seconds(listing, self.clock.monotonic() - began), self.stop)
-            if self.ended:
-                return
+                self._wait(is_busy=bool(unsettled or end))
 
     def retry(self, checkpoint: Checkpoint, message: str) -> bool:
         """Put a checkpoint off after a failed read; return False once its attempts are used up."""
@@ -108,49 +142,108 @@ class Watcher:
         if delay is None:
             return False
         _log.warning("Checkpoint %s cannot be read; retrying in %.1f s. %s", checkpoint.name, delay, message)
+        self.directory.doubt(checkpoint)
         return True
 
     def settle(self, checkpoint: Checkpoint, *, evaluated: bool = True) -> Remaining:
         """Never hand this checkpoint out again, nor under Latest any older than one that was evaluated."""
+        with self._lock:
+            self._settled.add(_key(checkpoint))
+            if evaluated and self.policy.selection is Selection.LATEST:
+                self._passed = [*(c for c in self._passed if _track(c) != _track(checkpoint)), checkpoint]
+            if checkpoint.number is not None:
+                self.highest_settled = max(checkpoint.number, self.highest_settled or 0)
+            self._retries.forget(checkpoint)
+            others = [waiting for key, waiting in self._waiting.items() if key != _key(checkpoint)]
+            skipped = sum(self._is_settled(other) for other in others)
+            self._last_news = self.clock.monotonic()
+            return self._remaining(skipped)
+
+    def abandon(self, checkpoint: Checkpoint) -> Remaining:
+        """Settle this one as far as can be done without reading anything and without waiting for a lock.
+
+        For another thread, while this one hangs in the storage or in an evaluation.
+        """
         self._settled.add(_key(checkpoint))
-        if evaluated and self.policy.selection is Selection.LATEST:
-            self._passed = [*(c for c in self._passed if _track(c) != _track(checkpoint)), checkpoint]
-        if checkpoint.number is not None:
-            self.highest_settled = max(checkpoint.number, self.highest_settled or 0)
-        self._retries.forget(checkpoint)
-        others = [waiting for key, waiting in self._waiting.items() if key != _key(checkpoint)]
-        skipped = sum(self._is_settled(other) for other in others)
-        self._last_news = self.clock.monotonic()
-        return self._remaining(skipped)
+        others = [found for key, found in list(self._waiting.items()) if key != _key(checkpoint)]
+        return Remaining(0, len(others), tuple(sorted(c.number for c in others if c.number is not None)))
+
+    def upcoming(self, taken: Collection[Checkpoint], limit: int) -> list[Checkpoint]:
+        """Return what a fresh look would hand out after those taken, at most so many."""
+        with self._lock:
+            unsettled = self._unsettled(self.directory.look())
+            taken_keys = {_key(checkpoint) for checkpoint in taken}
+            waiting = [found for found in unsettled if not found.missing and _key(found) not in taken_keys]
+            if self.policy.selection is Selection.LATEST:
+                waiting = [found for found in waiting if not any(_is_older(found, other) for other in taken)]
+            return self._ready(waiting, limit)
 
     def _remaining(self, skipped: int) -> Remaining:
-        self._unused_listing = self.look()
-        unsettled = [found for found in self._unused_listing.checkpoints if not self._is_settled(found)]
+        self._unused_listing = self._unused_listing or self._look()
+        unsettled = self._unsettled(self._unused_listing)
         complete = self._notice(unsettled)
         numbers = {c.number for c in (*unsettled, *self._waiting.values()) if c.number is not None}
         return Remaining(skipped, len(complete), tuple(sorted(numbers)))
 
     def _next_listing(self) -> Listing:
-        listing, self._unused_listing = self._unused_listing or self.look(), None
+        listing, self._unused_listing = self._unused_listing or self._look(), None
         self.on_look(listing)
         return listing
 
-    def _choose(self, listing: Listing, unsettled: list[Checkpoint], *, is_last_chance: bool) -> Candidate | None:
-        complete = self._notice(unsettled)
-        selected = complete[-1:] if self.policy.selection is Selection.LATEST else complete
+    def _look(self) -> Listing:
+        began = self.clock.monotonic()
+        listing = self.directory.look()
+        newest = max((found.modified_at for found in listing.checkpoints), default=None)
+        self.notices.looked(self.clock.monotonic() - began, newest)
+        return listing
+
+    def _wait(self, *, is_busy: bool) -> None:
+        """Wait for a change; not long while something is to be looked at again, less and less often."""
         now = self.clock.monotonic()
-        ready = next((c for c in selected if self._retries.is_due(c, now)), None)
+        longest = LONGEST
+        if is_busy:
+            longest = min(_SHORTEST_WAIT * 2 ** min(self._waits, 10), _LONGEST_WAIT_WHEN_UNSETTLED)
+        due = self._retries.next_due(now)
+        changed = self.notices.wait(longest if due is None else min(longest, due))
+        self._waits = 0 if changed else self._waits + 1
+
+    def _unsettled(self, listing: Listing) -> list[Checkpoint]:
+        unsettled = []
+        for found in listing.checkpoints:
+            if self._is_settled(found):
+                self.directory.retire(found)
+            else:
+                unsettled.append(found)
+        return unsettled
+
+    def _choose(self, listing: Listing, unsettled: list[Checkpoint], *, is_last_chance: bool) -> Group:
+        complete = self._notice(unsettled)
+        ready = self._ready(complete, max(1, self.group_limit(len(complete))))
         if ready:
-            return Candidate(ready)
+            return tuple(Candidate(found) for found in ready)
         present = {_key(found) for found in unsettled}
         vanished = next((c for key, c in self._waiting.items() if key not in present), None)
         if vanished and listing.exists:
-            return Candidate(vanished, CheckpointGone("It was deleted before it was evaluated."))
-        return self._give_up(unsettled, complete) if is_last_chance else None
+            return (Candidate(vanished, CheckpointGone("It was deleted before it was evaluated.")),)
+        return self._give_up(unsettled) if is_last_chance else ()
+
+    def _ready(self, complete: Sequence[Checkpoint], limit: int) -> list[Checkpoint]:
+        """Return the first of the complete ones that may be read now; under Latest the newest alone."""
+        now = self.clock.monotonic()
+        if self.policy.selection is Selection.LATEST:
+            newest = next((found for found in reversed(complete) if not self._lacks(found)), None)
+            return [newest] if newest and self._retries.is_due(newest, now) else []
+        ready: list[Checkpoint] = []
+        for found in complete:
+            if self._retries.is_due(found, now) and not self._lacks(found):
+                ready.append(found)
+                if len(ready) >= limit or self._is_maximum(found.number):
+                    break
+        return ready
 
     def _notice(self, unsettled: list[Checkpoint]) -> list[Checkpoint]:
-        """Return the complete ones in order; remember them, so that deletions are noticed."""
-        complete = [found for found in unsettled if not _lacks(found)]
+        """Return the ones complete by their listing, in order; remember them, so that deletions are noticed."""
+        complete = [found for found in unsettled if not found.missing]
         fresh = {_key(found): found for found in complete}
         if fresh.keys() - self._waiting.keys():
             self._last_news = self.clock.monotonic()
@@ -158,22 +251,37 @@ class Watcher:
         self._waiting = waiting | fresh
         return complete
 
-    def _give_up(self, unsettled: list[Checkpoint], complete: list[Checkpoint]) -> Candidate | None:
+    def _lacks(self, checkpoint: Checkpoint) -> str:
+        """Say what a checkpoint lacks; look into one only until it lacks nothing."""
+        identity = (checkpoint.name, checkpoint.files)
+        if checkpoint.missing or identity in self._inspected:
+            return checkpoint.missing
+        lacking = checkpoint.format.inspect(checkpoint)
+        if lacking:
+            self.directory.doubt(checkpoint)
+        else:
+            self._inspected.add(identity)
+        return lacking
+
+    def _give_up(self, unsettled: list[Checkpoint]) -> Group:
         """After the end of training, try half-written checkpoints a last few times."""
         now = self.clock.monotonic()
         for found in unsettled:
-            if found not in complete and self._retries.is_due(found, now):
-                message = f"It is half-written: {_lacks(found)}."
+            if self._retries.is_due(found, now) and (lacking := self._lacks(found)):
+                message = f"It is half-written: {lacking}."
                 if not self.retry(found, message):
-                    return Candidate(found, CheckpointUnreadable(message))
-        return None
+                    return (Candidate(found, CheckpointUnreadable(message)),)
+        return ()
 
     def _is_settled(self, checkpoint: Checkpoint) -> bool:
-        return (
-            _key(checkpoint) in self._settled
-            or any(_is_older(checkpoint, passed) for passed in self._passed)
-            or self.covered(checkpoint)
-        )
+        key = _key(checkpoint)
+        if key in self._settled or any(_is_older(checkpoint, passed) for passed in self._passed):
+            return True
+        if key not in self._known_uncovered:
+            if self.covered(checkpoint):
+                return True
+            self._known_uncovered.add(key)
+        return False
 
     def _end_of_training(self, listing: Listing) -> EndReason | None:
         quiet = self.clock.monotonic() - self._last_news
@@ -183,28 +291,44 @@ class Watcher:
             end = EndReason.TRAINING_FINISHED
         elif limit is not None and quiet >= limit:
             end = EndReason.NO_CHECKPOINT_TIMEOUT
+        if end and self._looks_since_end == 0:
+            self._end_seen_at = self.clock.monotonic()
         self._looks_since_end = self._looks_since_end + listing.fresh if end else 0
         return end
 
+    def _is_drained(self) -> bool:
+        """Tell whether whatever training wrote before its end must have been seen by now."""
+        passed = self.clock.monotonic() - self._end_seen_at
+        return self._looks_since_end >= _LOOKS_TO_DRAIN and passed >= self.policy.listing_age
+
     def _has_reached_maximum(self) -> bool:
-        limit, highest = self.policy.max_evaluations, self.highest_settled
-        reached = limit is not None and highest is not None and highest >= limit
+        reached = self._is_maximum(self.highest_settled)
         if reached:
             self.ended = EndReason.MAX_EVALUATIONS
         return reached
 
-    def _poll_seconds(self, listing: Listing, listing_seconds: float) -> float:
-        if not listing.fresh:
-            return self.policy.longest_poll
-        seconds = listing_seconds / _SHARE_OF_TIME_LISTING
-        return min(max(seconds, self.policy.shortest_poll), self.policy.longest_poll)
+    def _is_maximum(self, number: int | None) -> bool:
+        limit = self.policy.max_evaluations
+        return limit is not None and number is not None and number >= limit
 
     def _remind(self, listing: Listing) -> None:
         now = self.clock.monotonic()
         if now - max(self._last_news, self._last_reminder) < REMINDER_SECONDS:
             return
         self._last_reminder = now
-        _log.info("No new checkpoint for %.0f s. %s", now - self._last_news, _hint(listing))
+        _log.info("No new checkpoint for %.0f s. %s", now - self._last_news, self._hint(listing))
+
+    def _hint(self, listing: Listing) -> str:
+        if not listing.exists:
+            return "The checkpoint directory does not exist yet; waiting for training to make it."
+        if listing.checkpoints or self.highest_settled is not None or self._settled:
+            return "Waiting for training to finish the next one."
+        if nested := self.directory.nested():
+            return f"The directory holds no checkpoint, but {_examples(nested)} below it does: name that directory."
+        return (
+            f"The directory holds {_others(listing.names)}. Save checkpoints with tf.train.CheckpointManager, or with "
+            "ModelCheckpoint(save_weights_only=True) and a file name such as ckpt-{epoch}.weights.h5."
+        )
 
 
 def _key(checkpoint: Checkpoint) -> object:
@@ -221,22 +345,9 @@ def _is_older(checkpoint: Checkpoint, passed: Checkpoint) -> bool:
     return _track(checkpoint) == _track(passed) and checkpoint.order <= passed.order
 
 
-def _lacks(checkpoint: Checkpoint) -> str:
-    return checkpoint.missing or checkpoint.format.inspect(checkpoint)
-
-
-def _hint(listing: Listing) -> str:
-    if not listing.exists:
-        return "The checkpoint directory does not exist yet; waiting for training to make it."
-    if listing.checkpoints:
-        return "Waiting for training to finish the next one."
-    others = _examples(listing.files)
-    return (
-        f"The directory holds {others}. Save checkpoints with tf.train.CheckpointManager, or with "
-        "ModelCheckpoint(save_weights_only=True) and a file name such as ckpt-{epoch}.weights.h5."
-    )
-
-
 def _examples(names: Iterable[str]) -> str:
-    shown = sorted(names)[:3]
-    return f"no checkpoint, only {', '.join(shown)}" if shown else "no file yet"
+    return ", ".join(sorted(names)[:3])
+
+
+def _others(names: Collection[str]) -> str:
+    return f"no checkpoint, only {_examples(names)}" if names else "no file yet"

@@ -14,7 +14,7 @@ from sidecar_evaluator.evaluation import ModelEvaluation
 from sidecar_evaluator.ledger import Results, Rules, Selection
 from sidecar_evaluator.loop import Loop
 from sidecar_evaluator.watching import Policy, Watcher
-from unit.evaluator.fakes import FakeClock, FakeWriter
+from unit.evaluator.fakes import FakeClock, FakeNotices, FakeWriter
 from unit.evaluator.models import Kit
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -46,10 +46,11 @@ def evaluate_all(tmp_path: Path) -> Callable[..., Results]:
         made = ModelEvaluation(evaluation, stop)
         made.prepare()
         watcher = Watcher(
-            look=Directory(tmp_path).look,
+            directory=Directory(tmp_path),
             policy=Policy(selection),
             clock=clock,
             stop=stop,
+            notices=FakeNotices(clock, stop),
             training_finished=lambda _listing: True,
         )
         return Loop(watcher, made, FakeWriter(), clock, Rules(history_limit=50), **loop).run()

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from sidecar_evaluator.checkpoints.directory import Listing
-from sidecar_evaluator.checkpoints.interface import Checkpoint, FileState
+from sidecar_evaluator.checkpoints.interface import Checkpoint, Files, FileState, Weights
 from sidecar_evaluator.outcome import Outcome, OutcomeKind, Score
 from sidecar_evaluator.writers.interface import Report
 
@@ -39,18 +39,26 @@ class FakeClock:
 
 
 class FakeFormat:
-    """A format whose checkpoints are what the test says."""
+    """A format whose checkpoints are what the test says; `lacking` names those that a look into them refuses."""
 
     name = "Fake"
 
-    def find(self, directory: Path, files: object) -> list[Checkpoint]:
-        return []
+    def __init__(self) -> None:
+        self.lacking: set[str] = set()
+        self.inspections: list[str] = []
+
+    def claim(self, name: str, *, is_directory: bool) -> str | None:
+        return None if is_directory else name
+
+    def assemble(self, directory: Path, name: str, files: Files) -> Checkpoint:
+        return Checkpoint(name, directory / name, self, tuple(files.values()))
 
     def inspect(self, checkpoint: Checkpoint) -> str:
-        return ""
+        self.inspections.append(checkpoint.name)
+        return "its end" if checkpoint.name in self.lacking else ""
 
-    def load(self, checkpoint: Checkpoint, model: Any) -> int | None:
-        return None
+    def read(self, checkpoint: Checkpoint, model: Any) -> Weights:
+        return Weights((), None)
 
 
 def checkpoint(name: str, *, modified: float = 1.0, missing: str = "", size: int = 1) -> Checkpoint:
@@ -66,8 +74,10 @@ class FakeDirectory:
 
     def __init__(self, *found: Checkpoint) -> None:
         self.found = {each.name: each for each in found}
-        self.files: dict[str, FileState] = {}
-        self.exists = True
+        self.names: set[str] = set()
+        self.below: list[str] = []
+        self.retired: set[str] = set()
+        self.exists = self.fresh = True
         self.looks = 0
 
     def add(self, *found: Checkpoint) -> None:
@@ -78,12 +88,40 @@ class FakeDirectory:
             del self.found[name]
 
     def touch(self, name: str) -> None:
-        self.files[name] = FileState(name, 0, 0)
+        self.names.add(name)
 
     def look(self) -> Listing:
         self.looks += 1
+        if not self.fresh:
+            return Listing(fresh=False)
         ordered = sorted(self.found.values(), key=lambda each: each.order)
-        return Listing(tuple(ordered), dict(self.files), self.exists)
+        kept = tuple(each for each in ordered if each.name not in self.retired)
+        return Listing(kept, {*self.names, *self.found}, self.exists)
+
+    def retire(self, found: Checkpoint) -> None:
+        if found.number is not None:
+            self.retired.add(found.name)
+
+    def doubt(self, found: Checkpoint) -> None:
+        assert found.name not in self.retired
+
+    def nested(self) -> list[str]:
+        return self.below
+
+
+class FakeNotices:
+    """Waits by a fake clock, as where nothing tells of changes."""
+
+    def __init__(self, clock: FakeClock, stop: threading.Event) -> None:
+        self.clock, self.stop = clock, stop
+        self.waits: list[float] = []
+
+    def looked(self, seconds: float, newest: float | None) -> None:
+        pass
+
+    def wait(self, longest: float) -> bool:
+        self.waits.append(longest)
+        return self.clock.wait(min(longest, 1.0), self.stop)
 
 
 class FakeWriter:

@@ -25,7 +25,7 @@ def test_formats(format_name: str, expected: list[str], tmp_path: Path) -> None:
     (tmp_path / "ckpt-4.index").mkdir()
     listing = Directory(tmp_path, format_name).look()
     assert [found.name for found in listing.checkpoints] == expected
-    assert "checkpoint" in listing.files
+    assert "checkpoint" in listing.names
 
 
 def test_a_missing_directory_may_still_come(tmp_path: Path) -> None:

@@ -2,13 +2,14 @@
 
 import errno
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sidecar_evaluator.best import Goal, Primary
-from sidecar_evaluator.checkpoints.interface import Checkpoint
+from sidecar_evaluator.checkpoints.interface import Checkpoint, Weights
 from sidecar_evaluator.errors import (
     CheckpointGone,
     CheckpointIncompatible,
@@ -18,41 +19,48 @@ from sidecar_evaluator.errors import (
     Stopped,
     StorageGoneError,
 )
+from sidecar_evaluator.evaluation import Loaded
 from sidecar_evaluator.heartbeat import Heartbeat
 from sidecar_evaluator.ledger import Counts, EndReason, Results, Rules, Selection, highest_number, is_settled
 from sidecar_evaluator.loop import Loop
 from sidecar_evaluator.outcome import OutcomeKind, Reason, Score
+from sidecar_evaluator.prefetching import Prefetcher
 from sidecar_evaluator.results_status import parse, render
 from sidecar_evaluator.watching import Policy, Watcher
 from sidecar_evaluator.writers.interface import Phase
-from unit.evaluator.fakes import FakeClock, FakeDirectory, FakeWriter, checkpoint
+from unit.evaluator.fakes import FakeClock, FakeDirectory, FakeNotices, FakeWriter, checkpoint
 
 
 class FakeModel:
     """Scores a checkpoint by its number; `trouble` names checkpoints that raise."""
 
-    def __init__(self, trouble: dict[str, Any] | None = None) -> None:
-        self.trouble = trouble or {}
+    def __init__(self, trouble: dict[str, Any] | None = None, scale: float = 0.001) -> None:
+        self.trouble, self.scale = trouble or {}, scale
         self.restored: list[str] = []
+        self.passes: list[int] = []
         self.during: Callable[[], None] = lambda: None
 
-    def restore(self, found: Checkpoint) -> int | None:
+    def read(self, found: Checkpoint) -> Weights:
         self.restored.append(found.name)
         error = self.trouble.get(found.name)
         if isinstance(error, list):
             error = error.pop(0) if error else None
         if error:
             raise error
-        return None if found.number is None else found.number * 100
+        return Weights((), None if found.number is None else found.number * 100)
 
-    def score(self) -> tuple[Score, ...]:
+    def score(self, loaded: Sequence[Loaded]) -> list[tuple[Score, ...]]:
         self.during()
+        self.passes.append(len(loaded))
         error = self.trouble.get("score")
         if error == "nothing":
-            return ()
+            return [() for _ in loaded]
         if error:
             raise error
-        return (Score("accuracy", len(self.restored) / 10),)
+        return [(Score("accuracy", (one.step or 0) * self.scale),) for one in loaded]
+
+    def export(self, weights: Weights, path: Path) -> None:
+        path.touch()
 
 
 class Scene:
@@ -65,10 +73,11 @@ class Scene:
         known = results or Results()
         self.loop = Loop(
             watcher=Watcher(
-                look=self.directory.look,
+                directory=self.directory,
                 policy=Policy(Selection.EVERY),
                 clock=self.clock,
                 stop=self.stop,
+                notices=FakeNotices(self.clock, self.stop),
                 training_finished=lambda _listing: True,
                 covered=lambda found: is_settled(known, found, Selection.EVERY),
                 highest_settled=highest_number(known),
@@ -80,6 +89,7 @@ class Scene:
             results=known,
             heartbeat=Heartbeat(self.clock.monotonic),
             timeout=60.0,
+            prefetcher=Prefetcher(self.model.read, has_room=lambda _size: False),
         )
 
     def outcomes(self) -> list[tuple[str, OutcomeKind, Reason | None]]:
@@ -221,7 +231,7 @@ def test_user_code_that_leaves_the_process_fails_one_checkpoint() -> None:
 def test_best_survives_a_restart() -> None:
     first = Scene("ckpt-1", "ckpt-2", "ckpt-3")
     first.loop.run()
-    second = Scene("ckpt-4", results=parse(render(first.loop.results)))
+    second = Scene("ckpt-4", model=FakeModel(scale=0.0001), results=parse(render(first.loop.results)))
     second.loop.run()
     best = second.loop.results.best
     assert best is not None

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from sidecar_evaluator.checkpoints.directory import Listing
 from sidecar_evaluator.checkpoints.interface import Checkpoint
 from sidecar_evaluator.errors import CheckpointGone, CheckpointUnreadable
 from sidecar_evaluator.ledger import EndReason, Selection
+from sidecar_evaluator.pacing import LONGEST
 from sidecar_evaluator.training import training_finished
 from sidecar_evaluator.watching import Policy, Remaining, Watcher
-from unit.evaluator.fakes import FakeClock, FakeDirectory, checkpoint
+from unit.evaluator.fakes import FORMAT, FakeClock, FakeDirectory, FakeNotices, checkpoint
 
 
 class Scene:
@@ -22,12 +22,13 @@ class Scene:
 
     def __init__(self, *found: Checkpoint, **policy: Any) -> None:
         self.clock, self.directory, self.stop = FakeClock(), FakeDirectory(*found), threading.Event()
-        self.finished = threading.Event()
+        self.finished, self.notices = threading.Event(), FakeNotices(self.clock, self.stop)
         self.watcher = Watcher(
-            look=self.directory.look,
+            directory=self.directory,
             policy=Policy(**policy),
             clock=self.clock,
             stop=self.stop,
+            notices=self.notices,
             training_finished=training_finished("training.finished", self.finished.is_set),
         )
         self.remaining: list[Remaining] = []
@@ -36,7 +37,7 @@ class Scene:
         return list(self.settle_all(self.watcher))
 
     def settle_all(self, candidates: Iterable[Any]) -> Iterable[str]:
-        for candidate in candidates:
+        for candidate in itertools.chain.from_iterable(candidates):
             self.remaining.append(self.watcher.settle(candidate.checkpoint))
             mark = {CheckpointGone: " gone", CheckpointUnreadable: " unreadable"}.get(type(candidate.error), "")
             yield candidate.checkpoint.name + mark
@@ -78,7 +79,7 @@ def test_each_new_checkpoint_is_handed_out_once() -> None:
 def test_newer_ones_that_came_during_an_evaluation_are_skipped_and_counted() -> None:
     scene = Scene(checkpoint("ckpt-1"))
     candidates = iter(scene.watcher)
-    first = next(candidates)
+    (first,) = next(candidates)
     scene.directory.add(checkpoint("ckpt-2"), checkpoint("ckpt-3"), checkpoint("ckpt-4"))
     assert scene.watcher.settle(first.checkpoint).backlog == 3
     scene.finished.set()
@@ -96,8 +97,8 @@ def test_a_half_written_checkpoint_is_not_there_yet() -> None:
 def test_a_directory_that_cannot_be_listed_is_not_drained() -> None:
     scene = Scene(checkpoint("ckpt-1"))
     scene.finished.set()
-    look, since = scene.directory.look, scene.clock.now
-    scene.watcher.look = lambda: look() if scene.clock.now > since + 30 else Listing((), {}, fresh=False)
+    scene.directory.fresh = False
+    scene.clock.at(30.0, lambda: setattr(scene.directory, "fresh", True))
     assert scene.drain() == ["ckpt-1"]
 
 
@@ -120,7 +121,7 @@ def test_a_checkpoint_completed_while_it_is_given_its_last_chances_is_evaluated(
 def test_a_failed_read_is_retried_with_back_off_and_then_given_up() -> None:
     scene = finished_scene("ckpt-1")
     attempts = []
-    for candidate in scene.watcher:
+    for (candidate,) in scene.watcher:
         attempts.append(scene.clock.now - 1000.0)
         if not scene.watcher.retry(candidate.checkpoint, "damaged"):
             scene.watcher.settle(candidate.checkpoint)
@@ -132,7 +133,7 @@ def test_a_failed_read_is_retried_with_back_off_and_then_given_up() -> None:
 def test_a_bad_checkpoint_does_not_stop_the_rest() -> None:
     scene = finished_scene("ckpt-1", "ckpt-2", "ckpt-3", selection=Selection.EVERY)
     order = []
-    for candidate in scene.watcher:
+    for (candidate,) in scene.watcher:
         bad = candidate.checkpoint.name == "ckpt-2"
         if not (bad and scene.watcher.retry(candidate.checkpoint, "damaged")):
             order.append(candidate.checkpoint.name)
@@ -144,7 +145,7 @@ def test_a_bad_checkpoint_does_not_stop_the_rest() -> None:
 def test_a_newer_checkpoint_wins_over_one_that_is_retried() -> None:
     scene = Scene(checkpoint("ckpt-1"))
     candidates = iter(scene.watcher)
-    assert scene.watcher.retry(next(candidates).checkpoint, "damaged")
+    assert scene.watcher.retry(next(candidates)[0].checkpoint, "damaged")
     scene.directory.add(checkpoint("ckpt-2"))
     scene.finished.set()
     assert list(scene.settle_all(candidates)) == ["ckpt-2"]
@@ -161,7 +162,7 @@ def test_attempts_start_anew_when_the_files_change() -> None:
 def test_a_checkpoint_deleted_from_the_backlog_is_gone() -> None:
     scene = Scene(checkpoint("ckpt-1"), checkpoint("ckpt-2"), selection=Selection.EVERY)
     candidates = iter(scene.watcher)
-    first = next(candidates)
+    (first,) = next(candidates)
     scene.directory.remove("ckpt-2")
     scene.finished.set()
     scene.watcher.settle(first.checkpoint)
@@ -171,7 +172,7 @@ def test_a_checkpoint_deleted_from_the_backlog_is_gone() -> None:
 def test_a_checkpoint_deleted_between_two_attempts_is_gone() -> None:
     scene = Scene(checkpoint("ckpt-1"))
     candidates = iter(scene.watcher)
-    assert scene.watcher.retry(next(candidates).checkpoint, "damaged")
+    assert scene.watcher.retry(next(candidates)[0].checkpoint, "damaged")
     scene.directory.remove("ckpt-1")
     scene.finished.set()
     assert list(scene.settle_all(candidates)) == ["ckpt-1 gone"]
@@ -234,14 +235,65 @@ def test_what_an_earlier_process_settled_is_not_handed_out() -> None:
     assert scene.drain() == ["ckpt-2"]
 
 
-def test_polls_are_quick_where_listing_is_quick_and_rare_where_it_is_slow() -> None:
-    fast, slow = Scene(), Scene()
-    slow.watcher.look = lambda: (slow.clock.wait(0.2, slow.stop), slow.directory.look())[1]
-    for scene in (fast, slow):
-        scene.clock.at(30.0, scene.stop.set)
-        scene.drain()
-    assert fast.directory.looks == pytest.approx(1500, abs=20)
-    assert slow.directory.looks == pytest.approx(25, abs=2)
+def test_it_waits_for_a_change_as_long_as_nothing_is_to_be_looked_at_again() -> None:
+    scene = Scene()
+    scene.clock.at(30.0, scene.stop.set)
+    scene.drain()
+    assert set(scene.notices.waits) == {LONGEST}
+
+
+def test_a_half_written_checkpoint_is_looked_at_again_less_and_less_often() -> None:
+    scene = Scene(checkpoint("ckpt-1", missing="a shard"))
+    scene.clock.at(5.0, scene.stop.set)
+    scene.drain()
+    assert scene.notices.waits[:6] == pytest.approx([0.02, 0.04, 0.08, 0.16, 0.32, 0.64])
+    assert set(scene.notices.waits[6:]) == {1.0}
+
+
+def test_after_the_end_it_looks_until_even_an_old_listing_must_show_the_last_checkpoint() -> None:
+    scene = Scene(listing_age=60.0)
+    scene.finished.set()
+    scene.clock.at(55.0, lambda: scene.directory.add(checkpoint("ckpt-9")))
+    assert scene.drain() == ["ckpt-9"]
+    assert scene.clock.now - 1000.0 == pytest.approx(60.0, abs=1.1)
+
+
+def test_several_that_wait_under_every_come_together() -> None:
+    scene = finished_scene(*(f"ckpt-{number}" for number in range(1, 6)), selection=Selection.EVERY)
+    scene.watcher.group_limit = lambda waiting: min(waiting, 2)
+    groups = []
+    for group in scene.watcher:
+        groups.append([candidate.checkpoint.number for candidate in group])
+        for candidate in group:
+            scene.watcher.settle(candidate.checkpoint)
+    assert groups == [[1, 2], [3, 4], [5]]
+
+
+def test_a_group_ends_with_the_maximum() -> None:
+    scene = Scene(*(checkpoint(f"ckpt-{n}") for n in (1, 2, 3, 4)), selection=Selection.EVERY, max_evaluations=2)
+    scene.watcher.group_limit = lambda waiting: waiting
+    assert [candidate.checkpoint.number for candidate in next(iter(scene.watcher))] == [1, 2]
+
+
+def test_only_what_comes_next_is_looked_into_and_only_until_it_is_whole() -> None:
+    names = [f"ckpt-{number}" for number in range(1, 50)]
+    scene = finished_scene(*names, selection=Selection.EVERY)
+    FORMAT.inspections.clear()
+    next(iter(scene.watcher))
+    assert FORMAT.inspections == ["ckpt-1"]
+    scene.drain()
+    assert sorted(FORMAT.inspections) == sorted(names)
+
+
+@pytest.mark.parametrize(
+    ("selection", "expected"), [(Selection.EVERY, ["ckpt-2", "ckpt-3"]), (Selection.LATEST, ["ckpt-4"])]
+)
+def test_what_comes_next_may_be_asked_meanwhile(selection: Selection, expected: list[str]) -> None:
+    scene = Scene(checkpoint("ckpt-1"), selection=selection)
+    ((first,),) = (next(iter(scene.watcher)),)
+    assert scene.watcher.upcoming([first.checkpoint], 2) == []
+    scene.directory.add(*(checkpoint(f"ckpt-{number}") for number in (2, 3, 4)))
+    assert [found.name for found in scene.watcher.upcoming([first.checkpoint], 2)] == expected
 
 
 @pytest.mark.parametrize(
@@ -264,3 +316,12 @@ def test_every_half_minute_of_silence_is_explained(
         scene.drain()
     assert len(caplog.messages) == 3
     assert all(expected in message for message in caplog.messages)
+
+
+def test_checkpoints_in_subdirectories_are_pointed_out(caplog: pytest.LogCaptureFixture) -> None:
+    scene = Scene()
+    scene.directory.below = ["run-1", "run-2"]
+    scene.clock.at(32.0, scene.stop.set)
+    with caplog.at_level("INFO"):
+        scene.drain()
+    assert "holds no checkpoint, but run-1, run-2 below it does: name that directory" in caplog.text

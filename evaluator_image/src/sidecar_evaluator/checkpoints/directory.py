@@ -1,18 +1,21 @@
-"""One look at the checkpoint directory: a single listing, read by every format that may be there.
+"""One look at the checkpoint directory: a single listing, shared by every format that may be there.
 
-The loop calls `look` once a poll. The directory is listed, never asked for one file's state first:
-on object-store mounts a listing is fresh where a cached file is not. Nothing is opened here.
+The watcher looks once a poll and retires what is settled. A look costs one listing, whatever the
+number of checkpoints: only entries that are new, or that belong to a checkpoint not complete yet,
+are looked at one by one. The directory is listed, never asked for one file's state first: on
+object-store mounts a listing is fresh where a cached file is not. Nothing is opened here.
 """
 
 import errno
 import logging
 import os
+import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from sidecar_evaluator.checkpoints.interface import Checkpoint, CheckpointFormat, Files, FileState
+from sidecar_evaluator.checkpoints.interface import Checkpoint, CheckpointFormat, FileState, state_of
 from sidecar_evaluator.checkpoints.keras_weights import KerasWeights
 from sidecar_evaluator.checkpoints.tensorflow import TensorFlow
 from sidecar_evaluator.errors import ConfigurationError, StorageGoneError, is_storage_gone
@@ -20,9 +23,10 @@ from sidecar_evaluator.errors import ConfigurationError, StorageGoneError, is_st
 _log = logging.getLogger(__name__)
 
 _BRIDGED_SECONDS = 60.0
+_VANISHED = {errno.ENOENT, errno.ESTALE, errno.ENOTDIR}
 
 AUTO = "Auto"
-FORMATS: dict[str, type[TensorFlow] | type[KerasWeights]] = {
+FORMATS: dict[str, Callable[[], CheckpointFormat]] = {
     "TensorFlow": TensorFlow,
     "KerasWeights": KerasWeights,
 }
@@ -32,25 +36,52 @@ FORMATS: dict[str, type[TensorFlow] | type[KerasWeights]] = {
 class Listing:
     """What one look saw; `exists` is False while the directory has not been made yet.
 
-    It is not `fresh` where the directory could not be listed: it then shows what an earlier look saw.
+    `checkpoints` are those that are not retired, in order; `names` are all entries. It is not `fresh`
+    where the directory could not be listed: it then shows what an earlier look saw.
     """
 
-    checkpoints: tuple[Checkpoint, ...]
-    files: Files
+    checkpoints: tuple[Checkpoint, ...] = ()
+    names: Collection[str] = ()
     exists: bool = True
     fresh: bool = True
+
+
+@dataclass(eq=False)
+class _Group:
+    """The entries of one checkpoint, and what the last look made of them."""
+
+    format: CheckpointFormat
+    name: str
+    entries: set[str] = field(default_factory=set)
+    checkpoint: Checkpoint | None = None
+    retired: bool = False
+
+    @property
+    def is_open(self) -> bool:
+        """Whether its files may still change: it is incomplete, or named so that it is written again."""
+        known = self.checkpoint
+        return not self.retired and (known is None or bool(known.missing) or known.number is None)
 
 
 class Directory:
     """A checkpoint directory in one of the known formats, or in any of them (`Auto`)."""
 
-    def __init__(self, path: Path, format_name: str = AUTO, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        path: Path,
+        format_name: str = AUTO,
+        clock: Callable[[], float] = time.monotonic,
+        formats: Sequence[CheckpointFormat] | None = None,
+    ) -> None:
         self.path = path
         self._clock = clock
         names = FORMATS if format_name == AUTO else (format_name,)
-        self._last = Listing((), {}, exists=False)
+        self._formats = formats if formats is not None else [FORMATS[name]() for name in names]
+        self._owners: dict[str, _Group | None] = {}
+        self._groups: dict[str, _Group] = {}
+        self._last = Listing(exists=False)
         self._failing_since: float | None = None
-        self._formats: list[CheckpointFormat] = [FORMATS[name]() for name in names]
+        self._lock = threading.RLock()
 
     def look(self) -> Listing:
         """List the directory.
@@ -58,16 +89,102 @@ class Directory:
         Raises ConfigurationError: it is no directory, or may not be read.
         StorageGoneError: the mount has died.
         """
+        with self._lock:
+            try:
+                self._last = self._look()
+            except FileNotFoundError:
+                self._forget(self._owners.keys() - ())
+                return Listing(exists=False)
+            except (NotADirectoryError, PermissionError) as error:
+                raise ConfigurationError(self._complaint(error)) from error
+            except OSError as error:
+                return self._last_listing(error)
+            self._failing_since = None
+            return self._last
+
+    def retire(self, checkpoint: Checkpoint) -> None:
+        """Leave a checkpoint that is settled out of every later listing, as long as any of its files is there."""
+        with self._lock:
+            group = self._groups.get(checkpoint.name)
+            if group and checkpoint.number is not None:
+                group.retired, group.checkpoint = True, None
+
+    def doubt(self, checkpoint: Checkpoint) -> None:
+        """Look at a checkpoint's files again at the next look: it could not be read."""
+        with self._lock:
+            group = self._groups.get(checkpoint.name)
+            if group and not group.retired:
+                group.checkpoint = None
+
+    def nested(self) -> list[str]:
+        """Return the subdirectories that hold checkpoints themselves."""
+        with self._lock:
+            children = sorted(name for name, owner in self._owners.items() if owner is None)
+        return [name for name in children if self._holds_checkpoints(self.path / name)]
+
+    def _look(self) -> Listing:
+        with os.scandir(self.path) as entries:
+            present = {entry.name: entry for entry in entries}
+        self._forget(self._owners.keys() - present.keys())
+        for name in present.keys() - self._owners.keys():
+            self._take_up(present[name])
+        changed = [group for group in self._groups.values() if group.is_open]
+        for group in changed:
+            group.checkpoint = group.format.assemble(self.path, group.name, self._states(group))
+        return Listing(self._in_order(), present.keys())
+
+    def _in_order(self) -> tuple[Checkpoint, ...]:
+        known = (group.checkpoint for group in self._groups.values() if group.checkpoint)
+        return tuple(sorted((found for found in known if found.files), key=lambda found: found.order))
+
+    def _forget(self, names: set[str]) -> None:
+        for name in names:
+            group = self._owners.pop(name)
+            if group:
+                group.entries.discard(name)
+                group.checkpoint = None
+                if not group.entries:
+                    self._groups.pop(group.name, None)
+
+    def _take_up(self, entry: "os.DirEntry[str]") -> None:
+        """Find the checkpoint that a new entry belongs to."""
         try:
-            files = self._list()
-        except FileNotFoundError:
-            return Listing((), {}, exists=False)
-        except (NotADirectoryError, PermissionError) as error:
-            raise ConfigurationError(self._complaint(error)) from error
+            is_directory = entry.is_dir()
         except OSError as error:
-            return self._last_listing(error)
-        self._failing_since, self._last = None, Listing(self._recognise(files), files)
-        return self._last
+            if error.errno not in _VANISHED:
+                raise
+            return
+        self._owners[entry.name] = None
+        for known in self._formats:
+            name = known.claim(entry.name, is_directory=is_directory)
+            if name is not None:
+                group = self._groups.setdefault(name, _Group(known, name))
+                if group.format is known:
+                    group.entries.add(entry.name)
+                    group.checkpoint = None
+                    self._owners[entry.name] = group
+                    return
+
+    def _states(self, group: _Group) -> dict[str, FileState]:
+        states = {}
+        for name in group.entries:
+            for state in self._states_of(name, getattr(group.format, "depth", 1)):
+                states[state.name] = state
+        return states
+
+    def _states_of(self, name: str, depth: int) -> Iterator[FileState]:
+        """Yield the state of an entry, and of those below it down to the format's depth."""
+        try:
+            if depth == 1 or not (self.path / name).is_dir():
+                yield state_of(self.path, name)
+                return
+            below = [child.name for child in (self.path / name).iterdir()]
+        except OSError as error:  # deleted or replaced since the listing
+            if error.errno not in _VANISHED:
+                raise
+            return
+        for child in below:
+            yield from self._states_of(f"{name}/{child}", depth - 1)
 
     def _last_listing(self, error: OSError) -> Listing:
         """Bridge a short trouble of a network file system, so that nothing seems to be deleted."""
@@ -80,25 +197,13 @@ class Directory:
         _log.warning("%s cannot be listed, trying again: %s", self.path, error)
         return replace(self._last, fresh=False)
 
-    def _list(self) -> Files:
-        files = {}
-        with os.scandir(self.path) as entries:
-            for entry in entries:
-                try:
-                    if entry.is_file():
-                        status = entry.stat()
-                        files[entry.name] = FileState(entry.name, status.st_size, status.st_mtime_ns)
-                except OSError as error:  # deleted or replaced since the listing
-                    if error.errno not in {errno.ENOENT, errno.ESTALE}:
-                        raise
-        return files
-
-    def _recognise(self, files: Files) -> tuple[Checkpoint, ...]:
-        found: dict[str, Checkpoint] = {}
-        for checkpoint_format in self._formats:
-            for checkpoint in checkpoint_format.find(self.path, files):
-                found.setdefault(checkpoint.name, checkpoint)
-        return tuple(sorted(found.values(), key=lambda checkpoint: checkpoint.order))
+    def _holds_checkpoints(self, path: Path) -> bool:
+        try:
+            with os.scandir(path) as entries:
+                found = [(entry.name, entry.is_dir()) for entry in entries]
+        except OSError:
+            return False
+        return any(known.claim(name, is_directory=is_dir) for known in self._formats for name, is_dir in found)
 
     def _complaint(self, error: OSError) -> str:
         if isinstance(error, NotADirectoryError):

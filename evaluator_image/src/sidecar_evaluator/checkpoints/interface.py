@@ -1,12 +1,14 @@
 """What a checkpoint is and what a format must offer; every format implements `CheckpointFormat`.
 
-`directory` lists once a poll and asks each format what it recognises; the evaluation asks the
-checkpoint's own format to load it. Nothing here knows TensorFlow.
+`directory` lists once a look and asks each format which entries are its own; `reading` asks the
+checkpoint's own format for its weights. A new format is one module that implements the four methods
+below and one line in `directory.FORMATS`. Nothing here knows TensorFlow.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,7 +19,10 @@ _MAX_INT64 = 2**63 - 1
 
 @dataclass(frozen=True)
 class FileState:
-    """One file as a listing saw it: enough to notice that it was written again."""
+    """One file as a look saw it: enough to notice that it was written again.
+
+    `name` is relative to the checkpoint directory. A directory has size 0.
+    """
 
     name: str
     size: int
@@ -31,8 +36,8 @@ Files = Mapping[str, FileState]
 class Checkpoint:
     """One checkpoint of a directory, complete or not.
 
-    `path` is what the format's reader opens: a prefix for TensorFlow, a file for Keras weights.
-    `missing` says what a half-written checkpoint lacks and is empty for a complete one.
+    `path` is what the format's reader opens: a prefix for TensorFlow, a file for Keras, a directory for
+    Orbax. `missing` says what a half-written checkpoint lacks and is empty for a complete one.
     """
 
     name: str
@@ -41,28 +46,38 @@ class Checkpoint:
     files: tuple[FileState, ...]
     missing: str = ""
 
-    @property
+    @cached_property
     def number(self) -> int | None:
         """The number in the name."""
         return number_in(self.name)
 
-    @property
+    @cached_property
     def modified_at(self) -> float:
         """Time of the last change to any of its files, in seconds since the epoch."""
         return max(file.modified_ns for file in self.files) / 1e9
 
-    @property
+    @cached_property
     def order(self) -> tuple[bool, int, float, str]:
         """Sort key: by number, those without one before all others and by time of change."""
         number = self.number
         return (number is not None, number or 0, self.modified_at, self.name)
 
-    def is_unchanged(self) -> bool:
-        """Tell whether its files are still those that were listed.
 
-        Raises FileNotFoundError: one of them is gone.
-        """
-        return all(state_of(self.path.parent / file.name) == file for file in self.files)
+@dataclass(frozen=True)
+class Weights:
+    """A checkpoint in host memory, provably of one moment.
+
+    `values` are arrays, one for each variable of `model.weights` in that order; `iterations` is the
+    training's own counter, None where the format holds none.
+    """
+
+    values: Sequence[Any]
+    iterations: int | None
+
+    @property
+    def size(self) -> int:
+        """Return the bytes that the values take."""
+        return sum(value.nbytes for value in self.values)
 
 
 class CheckpointFormat(Protocol):
@@ -70,18 +85,32 @@ class CheckpointFormat(Protocol):
 
     name: str
 
-    def find(self, directory: Path, files: Files) -> Iterable[Checkpoint]:
-        """Recognise checkpoints in one listing of a directory, half-written ones included."""
+    def claim(self, name: str, *, is_directory: bool) -> str | None:
+        """Return the name of the checkpoint that an entry of the directory belongs to, None if to none.
+
+        Called once for each entry that appears, with nothing but the listing known.
+        """
+
+    def assemble(self, directory: Path, name: str, files: Files) -> Checkpoint:
+        """Make the checkpoint `name` of the entries that belong to it, saying in `missing` what it lacks.
+
+        Called again after each look that saw a change of the entries of an incomplete checkpoint.
+        """
 
     def inspect(self, checkpoint: Checkpoint) -> str:
-        """Look into a checkpoint that is complete by its listing; return what it still lacks."""
+        """Look into a checkpoint that is complete by its listing; return what it still lacks.
 
-    def load(self, checkpoint: Checkpoint, model: Any) -> int | None:
-        """Load the model's own variables and return the training iterations, None if not held.
+        The answer may change until it is "" once; it is not asked again then.
+        """
+
+    def read(self, checkpoint: Checkpoint, model: Any) -> Weights:
+        """Read the model's own variables into host memory, and nothing else; leave the model as it is.
+
+        Called from any thread, also while the model is being evaluated.
 
         Raises CheckpointUnreadable: the files are damaged, or being written or deleted.
         CheckpointIncompatible: the variables are not those of the model.
-        IterationsMissingError: the format holds iterations, this checkpoint does not.
+        IterationsMissingError: the format always holds iterations, this checkpoint does not.
         """
 
 
@@ -95,7 +124,10 @@ def number_in(name: str) -> int | None:
     return number if number is not None and number <= _MAX_INT64 else None
 
 
-def state_of(path: Path) -> FileState:
-    """Look at one file."""
-    status = path.stat()
-    return FileState(path.name, status.st_size, status.st_mtime_ns)
+def state_of(directory: Path, name: str) -> FileState:
+    """Look at one file of the checkpoint directory.
+
+    Raises FileNotFoundError: it is gone.
+    """
+    status = (directory / name).stat()
+    return FileState(name, status.st_size, status.st_mtime_ns)

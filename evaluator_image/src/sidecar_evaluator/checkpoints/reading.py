@@ -1,0 +1,47 @@
+"""Reading one checkpoint so that what comes out is provably of one moment.
+
+The evaluation reads through `read_whole`, also ahead of time from another thread. The files are
+looked at before and after: what was written again or deleted in between is not used. What a look
+cannot tell (a changed byte under an unchanged size and time) the format's own checksums do.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from sidecar_evaluator.checkpoints.interface import Checkpoint, FileState, Weights, state_of
+from sidecar_evaluator.errors import CheckpointGone, CheckpointUnreadable, first_line, is_storage_gone
+
+
+def read_whole(checkpoint: Checkpoint, model: Any) -> Weights:
+    """Read the checkpoint's weights for a model.
+
+    Raises CheckpointGone: it was deleted before it was read whole.
+    CheckpointUnreadable: it is damaged, or was written again meanwhile.
+    CheckpointIncompatible, IterationsMissingError: see `CheckpointFormat.read`.
+    OSError: the mount has died.
+    """
+    before = _states(checkpoint)
+    try:
+        weights = checkpoint.format.read(checkpoint, model)
+    except CheckpointUnreadable:
+        _require_unchanged(checkpoint, before)
+        raise
+    _require_unchanged(checkpoint, before)
+    return weights
+
+
+def _states(checkpoint: Checkpoint) -> list[FileState]:
+    directory: Path = checkpoint.path.parent
+    try:
+        return [state_of(directory, file.name) for file in checkpoint.files]
+    except FileNotFoundError as error:
+        raise CheckpointGone("It was deleted before it was read whole.") from error
+    except OSError as error:
+        if is_storage_gone(error):
+            raise
+        raise CheckpointUnreadable(first_line(error)) from error
+
+
+def _require_unchanged(checkpoint: Checkpoint, before: list[FileState]) -> None:
+    if _states(checkpoint) != before:
+        raise CheckpointUnreadable("It was written again while it was read.")
