@@ -1,7 +1,7 @@
 """The evaluator's own SidecarEvaluation on the API server: read it, watch it, apply its results.
 
-The only module that talks to Kubernetes. Its ServiceAccount may do these three things to this one
-object and nothing else. The client library reads the rotating token anew by itself.
+The only module that knows what is asked of Kubernetes; `api_server` carries it. The evaluator's
+ServiceAccount may do these three things to this one object and nothing else.
 """
 
 import logging
@@ -9,13 +9,13 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
+from sidecar_evaluator.api_server import ApiError, ApiServer, find_access
 from sidecar_evaluator.errors import ConfigurationError
 
 _log = logging.getLogger(__name__)
 
 _GROUP, _VERSION, _PLURAL = "sidecareval.dev", "v1alpha1", "sidecarevaluations"
 FIELD_MANAGER = "sidecar-evaluator"
-_REQUEST_SECONDS = 10
 _WATCH_SECONDS = 240
 _PAUSE_SECONDS = 2.0
 
@@ -34,21 +34,20 @@ class Resource(Protocol):
 
 
 class KubernetesResource:
-    """One SidecarEvaluation, named `namespace/name`, by the official client."""
+    """One SidecarEvaluation, named `namespace/name`.
 
-    def __init__(self, reference: str) -> None:
-        from kubernetes import client
+    Raises ConfigurationError: no server is given, and no cluster is configured.
+    """
 
+    def __init__(self, reference: str, server: ApiServer | None = None) -> None:
         self._namespace, _, self._name = reference.partition("/")
+        self._server = server or ApiServer(find_access())
         self._uid: str | None = None
-        _load_configuration()
-        self._api = client.CustomObjectsApi()
+        self._all = f"/apis/{_GROUP}/{_VERSION}/namespaces/{self._namespace}/{_PLURAL}"
 
     def read(self) -> dict[str, Any]:
         """Return the object."""
-        found: dict[str, Any] = self._api.get_namespaced_custom_object(
-            _GROUP, _VERSION, self._namespace, _PLURAL, self._name, _request_timeout=_REQUEST_SECONDS
-        )
+        found = self._server.request("GET", f"{self._all}/{self._name}")
         self._uid = found["metadata"]["uid"]
         return found
 
@@ -61,35 +60,20 @@ class KubernetesResource:
             "metadata": {"name": self._name, "namespace": self._namespace, **identity},
             "status": {"results": results},
         }
-        self._api.patch_namespaced_custom_object_status(
-            _GROUP,
-            _VERSION,
-            self._namespace,
-            _PLURAL,
-            self._name,
-            body,
-            field_manager=FIELD_MANAGER,
-            force=True,
-            _content_type="application/apply-patch+yaml",
-            _request_timeout=_REQUEST_SECONDS,
+        self._server.request(
+            "PATCH",
+            f"{self._all}/{self._name}/status",
+            query={"fieldManager": FIELD_MANAGER, "force": "true"},
+            body=body,
+            content_type="application/apply-patch+yaml",
         )
 
     def changes(self) -> Iterator[dict[str, Any]]:
-        """Yield the object now and after each change until the server ends the watch."""
-        from kubernetes import watch
+        """Yield the object now and after each change until the server ends the watch.
 
-        events = watch.Watch().stream(
-            self._api.list_namespaced_custom_object,
-            _GROUP,
-            _VERSION,
-            self._namespace,
-            _PLURAL,
-            field_selector=f"metadata.name={self._name}",
-            timeout_seconds=_WATCH_SECONDS,
-            _request_timeout=_WATCH_SECONDS + _REQUEST_SECONDS,
-        )
-        for event in events:
-            yield event["object"]
+        Each watch begins with the object as it is, so that nothing between two of them is missed.
+        """
+        return self._server.watch(self._all, {"fieldSelector": f"metadata.name={self._name}"}, _WATCH_SECONDS)
 
 
 def read_patiently(
@@ -99,12 +83,10 @@ def read_patiently(
 
     Raises ConfigurationError: the resource does not exist or may not be read.
     """
-    from kubernetes.client import ApiException
-
     for attempt in range(attempts):
         try:
             return resource.read()
-        except ApiException as error:
+        except ApiError as error:
             if error.status in (403, 404) and attempt >= 5:  # a fresh Role may take a moment to be known
                 raise ConfigurationError(f"The SidecarEvaluation cannot be read: {error.reason}.") from error
             _log.warning("The SidecarEvaluation cannot be read, retrying: %s", error.reason)
@@ -128,15 +110,3 @@ def watch_training(
         except Exception as error:
             _log.warning("The watch of the training's state broke off, starting anew: %s", error)
         stop.wait(pause)
-
-
-def _load_configuration() -> None:
-    from kubernetes import config
-
-    try:
-        config.load_incluster_config()
-    except config.ConfigException:
-        try:
-            config.load_kube_config()
-        except config.ConfigException as error:
-            raise ConfigurationError(f"--resource needs a cluster, and none is configured: {error}") from error

@@ -1,74 +1,33 @@
-"""Calls to the API server, against a real HTTP server that records them."""
+"""What is asked of the API server, by a real HTTP server that records it."""
 
 import json
 import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-import kubernetes.client
-import kubernetes.config
 import pytest
 
+from sidecar_evaluator.api_server import Access, ApiError, ApiServer
 from sidecar_evaluator.errors import ConfigurationError
 from sidecar_evaluator.resource import KubernetesResource, read_patiently, watch_training
+from unit.evaluator.recorder import Recorder
 
 PATH = "/apis/sidecareval.dev/v1alpha1/namespaces/ns/sidecarevaluations"
 
 
-class Recorder(ThreadingHTTPServer):
-    """An API server that answers from a list and remembers what it was asked."""
-
-    daemon_threads = True
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.requests: list[dict[str, Any]] = []
-        self.answers: list[tuple[int, str]] = []
-
-    def answer(self, request: dict[str, Any]) -> tuple[int, str]:
-        self.requests.append(request)
-        return self.answers.pop(0) if self.answers else (200, "{}")
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: Recorder
-
-    def handle_any(self) -> None:
-        length = int(self.headers.get("Content-Length", 0))
-        body = self.rfile.read(length).decode()
-        request = {"method": self.command, "path": self.path, "body": body, "headers": dict(self.headers)}
-        status, text = self.server.answer(request)
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(text)))
-        self.end_headers()
-        self.wfile.write(text.encode())
-
-    do_GET = do_PATCH = handle_any  # noqa: N815 - the base class's names
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
-        pass
+@pytest.fixture
+def server() -> Iterator[Recorder]:
+    with Recorder() as recorder:
+        yield recorder
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Recorder]:
-    recorder = Recorder()
-    threading.Thread(target=recorder.serve_forever, args=(0.01,), daemon=True).start()
-
-    def load_incluster_config() -> None:
-        configuration = kubernetes.client.Configuration()
-        configuration.host = f"http://127.0.0.1:{recorder.server_port}"
-        kubernetes.client.Configuration.set_default(configuration)
-
-    monkeypatch.setattr(kubernetes.config, "load_incluster_config", load_incluster_config)
-    yield recorder
-    recorder.shutdown()
-    recorder.server_close()
+def resource(server: Recorder) -> KubernetesResource:
+    return KubernetesResource("ns/mnist", ApiServer(Access(server.url)))
 
 
-def test_results_are_applied_by_server_side_apply(server: Recorder) -> None:
-    KubernetesResource("ns/mnist").apply_results({"backlog": 1})
+def test_results_are_applied_by_server_side_apply(server: Recorder, resource: KubernetesResource) -> None:
+    resource.apply_results({"backlog": 1})
     (request,) = server.requests
     path, _, query = request["path"].partition("?")
     assert (request["method"], path) == ("PATCH", f"{PATH}/mnist/status")
@@ -85,15 +44,16 @@ def test_results_are_applied_by_server_side_apply(server: Recorder) -> None:
 FOUND = '{"metadata": {"uid": "u-1"}, "status": {"results": {"backlog": 4}}}'
 
 
-def test_the_resource_is_read(server: Recorder) -> None:
+def test_the_resource_is_read(server: Recorder, resource: KubernetesResource) -> None:
     server.answers = [(200, FOUND)]
-    assert KubernetesResource("ns/mnist").read()["status"]["results"] == {"backlog": 4}
+    assert resource.read()["status"]["results"] == {"backlog": 4}
     assert server.requests[0]["path"] == f"{PATH}/mnist"
 
 
-def test_results_go_to_the_object_that_was_read_and_to_no_other_of_its_name(server: Recorder) -> None:
+def test_results_go_to_the_object_that_was_read_and_to_no_other_of_its_name(
+    server: Recorder, resource: KubernetesResource
+) -> None:
     server.answers = [(200, FOUND)]
-    resource = KubernetesResource("ns/mnist")
     resource.read()
     resource.apply_results({"backlog": 1})
     assert json.loads(server.requests[-1]["body"])["metadata"]["uid"] == "u-1"
@@ -104,7 +64,9 @@ def states(*names: str) -> str:
     return "".join(json.dumps(event) + "\n" for event in events)
 
 
-def test_the_training_is_watched_through_errors_and_ends_of_watches(server: Recorder) -> None:
+def test_the_training_is_watched_through_errors_and_ends_of_watches(
+    server: Recorder, resource: KubernetesResource
+) -> None:
     server.answers = [(200, states("Running")), (500, "{}"), (410, "{}"), (200, states("Running", "Succeeded"))]
     stop, seen = threading.Event(), list[str]()
 
@@ -113,7 +75,7 @@ def test_the_training_is_watched_through_errors_and_ends_of_watches(server: Reco
         if state == "Succeeded":
             stop.set()
 
-    watch_training(KubernetesResource("ns/mnist"), on_state, stop, pause=0.001)
+    watch_training(resource, on_state, stop, pause=0.001)
     assert seen == ["Running", "Running", "Succeeded"]
     assert "fieldSelector=metadata.name%3Dmnist" in server.requests[0]["path"]
     assert "watch=" in server.requests[0]["path"]
@@ -138,14 +100,13 @@ class Flaky:
 
 
 def test_reading_waits_for_an_api_server_that_is_away() -> None:
-    api_error = kubernetes.client.ApiException
-    resource = Flaky(ConnectionError("refused"), api_error(status=503), api_error(status=403))
+    resource = Flaky(ConnectionError("refused"), ApiError(503, "Unavailable"), ApiError(403, "Forbidden"))
     assert read_patiently(resource, threading.Event(), pause=0.001) == {"found": True}
 
 
 @pytest.mark.parametrize("status", [403, 404])
 def test_a_resource_that_stays_unreadable_is_a_configuration_error(status: int) -> None:
-    resource = Flaky(*(kubernetes.client.ApiException(status=status, reason="No") for _ in range(50)))
+    resource = Flaky(*(ApiError(status, "No") for _ in range(50)))
     with pytest.raises(ConfigurationError, match="cannot be read: No"):
         read_patiently(resource, threading.Event(), pause=0.001)
 
@@ -157,13 +118,3 @@ def test_reading_gives_up_on_a_stop_and_after_its_attempts() -> None:
         read_patiently(Flaky(*[ConnectionError()] * 9), stopped)
     with pytest.raises(ConnectionError):
         read_patiently(Flaky(*[ConnectionError()] * 9), threading.Event(), attempts=3, pause=0.001)
-
-
-def test_without_any_cluster_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    def missing() -> None:
-        raise kubernetes.config.ConfigException("no configuration")
-
-    monkeypatch.setattr(kubernetes.config, "load_incluster_config", missing)
-    monkeypatch.setattr(kubernetes.config, "load_kube_config", missing)
-    with pytest.raises(ConfigurationError, match="--resource needs a cluster"):
-        KubernetesResource("ns/mnist")
