@@ -1,7 +1,8 @@
 """How often, and when again, a checkpoint that could not be read is tried: a bounded back-off.
 
 The watcher asks before it hands out a checkpoint. A checkpoint whose files have changed since the
-last failure starts anew.
+last failure starts anew, after the shortest pause and not for ever: some mounts tell another time at
+every look.
 """
 
 from dataclasses import dataclass, field
@@ -9,12 +10,15 @@ from dataclasses import dataclass, field
 from sidecar_evaluator.checkpoints.interface import Checkpoint, FileState
 
 BACK_OFF_SECONDS = (0.5, 1.0, 2.0, 4.0)  # between five attempts
+MOST_ATTEMPTS = 20  # however often the files change
 
 
 @dataclass(frozen=True)
 class _Failures:
     files: tuple[FileState, ...]
     count: int
+    total: int
+    failed_at: float
     not_before: float
 
 
@@ -26,14 +30,19 @@ class Retries:
 
     def fail(self, checkpoint: Checkpoint, now: float) -> float | None:
         """Count a failure; return the seconds until the next attempt, None after the last one."""
-        count = self._count(checkpoint) + 1
-        delay = BACK_OFF_SECONDS[count - 1] if count <= len(BACK_OFF_SECONDS) else None
-        self._failures[checkpoint.name] = _Failures(checkpoint.files, count, now + (delay or 0.0))
+        known = self._failures.get(checkpoint.name)
+        count, total = self._count(checkpoint) + 1, (known.total if known else 0) + 1
+        delay = BACK_OFF_SECONDS[count - 1] if count <= len(BACK_OFF_SECONDS) and total < MOST_ATTEMPTS else None
+        self._failures[checkpoint.name] = _Failures(checkpoint.files, count, total, now, now + (delay or 0.0))
         return delay
 
     def is_due(self, checkpoint: Checkpoint, now: float) -> bool:
         """Tell whether the checkpoint may be tried now."""
-        return self._count(checkpoint) == 0 or now >= self._failures[checkpoint.name].not_before
+        failures = self._failures.get(checkpoint.name)
+        if failures is None:
+            return True
+        changed = failures.files != checkpoint.files
+        return now >= (failures.failed_at + BACK_OFF_SECONDS[0] if changed else failures.not_before)
 
     def next_due(self, now: float) -> float | None:
         """Return the seconds until the next one may be tried, None where none is put off."""
