@@ -18,6 +18,8 @@ _GROUP, _VERSION, _PLURAL = "sidecareval.dev", "v1alpha1", "sidecarevaluations"
 FIELD_MANAGER = "sidecar-evaluator"
 _WATCH_SECONDS = 240
 _PAUSE_SECONDS = 2.0
+_CONFLICT, _GONE = 409, 410
+_RETRIES = 3  # where another writer of the status comes between
 
 
 class Resource(Protocol):
@@ -52,19 +54,40 @@ class KubernetesResource:
         return found
 
     def apply_results(self, results: dict[str, Any]) -> None:
-        """Make `status.results` exactly this, by server-side apply; never of another object of the same name."""
-        identity = {"uid": self._uid} if self._uid else {}
-        body = {
-            "apiVersion": f"{_GROUP}/{_VERSION}",
-            "kind": "SidecarEvaluation",
-            "metadata": {"name": self._name, "namespace": self._namespace, **identity},
-            "status": {"results": results},
-        }
+        """Make `status.results` exactly this, by server-side apply; never of another object of the same name.
+
+        A uid in what is applied is not compared by the server where only the status is written, a version is.
+        """
+        for _ in range(_RETRIES):
+            try:
+                self._apply({"results": results}, self._version())
+            except ApiError as error:
+                if error.status != _CONFLICT:
+                    raise
+            else:
+                return
+        self._apply({"results": results}, self._version())
+
+    def _version(self) -> dict[str, str]:
+        """Return the version of the object that was read at first; the empty one where none was."""
+        if self._uid is None:
+            return {}
+        metadata = self._server.request("GET", f"{self._all}/{self._name}")["metadata"]
+        if metadata["uid"] != self._uid:
+            raise ApiError(_GONE, "Gone", f"{self._name} was deleted, and another one has its name now")
+        return {"resourceVersion": metadata["resourceVersion"]}
+
+    def _apply(self, status: dict[str, Any], version: dict[str, str]) -> None:
         self._server.request(
             "PATCH",
             f"{self._all}/{self._name}/status",
             query={"fieldManager": FIELD_MANAGER, "force": "true"},
-            body=body,
+            body={
+                "apiVersion": f"{_GROUP}/{_VERSION}",
+                "kind": "SidecarEvaluation",
+                "metadata": {"name": self._name, "namespace": self._namespace, **version},
+                "status": status,
+            },
             content_type="application/apply-patch+yaml",
         )
 

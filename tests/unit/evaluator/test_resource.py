@@ -1,5 +1,6 @@
 """What is asked of the API server, by a real HTTP server that records it."""
 
+import contextlib
 import json
 import threading
 from collections.abc import Iterator
@@ -41,7 +42,7 @@ def test_results_are_applied_by_server_side_apply(server: Recorder, resource: Ku
     }
 
 
-FOUND = '{"metadata": {"uid": "u-1"}, "status": {"results": {"backlog": 4}}}'
+FOUND = '{"metadata": {"uid": "u-1", "resourceVersion": "7"}, "status": {"results": {"backlog": 4}}}'
 
 
 def test_the_resource_is_read(server: Recorder, resource: KubernetesResource) -> None:
@@ -50,13 +51,32 @@ def test_the_resource_is_read(server: Recorder, resource: KubernetesResource) ->
     assert server.requests[0]["path"] == f"{PATH}/mnist"
 
 
-def test_results_go_to_the_object_that_was_read_and_to_no_other_of_its_name(
-    server: Recorder, resource: KubernetesResource
-) -> None:
-    server.answers = [(200, FOUND)]
+def test_results_go_to_the_version_that_was_read(server: Recorder, resource: KubernetesResource) -> None:
+    server.answers = [(200, FOUND), (200, FOUND)]
     resource.read()
     resource.apply_results({"backlog": 1})
-    assert json.loads(server.requests[-1]["body"])["metadata"]["uid"] == "u-1"
+    assert [request["method"] for request in server.requests] == ["GET", "GET", "PATCH"]
+    assert json.loads(server.requests[-1]["body"])["metadata"]["resourceVersion"] == "7"
+
+
+def test_results_go_to_no_other_resource_of_the_same_name(server: Recorder, resource: KubernetesResource) -> None:
+    server.answers = [(200, FOUND), (200, FOUND.replace("u-1", "u-2"))]
+    resource.read()
+    with pytest.raises(ApiError, match="mnist was deleted"):
+        resource.apply_results({"backlog": 1})
+    assert [request["method"] for request in server.requests] == ["GET", "GET"]
+
+
+@pytest.mark.parametrize(("conflicts", "fails"), [(1, False), (3, False), (4, True)])
+def test_a_write_that_came_between_is_no_reason_to_lose_results(
+    server: Recorder, resource: KubernetesResource, conflicts: int, fails: bool
+) -> None:
+    server.answers = [(200, FOUND), *[(200, FOUND), (409, "{}")] * conflicts, (200, FOUND), (200, "{}")]
+    resource.read()
+    with pytest.raises(ApiError, match="409") if fails else contextlib.nullcontext():
+        resource.apply_results({"backlog": 1})
+    assert server.requests[-1]["method"] == "PATCH"
+    assert len(server.requests) == 1 + 2 * min(conflicts + 1, 4)
 
 
 def states(*names: str) -> str:

@@ -1,0 +1,91 @@
+"""The evaluator's own way to the API server, with the files and rights that a pod gets, against the real server."""
+
+import itertools
+import threading
+from pathlib import Path
+from time import monotonic
+from urllib.parse import urlsplit
+
+import pytest
+
+from cluster.api_server import ApiServer as Cluster
+from integration.evaluations import Evaluations
+from sidecar_evaluator.api_server import ApiError, ApiServer, in_cluster
+from sidecar_evaluator.errors import ConfigurationError
+from sidecar_evaluator.resource import KubernetesResource, read_patiently, watch_training
+
+
+@pytest.fixture
+def api(server: Cluster, evaluator: Evaluations, tmp_path: Path) -> ApiServer:
+    """Return the API server as the evaluator finds it in its pod."""
+    (tmp_path / "token").write_text(evaluator.client.token)
+    (tmp_path / "ca.crt").write_text(server.authority)
+    address = urlsplit(server.url)
+    where = {"KUBERNETES_SERVICE_HOST": str(address.hostname), "KUBERNETES_SERVICE_PORT": str(address.port)}
+    access = in_cluster(where, tmp_path)
+    assert access
+    return ApiServer(access)
+
+
+@pytest.fixture
+def resource(api: ApiServer, namespace: str) -> KubernetesResource:
+    return KubernetesResource(f"{namespace}/mnist", api)
+
+
+def test_results_are_read_and_published(resource: KubernetesResource, evaluations: Evaluations) -> None:
+    assert resource.read()["metadata"]["name"] == "mnist"
+    latencies = []
+    for backlog in range(20):
+        began = monotonic()
+        resource.apply_results({"backlog": backlog})
+        latencies.append(monotonic() - began)
+        assert evaluations.read()["status"]["results"] == {"backlog": backlog}
+    assert sorted(latencies)[10] < 0.15
+
+
+def test_results_never_go_to_another_resource_of_the_same_name(
+    resource: KubernetesResource, evaluations: Evaluations, server: Cluster
+) -> None:
+    resource.read()
+    server.client.request("DELETE", evaluations.path("mnist"))
+    evaluations.create(name="mnist")
+    with pytest.raises(ApiError, match="mnist was deleted, and another one has its name now"):
+        resource.apply_results({"backlog": 1})
+    assert "results" not in evaluations.read()["status"]
+
+
+def test_results_of_an_older_version_are_refused(
+    resource: KubernetesResource, evaluations: Evaluations, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version = resource.read()["metadata"]["resourceVersion"]
+    evaluations.apply_status({"job": "mnist-1"}, "sidecar-operator")
+    monkeypatch.setattr(resource, "_version", lambda: {"resourceVersion": version})
+    with pytest.raises(ApiError, match="409"):
+        resource.apply_results({"backlog": 1})
+
+
+def test_the_state_of_the_training_arrives(resource: KubernetesResource, evaluations: Evaluations) -> None:
+    evaluations.apply_status({"training": {"state": "Running"}}, "sidecar-operator")
+    seen, stop, running, over = list[str](), threading.Event(), threading.Event(), threading.Event()
+
+    def saw(state: str) -> None:
+        seen.append(state)
+        (running if state == "Running" else over).set()
+
+    watching = threading.Thread(target=watch_training, args=(resource, saw, stop, 0.01), daemon=True)
+    watching.start()
+    assert running.wait(20)
+    evaluations.apply_status({"training": {"state": "Succeeded"}}, "sidecar-operator")
+    assert over.wait(20)
+    stop.set()
+    assert [state for state, _ in itertools.groupby(seen)] == ["Running", "Succeeded"]
+
+
+def test_the_resource_of_another_evaluator_cannot_be_read(api: ApiServer, namespace: str) -> None:
+    other = KubernetesResource(f"{namespace}/other", api)
+    with pytest.raises(ApiError) as refused:
+        other.read()
+    assert refused.value.status == 403
+    assert 'cannot get resource "sidecarevaluations"' in str(refused.value)
+    with pytest.raises(ConfigurationError, match="Forbidden"):
+        read_patiently(other, threading.Event(), pause=0.001)
