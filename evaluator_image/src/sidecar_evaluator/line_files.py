@@ -15,6 +15,8 @@ from contextlib import suppress
 from itertools import count
 from pathlib import Path
 
+from sidecar_evaluator.syncing import sync, sync_directory
+
 _SUFFIX = ".jsonl"
 _BLOCK = 65536
 _READERS = 16  # a segment in a bucket takes tens of milliseconds to read, most of it waiting
@@ -28,7 +30,6 @@ _CANNOT_APPEND = {
     errno.ENOTSUP,
     errno.EOPNOTSUPP,
 }
-_CANNOT_SYNC = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 _APPENDING = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
 _CREATING = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 
@@ -79,7 +80,7 @@ class LineFiles:
         self.directory.mkdir(parents=True, exist_ok=True)
         _append(path, lines)
         if is_new:
-            _sync_directory(self.directory)
+            sync_directory(self.directory)
 
     def _write_segment(self, lines: Sequence[bytes]) -> None:
         for number in count(self._last + 1):
@@ -98,7 +99,7 @@ class LineFiles:
             with suppress(OSError):
                 path.unlink()
             raise
-        _sync_directory(self.directory)
+        sync_directory(self.directory)
         self._last, self._mended = number, True
 
     def _mend(self) -> None:
@@ -166,24 +167,3 @@ def _whole_size(path: Path) -> int | None:
     except FileNotFoundError:
         return None
     return 0 if end else None
-
-
-def sync(file: int) -> None:
-    """Put what was written on the disk, as far as the file system knows how to.
-
-    Raises OSError: what was written may be lost.
-    """
-    try:
-        os.fsync(file)
-    except OSError as error:
-        if error.errno not in _CANNOT_SYNC:
-            raise
-
-
-def _sync_directory(path: Path) -> None:
-    with suppress(OSError):
-        directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)

@@ -125,14 +125,14 @@ def parse_outcome(entry: Mapping[str, Any] | None) -> Outcome | None:
         checkpoint=str(entry["checkpoint"]),
         kind=OutcomeKind(entry["outcome"]),
         number=entry.get("number"),
-        started_at=_parse_time(entry.get("startedAt")),
-        evaluated_at=_parse_time(entry.get("evaluatedAt")),
+        started_at=parse_time(entry.get("startedAt")),
+        evaluated_at=parse_time(entry.get("evaluatedAt")),
         duration=float(entry.get("durationSeconds", 0)),
         step=entry.get("step"),
         scores=tuple(_parse_score(metric) for metric in entry.get("metrics") or ()),
         reason=Reason(reason) if reason in list(Reason) else None,
         message=str(entry.get("message", "")),
-        modified_at=_parse_time(entry.get("modifiedAt")),
+        modified_at=parse_time(entry.get("modifiedAt")),
     )
 
 
@@ -143,10 +143,11 @@ def _parse_score(metric: Mapping[str, Any]) -> Score:
 def _parse_ended(ended: Mapping[str, Any] | None) -> Ended | None:
     if not ended or ended.get("reason") not in list(EndReason):
         return None
-    return Ended(EndReason(ended["reason"]), _parse_time(ended.get("at")))
+    return Ended(EndReason(ended["reason"]), parse_time(ended.get("at")))
 
 
-def _parse_time(text: str | None) -> float:
+def parse_time(text: str | None) -> float:
+    """Return a time in seconds since the epoch, 0 for none."""
     return datetime.fromisoformat(text).timestamp() if text else 0.0
 
 
