@@ -11,7 +11,7 @@ import threading
 from sidecar_evaluator import entrypoint
 from sidecar_evaluator.config import ModelConfig
 from sidecar_evaluator.evaluation import ModelEvaluation
-from sidecar_evaluator.execution import apply_precision, scope
+from sidecar_evaluator.engine.execution import apply_precision, scope
 
 
 def built(config: ModelConfig, stop: threading.Event) -> ModelEvaluation:

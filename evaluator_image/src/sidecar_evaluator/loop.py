@@ -103,7 +103,7 @@ class Loop:
     heartbeat: Heartbeat = field(default_factory=Heartbeat)
     timeout: float | None = None
     enter: Callable[[Phase], None] = lambda _phase: None
-    keep_best: Callable[[Checkpoint, Outcome, Export], None] = lambda *_: None
+    keep_best: Callable[[Checkpoint, Outcome, Export], object] = lambda *_: None
     prefetcher: Prefetcher | None = None
     _running: tuple[_Running, ...] = ()
     _settling: threading.Lock = field(default_factory=threading.Lock)

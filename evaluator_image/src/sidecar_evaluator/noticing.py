@@ -21,7 +21,7 @@ from sidecar_evaluator.pacing import LONGEST, Pace
 
 _log = logging.getLogger(__name__)
 
-_MOUNT_TABLE = Path("/proc/self/mountinfo")
+MOUNT_TABLE = Path("/proc/self/mountinfo")
 _SHORTEST_LOCAL, _SHORTEST_REMOTE = 0.02, 0.1
 _PARKED_SECONDS = 60.0  # how long the thread of a closed bell may linger
 
@@ -198,7 +198,7 @@ class DirectoryNotices:
         return before != self._seen
 
 
-def notices(path: Path, stop: threading.Event, mount_table: Path = _MOUNT_TABLE) -> DirectoryNotices:
+def notices(path: Path, stop: threading.Event, mount_table: Path = MOUNT_TABLE) -> DirectoryNotices:
     """Return what fits the file system that the directory lies on, or will lie on once it exists."""
     bell = Bell(stop)
     known = mount_table.read_text(errors="replace") if mount_table.exists() else ""

@@ -5,88 +5,33 @@ the ledger is read before anything is evaluated, and sinks are flushed before an
 """
 
 import logging
-import os
 import threading
 from dataclasses import replace
 from functools import partial
-from importlib.metadata import version
 from socketserver import BaseServer
 
-from prometheus_client import CollectorRegistry, disable_created_metrics
+from prometheus_client import disable_created_metrics
 
 from sidecar_evaluator.building import built
-from sidecar_evaluator.checkpoints.directory import Directory, Listing
-from sidecar_evaluator.clock import SystemClock
 from sidecar_evaluator.config import Config
+from sidecar_evaluator.engine.memory import fits
 from sidecar_evaluator.errors import ExitCode
 from sidecar_evaluator.evaluation import ModelEvaluation
-from sidecar_evaluator.heartbeat import Heartbeat
-from sidecar_evaluator.ledger import Results, highest_number, is_settled
+from sidecar_evaluator.journal import run_identity
+from sidecar_evaluator.ledger import Results
+from sidecar_evaluator.leaving import FLUSH_SECONDS, end_after_grace, watch_deadline
 from sidecar_evaluator.loop import Loop
-from sidecar_evaluator.noticing import notices
 from sidecar_evaluator.prefetching import Prefetcher
-from sidecar_evaluator.resource import KubernetesResource, Resource, read_patiently, watch_training
-from sidecar_evaluator.results_status import parse, render
+from sidecar_evaluator.resource import read_patiently, watch_training
+from sidecar_evaluator.results_status import parse
+from sidecar_evaluator.resuming import Resumed, resume_from
 from sidecar_evaluator.server import Application, serve
+from sidecar_evaluator.session import Session
 from sidecar_evaluator.signals import stop_on_signals
-from sidecar_evaluator.training import TrainingEnd, training_finished
+from sidecar_evaluator.training import training_finished
 from sidecar_evaluator.watching import Watcher
-from sidecar_evaluator.writers.background import BackgroundWriter
-from sidecar_evaluator.writers.interface import Writer
-from sidecar_evaluator.writers.log import LogWriter
-from sidecar_evaluator.writers.multi import MultiWriter
-from sidecar_evaluator.writers.prometheus import PrometheusWriter
-from sidecar_evaluator.writers.status import StatusWriter
-from sidecar_evaluator.writers.tensorboard import TensorBoardWriter
 
 _log = logging.getLogger(__name__)
-
-_FLUSH_SECONDS = 10.0
-_GRACE_SECONDS = 4.0  # after SIGTERM, for the batch in hand
-_WATCHDOG_SECONDS = 0.5
-
-
-class Session:
-    """The parts of one run that several threads share."""
-
-    def __init__(self, config: Config) -> None:
-        self.config = config
-        self.stop = threading.Event()
-        self.directory_seen = threading.Event()
-        self.model_built = threading.Event()
-        self.registry = CollectorRegistry()
-        self.clock = SystemClock()
-        self.training = TrainingEnd(self.clock.monotonic)
-        self.notices = notices(config.model.checkpoint_dir, self.stop)
-        self.heartbeat = Heartbeat()
-        self.metrics = PrometheusWriter(self.registry, self.clock, version("sidecar-evaluator"))
-        self.resource: Resource | None = KubernetesResource(config.resource) if config.resource else None
-        self.writer: Writer = MultiWriter(self._writers())
-
-    def is_ready(self) -> bool:
-        """Tell whether the model is built and the checkpoint directory was seen."""
-        return self.model_built.is_set() and self.directory_seen.is_set()
-
-    def looked(self, listing: Listing) -> None:
-        """Take note of a look at the directory."""
-        self.heartbeat.beat()
-        self.metrics.tick()
-        if listing.exists:
-            self.directory_seen.set()
-
-    def trained(self, state: str) -> None:
-        """Take note of the training's state; its end is worth a look at once."""
-        self.training.saw(state)
-        self.notices.wake()
-
-    def _writers(self) -> list[Writer]:
-        writers: list[Writer] = [self.metrics, LogWriter()]
-        if self.resource:
-            show = partial(render, primary=self.config.rules.primary)
-            writers.append(StatusWriter(self.resource.apply_results, show))
-        if self.config.output_dir:
-            writers.append(BackgroundWriter(TensorBoardWriter(self.config.output_dir)))
-        return writers
 
 
 def run(config: Config) -> ExitCode:
@@ -96,13 +41,14 @@ def run(config: Config) -> ExitCode:
     """
     disable_created_metrics()  # type: ignore[no-untyped-call]
     session = Session(config)
-    stop_on_signals(session.stop, partial(_end_after_grace, session))
+    stop_on_signals(session.stop, partial(end_after_grace, session))
     server = _serve(session) if config.port else None
     try:
         return _evaluate(session)
     finally:
-        session.writer.flush(_FLUSH_SECONDS)  # also what was settled before an error
+        session.writer.flush(FLUSH_SECONDS)  # also what was settled before an error
         session.writer.close()
+        session.notices.close()
         if server:
             server.shutdown()
 
@@ -113,27 +59,31 @@ def _serve(session: Session) -> BaseServer:
 
 
 def _evaluate(session: Session) -> ExitCode:
-    results = _earlier_results(session)
+    earlier = _earlier(session)
     evaluation = _prepared(session)
-    loop = _loop(session, evaluation, results)
+    _copy_best(session, earlier.results)
+    loop = _loop(session, evaluation, earlier)
     _start_threads(session, loop)
-    ended = loop.run().ended
-    flushed = session.writer.flush(_FLUSH_SECONDS)
-    if ended is None:
+    results = loop.run()
+    if results.ended is None:
         return ExitCode.TERMINATED
-    if not flushed:
+    _copy_best(session, results)
+    if not session.writer.flush(FLUSH_SECONDS):
         _log.error("Not all results could be written; a restart goes on from those that were.")
         return ExitCode.ERROR
     return ExitCode.DRAINED
 
 
-def _earlier_results(session: Session) -> Results:
-    if not session.resource:
-        return Results()
-    found = read_patiently(session.resource, session.stop)
-    results = replace(parse(found.get("status", {}).get("results", {})), ended=None)
-    session.metrics.resume(results)
-    return results
+def _earlier(session: Session) -> Resumed:
+    """Read what earlier processes left in the resource and in the journal."""
+    found = read_patiently(session.resource, session.stop) if session.resource else {}
+    status = replace(parse(found.get("status", {}).get("results", {})), ended=None)
+    identity = run_identity(found.get("metadata", {}).get("uid"), session.config.model.checkpoint_dir)
+    earlier = resume_from(session.journal, identity, status, session.config.rules)
+    if session.lines:
+        session.lines.resume(identity, earlier.unwritten, earlier.results.counts.skipped)
+    session.metrics.resume(earlier.results)
+    return earlier
 
 
 def _prepared(session: Session) -> ModelEvaluation:
@@ -145,33 +95,44 @@ def _prepared(session: Session) -> ModelEvaluation:
     return evaluation
 
 
-def _loop(session: Session, evaluation: ModelEvaluation, results: Results) -> Loop:
+def _copy_best(session: Session, results: Results) -> None:
+    """Make up for a copy of the best checkpoint that an earlier process, or trouble, left out."""
+    if session.best_copies:
+        session.heartbeat.begin(session.config.evaluation_timeout)
+        session.best_copies.reconcile(results.best, session.find)
+        session.heartbeat.end()
+
+
+def _loop(session: Session, evaluation: ModelEvaluation, earlier: Resumed) -> Loop:
     config = session.config
-    prefetcher = Prefetcher(evaluation.read)
+    prefetcher = Prefetcher(evaluation.read, fits)
     watcher = Watcher(
-        directory=Directory(config.model.checkpoint_dir, config.model.format),
-        policy=config.policy,
+        directory=session.directory,
+        policy=replace(config.policy, listing_age=session.listing_age()),
         clock=session.clock,
         stop=session.stop,
         notices=session.notices,
         training_finished=training_finished(config.sentinel, session.training.has_come),
-        covered=lambda checkpoint: is_settled(results, checkpoint, config.policy.selection),
+        covered=lambda checkpoint: earlier.covers(checkpoint, config.policy.selection),
         on_look=session.looked,
         group_limit=lambda waiting: evaluation.pass_size(waiting, prefetcher.last_size),
-        highest_settled=highest_number(results),
+        highest_settled=earlier.highest,
     )
-    return Loop(
+    loop = Loop(
         watcher=watcher,
         evaluator=evaluation,
         writer=session.writer,
         clock=session.clock,
         rules=config.rules,
-        results=results,
+        results=earlier.results,
         heartbeat=session.heartbeat,
         timeout=config.evaluation_timeout,
         enter=session.metrics.enter,
         prefetcher=prefetcher,
     )
+    if session.best_copies:
+        loop.keep_best = session.best_copies.keep
+    return loop
 
 
 def _start_threads(session: Session, loop: Loop) -> None:
@@ -179,24 +140,4 @@ def _start_threads(session: Session, loop: Loop) -> None:
         arguments = (session.resource, session.trained, session.stop)
         threading.Thread(target=watch_training, args=arguments, name="training", daemon=True).start()
     if session.config.evaluation_timeout:
-        threading.Thread(target=_watchdog, args=(session, loop), name="watchdog", daemon=True).start()
-
-
-def _watchdog(session: Session, loop: Loop) -> None:
-    """End the process when an evaluation is overdue: nothing else stops a hanging one."""
-    while not session.stop.wait(_WATCHDOG_SECONDS):
-        if session.heartbeat.is_overdue():
-            loop.abandon()
-            _leave(session, ExitCode.ERROR)
-
-
-def _end_after_grace(session: Session) -> None:
-    """End the process although its main thread is stuck in one batch."""
-    threading.Event().wait(_GRACE_SECONDS)
-    _leave(session, ExitCode.TERMINATED)
-
-
-def _leave(session: Session, code: ExitCode) -> None:
-    session.writer.flush(_FLUSH_SECONDS)
-    logging.shutdown()
-    os._exit(code)
+        threading.Thread(target=watch_deadline, args=(session, loop), name="watchdog", daemon=True).start()

@@ -7,9 +7,10 @@ import pytest
 
 from sidecar_evaluator import cli
 from sidecar_evaluator.best import Goal, Primary
-from sidecar_evaluator.config import Config
+from sidecar_evaluator.config import Config, ModelConfig
 from sidecar_evaluator.errors import ConfigurationError, ExitCode, IterationsMissingError, StorageGoneError
 from sidecar_evaluator.ledger import Rules, Selection
+from sidecar_evaluator.options import Compilation, DataInMemory, Distribution, Options, Precision
 from sidecar_evaluator.watching import Policy
 
 REQUIRED = ["run", "--checkpoint-dir=/checkpoints/run", "--entrypoint=evaluate:build"]
@@ -27,6 +28,13 @@ RENDERED = [
     "--goal=Minimize",
     "--history-limit=20",
     "--output-dir=/output/run",
+    "--keep-best=2",
+    "--listing-age=0",
+    "--data-in-memory=Host",
+    "--compilation=XLA",
+    "--precision=MixedBFloat16",
+    "--distribution=Mirrored",
+    "--checkpoints-per-pass=4",
     "--resource=ns/mnist",
     "--follow-training",
     "--port=8080",
@@ -51,15 +59,22 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 def test_the_flags_that_the_operator_renders(ran: dict[str, Any]) -> None:
     assert cli.main(RENDERED) == 0
     assert ran["config"] == Config(
-        checkpoint_dir=Path("/checkpoints/run"),
-        entrypoint="evaluate:build",
-        parameters={"batch": "256", "note": "-a=b"},
-        format="KerasWeights",
+        model=ModelConfig(
+            checkpoint_dir=Path("/checkpoints/run"),
+            format="KerasWeights",
+            entrypoint="evaluate:build",
+            parameters={"batch": "256", "note": "-a=b"},
+            steps=100,
+            options=Options(
+                DataInMemory.HOST, Compilation.XLA, Precision.MIXED_BFLOAT16, Distribution.MIRRORED, checkpoints_per_pass=4
+            ),
+        ),
         policy=Policy(Selection.EVERY, max_evaluations=7, no_checkpoint_timeout=3600.0),
         rules=Rules(Primary("loss", Goal.MINIMIZE), 20),
-        steps=100,
+        listing_age=0.0,
         evaluation_timeout=600.0,
         output_dir=Path("/output/run"),
+        keep_best=2,
         resource="ns/mnist",
         follow_training=True,
         sentinel="training.finished",
@@ -71,8 +86,10 @@ def test_the_flags_that_the_operator_renders(ran: dict[str, Any]) -> None:
 def test_two_flags_are_enough(ran: dict[str, Any]) -> None:
     assert cli.main(REQUIRED) == 0
     config = ran["config"]
-    assert (config.format, config.policy, config.rules) == ("Auto", Policy(), Rules())
-    assert (config.port, config.resource, config.evaluation_timeout) == (0, None, None)
+    assert (config.model.format, config.model.options) == ("Auto", Options())
+    assert (config.policy, config.rules) == (Policy(), Rules())
+    assert (config.port, config.resource, config.evaluation_timeout, config.keep_best) == (0, None, None, None)
+    assert config.listing_age is None
 
 
 @pytest.mark.parametrize(
@@ -88,6 +105,12 @@ def test_two_flags_are_enough(ran: dict[str, Any]) -> None:
         ([*REQUIRED, "--parameter=a=1", "--parameter=a=2"], "--parameter a is given twice"),
         ([*REQUIRED, "--resource=mnist"], "must have the form namespace/name"),
         ([*REQUIRED, "--follow-training"], "--follow-training needs --resource"),
+        ([*REQUIRED, "--keep-best=1"], "--keep-best needs --output-dir"),
+        ([*REQUIRED, "--keep-best=1", "--output-dir=/out"], "and --primary-metric"),
+        ([*REQUIRED, "--listing-age=-1"], "must be a number of seconds, 0 or more"),
+        ([*REQUIRED, "--data-in-memory=Disk"], "invalid choice: 'Disk'"),
+        (["ls"], "the following arguments are required: DIR"),
+        (["check", "--entrypoint=a:b"], "the following arguments are required: --checkpoint-dir"),
         ([*REQUIRED, "--colour"], "unrecognized arguments: --colour"),
     ],
 )
