@@ -1,64 +1,148 @@
 """The command line that the operator renders is one that the evaluator understands, and means the same."""
 
+from argparse import Namespace
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from sidecar_evaluator import cli, config
+from sidecar_evaluator import config, flags
 from sidecar_evaluator.best import Goal
+from sidecar_evaluator.checkpoints.directory import AUTO, FORMATS
 from sidecar_evaluator.config import Config
 from sidecar_evaluator.ledger import Selection
+from sidecar_evaluator.options import Compilation, DataInMemory, Distribution, Options, Precision
 from sidecar_operator import command
 from sidecar_operator.api import Key
 
+KEY = Key("team", "mnist")
 SPEC: dict[str, Any] = {
     "checkpoints": {"source": {"s3": {"claimName": "runs"}}, "path": "run-42/ckpt"},
     "evaluator": {"entrypoint": "evaluate:build"},
 }
 FULL: dict[str, Any] = {
     "trainingRef": {"apiVersion": "batch/v1", "kind": "Job", "name": "mnist"},
-    "checkpoints": {**SPEC["checkpoints"], "format": "KerasWeights", "selection": "Every"},
+    "checkpoints": {
+        "source": {"gcs": {"bucket": "my-bucket"}},
+        "path": "run-42/ckpt",
+        "format": "KerasWeights",
+        "selection": "Every",
+    },
     "evaluator": {
         "entrypoint": "evaluate:build",
         "parameters": [{"name": "batch", "value": "256"}, {"name": "split", "value": "-a=b c"}],
         "steps": 100,
         "evaluationTimeoutSeconds": 60,
+        "performance": {
+            "dataInMemory": "Device",
+            "compilation": "XLA",
+            "precision": "MixedBFloat16",
+            "distribution": "Mirrored",
+            "checkpointsPerPass": 4,
+        },
         "output": {"path": "run-42/eval", "persistentVolumeClaim": {"claimName": "runs"}},
     },
     "metrics": {"primary": "loss", "goal": "Minimize"},
+    "bestCheckpoint": {"keep": 3},
     "completion": {"maxEvaluations": 7, "noCheckpointTimeoutSeconds": 30},
     "historyLimit": 5,
 }
+"""A spec that says something else than the default wherever the command line depends on it."""
+OF_NO_FIELD = {"command", "training_finished_file", "termination_log", "verbose"}
+"""What `run` can be told and a resource cannot."""
+
+
+def parsed_flags(spec: dict[str, Any]) -> Namespace:
+    return flags.parser().parse_args(command.arguments(KEY, spec))
 
 
 def parsed(spec: dict[str, Any]) -> Config:
-    return config.from_arguments(cli.parser().parse_args(command.arguments(Key("team", "mnist"), spec)))
+    return config.from_arguments(parsed_flags(spec))
+
+
+def performing(**performance: Any) -> dict[str, Any]:
+    return {**SPEC, "evaluator": {**SPEC["evaluator"], "performance": performance}}
+
+
+def properties(schema: dict[str, Any], *path: str) -> dict[str, Any]:
+    """Return the properties of the spec, or of an object in it."""
+    found: dict[str, Any] = schema["properties"]["spec"]["properties"]
+    for name in path:
+        found = found[name]["properties"]
+    return found
 
 
 def test_everything_that_the_spec_says_arrives() -> None:
     found = parsed(FULL)
-    assert found.checkpoint_dir == Path("/checkpoints/run-42/ckpt")
+    assert found.model.checkpoint_dir == Path("/checkpoints/run-42/ckpt")
     assert found.output_dir == Path("/output/run-42/eval")
-    assert (found.entrypoint, found.format) == ("evaluate:build", "KerasWeights")
-    assert found.parameters == {"batch": "256", "split": "-a=b c"}
-    assert (found.steps, found.evaluation_timeout, found.rules.history_limit) == (100, 60, 5)
+    assert (found.model.entrypoint, found.model.format) == ("evaluate:build", "KerasWeights")
+    assert found.model.parameters == {"batch": "256", "split": "-a=b c"}
+    assert (found.model.steps, found.evaluation_timeout, found.rules.history_limit) == (100, 60, 5)
+    assert found.model.options == Options(
+        DataInMemory.DEVICE, Compilation.XLA, Precision.MIXED_BFLOAT16, Distribution.MIRRORED, checkpoints_per_pass=4
+    )
     assert found.rules.primary is not None
     assert (found.rules.primary.name, found.rules.primary.goal) == ("loss", Goal.MINIMIZE)
-    assert found.policy.selection is Selection.EVERY
+    assert (found.policy.selection, found.listing_age, found.keep_best) == (Selection.EVERY, 0, 3)
     assert (found.policy.max_evaluations, found.policy.no_checkpoint_timeout) == (7, 30)
     assert (found.resource, found.follow_training, found.port) == ("team/mnist", True, command.PORT)
 
 
+def test_every_flag_but_a_few_can_be_reached_by_the_spec() -> None:
+    default = vars(flags.parser().parse_args(["run", "--checkpoint-dir=/a", "--entrypoint=a:b"]))
+    reached = {name for name, value in vars(parsed_flags(FULL)).items() if value != default[name]}
+    assert default.keys() - reached == OF_NO_FIELD
+
+
 def test_the_least_spec_arrives_with_the_defaults_of_the_schema(schema: dict[str, Any]) -> None:
     found = parsed(SPEC)
-    spec = schema["properties"]["spec"]["properties"]
-    assert found.format == spec["checkpoints"]["properties"]["format"]["default"]
-    assert found.policy.selection == spec["checkpoints"]["properties"]["selection"]["default"]
-    assert found.evaluation_timeout == spec["evaluator"]["properties"]["evaluationTimeoutSeconds"]["default"]
-    assert found.rules.history_limit == spec["historyLimit"]["default"]
-    assert found.follow_training is False
+    assert found.model.format == properties(schema, "checkpoints")["format"]["default"]
+    assert found.policy.selection == properties(schema, "checkpoints")["selection"]["default"]
+    assert found.evaluation_timeout == properties(schema, "evaluator")["evaluationTimeoutSeconds"]["default"]
+    assert found.rules.history_limit == properties(schema)["historyLimit"]["default"]
+    assert found.model.options == Options()
+    assert (found.follow_training, found.listing_age, found.keep_best) == (False, None, None)
+
+
+def test_performance_said_by_its_defaults_is_no_other_than_performance_unsaid(schema: dict[str, Any]) -> None:
+    performance = properties(schema, "evaluator", "performance")
+    defaults = {name: field["default"] for name, field in performance.items()}
+    assert parsed(performing(**defaults)).model.options == Options()
+    assert len(defaults) == len(fields(Options))
+
+
+def test_the_best_checkpoint_is_kept_as_often_as_the_schema_says(schema: dict[str, Any]) -> None:
+    unsaid, said = ({**FULL, "bestCheckpoint": best} for best in ({}, {"keep": 1}))
+    assert parsed(unsaid).keep_best == parsed(said).keep_best == properties(schema, "bestCheckpoint")["keep"]["default"]
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        (("checkpoints", "format"), [AUTO, *FORMATS]),
+        (("checkpoints", "selection"), Selection),
+        (("metrics", "goal"), Goal),
+        (("evaluator", "performance", "dataInMemory"), DataInMemory),
+        (("evaluator", "performance", "compilation"), Compilation),
+        (("evaluator", "performance", "precision"), Precision),
+        (("evaluator", "performance", "distribution"), Distribution),
+    ],
+    ids=lambda value: value[-1] if isinstance(value, tuple) else "",
+)
+def test_both_sides_know_the_same_words(schema: dict[str, Any], path: tuple[str, ...], words: Any) -> None:
+    *parents, name = path
+    assert set(properties(schema, *parents)[name]["enum"]) == {str(word) for word in words}
+
+
+@pytest.mark.parametrize("bound", ["minimum", "maximum"])
+def test_what_the_schema_bounds_is_within_what_the_evaluator_takes(schema: dict[str, Any], bound: str) -> None:
+    passes = properties(schema, "evaluator", "performance")["checkpointsPerPass"][bound]
+    keep = properties(schema, "bestCheckpoint")["keep"][bound]
+    assert parsed(performing(checkpointsPerPass=passes)).model.options.checkpoints_per_pass == passes
+    assert parsed({**FULL, "bestCheckpoint": {"keep": keep}}).keep_best == keep
 
 
 GOLDEN = sorted((Path(__file__).resolve().parents[1] / "golden" / "manifests").glob("*.yaml"))
@@ -70,4 +154,4 @@ def test_every_golden_job_has_a_command_line_that_parses(golden: Path) -> None:
     assert jobs
     for job in jobs:
         container = job["spec"]["template"]["spec"]["containers"][0]
-        assert config.from_arguments(cli.parser().parse_args(container["args"])).resource
+        assert config.from_arguments(flags.parser().parse_args(container["args"])).resource

@@ -167,9 +167,9 @@ def test_what_cannot_heal_ends_once_and_says_why(namespace: Kubectl, name: str) 
     [
         ({"source": {"persistentVolumeClaim": {"claimName": "a"}, "gcs": {"bucket": "bbb"}}}, "exactly one"),
         ({"path": "runs/../../etc"}, ".."),
-        ({"format": "Orbax"}, "not yet supported"),
+        ({"format": "PyTorch"}, "supported values"),
     ],
-    ids=["two-sources", "path-upwards", "not-yet"],
+    ids=["two-sources", "path-upwards", "unknown-format"],
 )
 def test_what_can_be_refused_is_refused_by_kubectl_apply(
     cluster_with_operator: Kubectl, change: dict[str, Any], words: str

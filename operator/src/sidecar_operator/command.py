@@ -14,6 +14,15 @@ CHECKPOINTS_DIR = PurePosixPath("/checkpoints")
 OUTPUT_DIR = PurePosixPath("/output")
 PORT = 8080
 
+_PERFORMANCE = {
+    "dataInMemory": "data-in-memory",
+    "compilation": "compilation",
+    "precision": "precision",
+    "distribution": "distribution",
+    "checkpointsPerPass": "checkpoints-per-pass",
+}
+"""Flag of each field of `spec.evaluator.performance`; both sides take the same words."""
+
 
 def arguments(key: Key, spec: Object) -> list[str]:
     """Return the arguments of the evaluator's container for the resource `key`."""
@@ -32,7 +41,7 @@ def _arguments(key: Key, spec: Object) -> Iterator[str]:
     yield from _completion(spec.get("completion", {}))
     yield from _metrics(spec.get("metrics", {}))
     yield f"--history-limit={spec.get('historyLimit', 10)}"
-    yield from _output(spec["evaluator"].get("output"))
+    yield from _output(spec)
     yield f"--resource={key}"
     if "trainingRef" in spec:
         yield "--follow-training"
@@ -43,6 +52,8 @@ def _checkpoints(checkpoints: Object) -> Iterator[str]:
     yield f"--checkpoint-dir={CHECKPOINTS_DIR / checkpoints['path']}"
     yield f"--format={checkpoints.get('format', 'Auto')}"
     yield f"--selection={checkpoints.get('selection', 'Latest')}"
+    if "gcs" in checkpoints["source"]:
+        yield "--listing-age=0"  # `volumes` mounts a bucket without any cache of its listings
 
 
 def _evaluation(evaluator: Object) -> Iterator[str]:
@@ -52,6 +63,10 @@ def _evaluation(evaluator: Object) -> Iterator[str]:
     if "steps" in evaluator:
         yield f"--steps={evaluator['steps']}"
     yield f"--evaluation-timeout={evaluator.get('evaluationTimeoutSeconds', 3600)}"
+    performance = evaluator.get("performance", {})
+    for field, flag in _PERFORMANCE.items():
+        if field in performance:
+            yield f"--{flag}={performance[field]}"
 
 
 def _completion(completion: Object) -> Iterator[str]:
@@ -67,6 +82,8 @@ def _metrics(metrics: Object) -> Iterator[str]:
         yield f"--goal={metrics.get('goal', 'Maximize')}"
 
 
-def _output(output: Object | None) -> Iterator[str]:
-    if output is not None:
+def _output(spec: Object) -> Iterator[str]:
+    if output := spec["evaluator"].get("output"):
         yield f"--output-dir={OUTPUT_DIR / output.get('path', '.')}"
+    if "bestCheckpoint" in spec:
+        yield f"--keep-best={spec['bestCheckpoint'].get('keep', 1)}"

@@ -120,6 +120,7 @@ def _gcsfuse_options(mount: Mount) -> Iterator[str]:
     yield "dir-mode=755" if mount.writable else "dir-mode=555"
     if mount.growing:
         yield "metadata-cache:negative-ttl-secs:0"
+        yield "file-system:kernel-list-cache-ttl-secs:0"
 
 
 def _code_volumes(evaluator: Object) -> list[Object]:

@@ -33,6 +33,23 @@ def test_goal_defaults_to_maximize(evaluations: Evaluations) -> None:
     assert created["spec"]["metrics"] == {"primary": "accuracy", "goal": "Maximize"}
 
 
+def test_one_best_checkpoint_is_kept_by_default(evaluations: Evaluations) -> None:
+    output = {"persistentVolumeClaim": {"claimName": "runs"}, "path": "eval"}
+    given = {"bestCheckpoint": {}, "metrics": {"primary": "accuracy"}, "evaluator": {"output": output}}
+    assert evaluations.create(given)["spec"]["bestCheckpoint"] == {"keep": 1}
+
+
+def test_performance_is_filled_in_where_a_part_of_it_is_said(evaluations: Evaluations) -> None:
+    created = evaluations.create({"evaluator": {"performance": {"dataInMemory": "Host"}}})
+    assert created["spec"]["evaluator"]["performance"] == {
+        "dataInMemory": "Host",
+        "compilation": "Default",
+        "precision": "Model",
+        "distribution": "None",
+        "checkpointsPerPass": 8,
+    }
+
+
 def test_environment_variable_without_value_is_empty(evaluations: Evaluations) -> None:
     created = evaluations.create({"evaluator": {"env": [{"name": "TF_CPP_MIN_LOG_LEVEL"}]}})
     assert created["spec"]["evaluator"]["env"] == [{"name": "TF_CPP_MIN_LOG_LEVEL", "value": ""}]

@@ -62,7 +62,9 @@ def test_image(given: Object, used: str) -> None:
         {"evaluator": {"entrypoint": "other:build"}},
         {"evaluator": {"entrypoint": "evaluate:build", "resources": {"limits": {"nvidia.com/gpu": "1"}}}},
         {"evaluator": {"entrypoint": "evaluate:build", "nodeSelector": {"a": "b"}}},
+        {"evaluator": {"entrypoint": "evaluate:build", "performance": {"dataInMemory": "Host"}}},
         {"metrics": {"primary": "loss"}},
+        {"bestCheckpoint": {"keep": 2}},
         {"historyLimit": 11},
     ],
 )

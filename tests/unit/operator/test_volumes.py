@@ -2,9 +2,10 @@ from typing import Any
 
 import pytest
 
+from sidecar_operator import command
 from sidecar_operator.api import Object
 from sidecar_operator.volumes import annotations, volume_mounts, volumes
-from unit.operator.samples import evaluation
+from unit.operator.samples import KEY, evaluation
 
 CLAIM = {"persistentVolumeClaim": {"claimName": "runs"}}
 S3 = {"s3": {"claimName": "s3-runs"}}
@@ -41,8 +42,30 @@ def test_checkpoints_in_a_bucket_are_never_cached() -> None:
     assert csi["driver"] == "gcsfuse.csi.storage.gke.io"
     assert csi["readOnly"] is True
     assert csi["volumeAttributes"]["metadataCacheTTLSeconds"] == "0"
-    assert "implicit-dirs" in csi["volumeAttributes"]["mountOptions"].split(",")
+    assert {
+        "implicit-dirs",
+        "metadata-cache:negative-ttl-secs:0",
+        "file-system:kernel-list-cache-ttl-secs:0",
+    } <= set(csi["volumeAttributes"]["mountOptions"].split(","))
     assert annotations(found) == {"gke-gcsfuse/volumes": "true"}
+
+
+@pytest.mark.parametrize(("source", "is_fresh"), [(GCS, True), (CLAIM, False), (S3, False)])
+def test_the_evaluator_is_told_that_a_listing_is_never_old_only_where_nothing_is_cached(
+    source: Object, is_fresh: bool
+) -> None:
+    found = spec(source)
+    attributes = volumes(found)[0].get("csi", {}).get("volumeAttributes", {})
+    assert (attributes.get("metadataCacheTTLSeconds") == "0") is is_fresh
+    assert ("--listing-age=0" in command.arguments(KEY, found)) is is_fresh
+
+
+def test_what_does_not_grow_is_cached() -> None:
+    found = spec(CLAIM, datasets=[{"name": "val", "mountPath": "/data", **GCS}], output={**GCS, "path": "eval"})
+    for name in ("dataset-val", "output"):
+        attributes = by_name(volumes(found))[name]["csi"]["volumeAttributes"]
+        assert "metadataCacheTTLSeconds" not in attributes
+        assert "ttl-secs" not in attributes["mountOptions"]
 
 
 def test_output_in_a_bucket_is_writable() -> None:
