@@ -1,0 +1,109 @@
+"""`sidecar-evaluator check` on a format and a model of the test's own: the choice and what is printed."""
+
+import json
+import math
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sidecar_evaluator import cli
+from sidecar_evaluator.checkpoints.directory import FORMATS
+from sidecar_evaluator.checkpoints.interface import Checkpoint, Weights
+from sidecar_evaluator.config import ModelConfig
+from sidecar_evaluator.errors import CheckpointIncompatible, ExitCode
+from sidecar_evaluator.evaluation import Loaded
+from sidecar_evaluator.outcome import Score
+from unit.evaluator.fakes import FakeFormat
+
+
+class FakeEvaluation:
+    """Scores a checkpoint by its number; `error` is raised by the read."""
+
+    error: Exception | None = None
+
+    def read(self, checkpoint: Checkpoint) -> Weights:
+        if self.error:
+            raise self.error
+        return Weights((), None)
+
+    def score(self, loaded: Sequence[Loaded]) -> list[tuple[Score, ...]]:
+        return [(Score("accuracy", (one.step or 0) / 10, "val"), Score("loss", math.nan)) for one in loaded]
+
+
+@pytest.fixture
+def evaluation(monkeypatch: pytest.MonkeyPatch) -> FakeEvaluation:
+    made = FakeEvaluation()
+
+    def built(config: ModelConfig, stop: threading.Event) -> FakeEvaluation:
+        assert (config.entrypoint, config.steps) == ("evaluate:build", 3)
+        assert not stop.is_set()
+        return made
+
+    monkeypatch.setattr("sidecar_evaluator.check.built", built)
+    return made
+
+
+@pytest.fixture
+def check(
+    evaluation: FakeEvaluation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[int, str, str]]:
+    known = FakeFormat()
+    known.lacking = {"ckpt-9"}
+    monkeypatch.setitem(FORMATS, "Fake", lambda: known)
+    for number in (1, 3, 9):
+        (tmp_path / f"ckpt-{number}").write_text("x")
+
+    def run(*flags: Any) -> tuple[int, str, str]:
+        common = [f"--checkpoint-dir={tmp_path}", "--format=Fake", "--entrypoint=evaluate:build", "--steps=3"]
+        code = cli.main(["check", *common, *flags])
+        shown = capsys.readouterr()
+        return code, shown.out, shown.err
+
+    return run
+
+
+def test_the_newest_complete_one_by_default(check: Callable[..., tuple[int, str, str]]) -> None:
+    assert check() == (ExitCode.DRAINED, "ckpt-3 step=3\nval/accuracy=0.3\nloss=NaN\n", "")
+
+
+def test_the_one_that_is_named(check: Callable[..., tuple[int, str, str]]) -> None:
+    assert check("--checkpoint=ckpt-1")[1].splitlines()[:2] == ["ckpt-1 step=1", "val/accuracy=0.1"]
+
+
+def test_json_for_scripts(check: Callable[..., tuple[int, str, str]]) -> None:
+    found = json.loads(check("--json")[1])
+    assert (found["checkpoint"], found["step"]) == ("ckpt-3", 3)
+    assert found["metrics"][1] == {"name": "loss", "dataset": "default", "value": "NaN"}
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "message"),
+    [
+        ("ckpt-9", ExitCode.ERROR, "ckpt-9 is not complete: its end."),
+        ("ckpt-2", ExitCode.CONFIGURATION, "holds no checkpoint ckpt-2; see `sidecar-evaluator ls`"),
+    ],
+)
+def test_what_cannot_be_checked(
+    name: str, code: ExitCode, message: str, check: Callable[..., tuple[int, str, str]]
+) -> None:
+    found = check(f"--checkpoint={name}")
+    assert found[:2] == (code, "")
+    assert message in found[2]
+
+
+def test_a_checkpoint_that_does_not_fit(check: Callable[..., tuple[int, str, str]], evaluation: FakeEvaluation) -> None:
+    evaluation.error = CheckpointIncompatible("The checkpoint was saved from another architecture.")
+    assert check() == (
+        ExitCode.ERROR,
+        "",
+        "sidecar-evaluator: The checkpoint was saved from another architecture.\n",
+    )
+
+
+def test_a_directory_without_a_complete_one(check: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:
+    for path in (tmp_path / "ckpt-1", tmp_path / "ckpt-3"):
+        path.unlink()
+    assert "holds no complete checkpoint" in check()[2]
