@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from sidecar_evaluator.checkpoints.directory import Directory
+from sidecar_evaluator.checkpoints.interface import Checkpoint, Files
 from sidecar_evaluator.errors import ConfigurationError, StorageGoneError
+from unit.evaluator.fakes import FakeFormat
 
 
 def write(directory: Path, *names: str) -> None:
@@ -34,6 +36,15 @@ def test_a_missing_directory_may_still_come(tmp_path: Path) -> None:
     (tmp_path / "later").mkdir()
     assert directory.look().exists
     assert directory.look().checkpoints == ()
+
+
+def test_until_it_comes_the_nearest_directory_above_is_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Object mounts remember names that were looked for in vain until they list the directory of the name."""
+    listed = []
+    scandir = os.scandir
+    monkeypatch.setattr(os, "scandir", lambda path: (listed.append(path), scandir(path))[1])
+    Directory(tmp_path / "run" / "checkpoints").look()
+    assert listed == [tmp_path / "run" / "checkpoints", tmp_path / "run", tmp_path]
 
 
 def test_a_file_in_its_place_is_a_configuration_error(tmp_path: Path) -> None:
@@ -80,3 +91,108 @@ def test_before_the_first_listing_there_is_nothing_to_go_by(monkeypatch: pytest.
     failing(monkeypatch, errno.EIO)
     found = Directory(tmp_path).look()
     assert (found.checkpoints, found.exists, found.fresh) == ((), False, False)
+
+
+class Recorder(FakeFormat):
+    """A format of files `NAME.part`, which remembers what it was asked."""
+
+    def __init__(self, *, depth: int = 1) -> None:
+        super().__init__()
+        self.assembled: list[str] = []
+        self.depth = depth
+
+    def claim(self, name: str, *, is_directory: bool) -> str | None:
+        return name.removesuffix(".part") if name.endswith(".part") and is_directory == (self.depth > 1) else None
+
+    def assemble(self, directory: Path, name: str, files: Files) -> Checkpoint:
+        self.assembled.append(name)
+        return replace(super().assemble(directory, name, files), missing="" if files else "everything")
+
+
+def test_a_look_concerns_itself_with_what_is_new_only(tmp_path: Path) -> None:
+    recorder = Recorder()
+    directory = Directory(tmp_path, formats=[recorder])
+    write(tmp_path, *(f"ckpt-{number}.part" for number in range(100)))
+    assert len(directory.look().checkpoints) == 100
+    recorder.assembled.clear()
+    write(tmp_path, "ckpt-100.part")
+    assert directory.look().checkpoints[-1].name == "ckpt-100"
+    assert recorder.assembled == ["ckpt-100"]
+
+
+def test_a_retired_checkpoint_is_out_of_sight_until_its_name_is_used_again(tmp_path: Path) -> None:
+    recorder = Recorder()
+    directory = Directory(tmp_path, formats=[recorder])
+    write(tmp_path, "ckpt-1.part", "ckpt-2.part")
+    directory.retire(directory.look().checkpoints[0])
+    assert [found.name for found in directory.look().checkpoints] == ["ckpt-2"]
+    (tmp_path / "ckpt-1.part").unlink()
+    directory.look()
+    write(tmp_path, "ckpt-1.part")
+    assert [found.name for found in directory.look().checkpoints] == ["ckpt-1", "ckpt-2"]
+
+
+def test_a_doubted_checkpoint_is_looked_at_again(tmp_path: Path) -> None:
+    directory = Directory(tmp_path, formats=[Recorder()])
+    write(tmp_path, "ckpt-1.part")
+    (before,) = directory.look().checkpoints
+    (tmp_path / "ckpt-1.part").write_text("longer")
+    assert directory.look().checkpoints == (before,)
+    directory.doubt(before)
+    assert directory.look().checkpoints[0].files[0].size == 6
+
+
+def test_a_name_that_training_writes_again_and_again_is_always_looked_at(tmp_path: Path) -> None:
+    directory = Directory(tmp_path, formats=[Recorder()])
+    write(tmp_path, "best.part")
+    (before,) = directory.look().checkpoints
+    directory.retire(before)
+    (tmp_path / "best.part").write_text("longer")
+    assert directory.look().checkpoints[0].files[0].size == 6
+
+
+def test_a_checkpoint_that_is_deleted_is_gone_from_the_next_listing(tmp_path: Path) -> None:
+    directory = Directory(tmp_path, formats=[Recorder()])
+    write(tmp_path, "ckpt-1.part", "ckpt-2.part")
+    directory.look()
+    (tmp_path / "ckpt-1.part").unlink()
+    assert [found.name for found in directory.look().checkpoints] == ["ckpt-2"]
+    for path in tmp_path.iterdir():
+        path.unlink()
+    tmp_path.rmdir()
+    assert not directory.look().exists
+    tmp_path.mkdir()
+    assert directory.look().checkpoints == ()
+
+
+@pytest.mark.parametrize(
+    ("depth", "expected"),
+    [(2, {"7.part/marker", "7.part/item"}), (3, {"7.part/marker", "7.part/item/data"})],
+)
+def test_a_checkpoint_that_is_a_directory_is_listed_as_deep_as_its_format_asks(
+    depth: int, expected: set[str], tmp_path: Path
+) -> None:
+    (tmp_path / "7.part" / "item").mkdir(parents=True)
+    write(tmp_path / "7.part", "marker")
+    write(tmp_path / "7.part" / "item", "data")
+    (found,) = Directory(tmp_path, formats=[Recorder(depth=depth)]).look().checkpoints
+    assert {file.name for file in found.files} == expected
+
+
+def test_of_two_formats_the_first_gets_the_name(tmp_path: Path) -> None:
+    first, second = Recorder(), Recorder()
+    write(tmp_path, "ckpt-1.part")
+    (found,) = Directory(tmp_path, formats=[first, second]).look().checkpoints
+    assert found.format is first
+    assert second.assembled == []
+
+
+def test_subdirectories_with_checkpoints_are_named(tmp_path: Path) -> None:
+    for name in ("run-1", "run-2", "logs"):
+        (tmp_path / name).mkdir()
+    write(tmp_path / "run-1", "ckpt-1.part")
+    write(tmp_path / "run-2", "ckpt-1.part")
+    write(tmp_path / "logs", "events")
+    directory = Directory(tmp_path, formats=[Recorder()])
+    directory.look()
+    assert directory.nested() == ["run-1", "run-2"]
