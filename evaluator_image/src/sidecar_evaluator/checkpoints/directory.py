@@ -11,6 +11,7 @@ import logging
 import os
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -94,6 +95,7 @@ class Directory:
                 self._last = self._look()
             except FileNotFoundError:
                 self._forget(self._owners.keys() - ())
+                _list_above(self.path)
                 return Listing(exists=False)
             except (NotADirectoryError, PermissionError) as error:
                 raise ConfigurationError(self._complaint(error)) from error
@@ -209,3 +211,19 @@ class Directory:
         if isinstance(error, NotADirectoryError):
             return f"{self.path} is not a directory; give the directory that training saves checkpoints to."
         return f"{self.path} cannot be read: permission denied for user {os.getuid()}; let it read the volume."
+
+
+def _list_above(path: Path) -> None:
+    """List the nearest directory that is there.
+
+    Object mounts remember for seconds that a name was looked for in vain, unless they list its directory.
+    """
+    for above in path.absolute().parents:
+        try:
+            with os.scandir(above) as entries:
+                deque(entries, maxlen=0)
+        except FileNotFoundError:
+            continue
+        except OSError:  # the next look tells
+            return
+        return
