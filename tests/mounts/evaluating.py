@@ -19,6 +19,7 @@ from sidecar_evaluator.entrypoint import Evaluation
 from sidecar_evaluator.evaluation import Loaded, ModelEvaluation
 from sidecar_evaluator.ledger import Results, Rules, Selection
 from sidecar_evaluator.loop import Loop
+from sidecar_evaluator.noticing import DirectoryNotices, notices
 from sidecar_evaluator.outcome import Outcome, OutcomeKind, Score
 from sidecar_evaluator.training import training_finished
 from sidecar_evaluator.watching import Policy, Watcher
@@ -43,6 +44,20 @@ class FastClock:
 
     def wait(self, seconds: float, until: threading.Event) -> bool:
         return until.wait(seconds / self.speed)
+
+
+@dataclass(frozen=True)
+class FastNotices:
+    """The mount's real notices; what the fast clock calls a second is shorter here too."""
+
+    real: DirectoryNotices
+    speed: float
+
+    def looked(self, seconds: float, newest: float | None) -> None:
+        self.real.looked(seconds / self.speed, newest)
+
+    def wait(self, longest: float) -> bool:
+        return self.real.wait(longest / self.speed)
 
 
 class Scorer:
@@ -83,6 +98,7 @@ class Running:
 
     def __enter__(self) -> "Running":
         self.scorer.noticed.clear()
+        self._notices = notices(self.directory, self.stop)
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
         return self
@@ -93,6 +109,7 @@ class Running:
         self.stop.set()
         self._thread.join(SECONDS)
         assert not self._thread.is_alive(), "the evaluator hangs"
+        self._notices.close()
 
     def write(self, report: Report) -> None:
         """Take a report, as the loop's only sink."""
@@ -144,6 +161,7 @@ class Running:
             policy=Policy(self.selection),
             clock=clock,
             stop=self.stop,
+            notices=FastNotices(self._notices, self.speed),
             training_finished=training_finished(SENTINEL, lambda: False),
         )
         return Loop(watcher, self.scorer, self, clock, Rules(history_limit=100))

@@ -74,6 +74,7 @@ class Faults:
     """All that is wrong at one time.
 
     `stale` files and a `stale_listing` are shown as they were when these faults began; what was not there then, is not.
+    A name that matches `negative` and was looked for in vain stays missing until its directory is listed.
     `short` files tell their whole size and hold only half of it, `zeroed` ones read as zeros from there on.
     """
 
@@ -82,6 +83,7 @@ class Faults:
     meanwhile: tuple[Meanwhile, ...] = ()
     stale: str = ""
     stale_listing: bool = False
+    negative: str = ""
     short: str = ""
     zeroed: str = ""
     times: Times = Times.TRUE

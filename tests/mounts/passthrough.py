@@ -41,6 +41,7 @@ class Passthrough:
         self._left: dict[int, int] = {}
         self._reads: Counter[str] = Counter()
         self._hits: Counter[str] = Counter()
+        self._missed: set[str] = set()
         self._inodes = itertools.count(1 << 32)
         self._lock = threading.Lock()
 
@@ -51,6 +52,7 @@ class Passthrough:
             self._left = {number: fail.times for number, fail in enumerate(faults.fail) if fail.times is not None}
             self._reads.clear()
             self._hits.clear()
+            self._missed.clear()
             self._faults = faults
             self._version += 1
 
@@ -66,11 +68,13 @@ class Passthrough:
     def getattr(self, path: str, fh: int | None = None) -> dict[str, int]:
         """Return the attributes of a file."""
         self._meet(Operation.STAT, path)
+        self._require_found(path)
         return self._attributes(self._real(path))
 
     def readdir(self, path: str, fh: int) -> Iterator[Entry]:
         """List a directory with the kinds of its entries, as all the object mounts do."""
         self._meet(Operation.LIST, path)
+        self._missed = {missed for missed in self._missed if str(Path(missed).parent) != path}
         folder = (self._shown if self._faults.stale_listing else self._root) / path.lstrip("/")
         with os.scandir(folder) as entries:
             found = [listed(entry.name, is_directory=entry.is_dir()) for entry in entries]
@@ -140,6 +144,15 @@ class Passthrough:
 
     def _real(self, path: str) -> Path:
         return (self._shown if matches(path, self._faults.stale) else self._root) / path.lstrip("/")
+
+    def _require_found(self, path: str) -> None:
+        """Go on missing what was looked for in vain."""
+        if not matches(path, self._faults.negative):
+            return
+        if path in self._missed or not self._real(path).exists():
+            self._missed.add(path)
+            self._count("negative")
+            raise FileNotFoundError(errno.ENOENT, "looked for in vain")
 
     def _attributes(self, real: Path) -> dict[str, int]:
         found = real.lstat()

@@ -67,6 +67,17 @@ def test_a_stale_mount_shows_what_was(mount: FaultyMount, file: Path) -> None:
     assert file.read_bytes() == b"written again"
 
 
+def test_a_name_looked_for_in_vain_stays_missing_until_its_directory_is_listed(mount: FaultyMount) -> None:
+    mount.switch(Faults(negative="vain*"))
+    for name in ("vain", "other"):
+        assert not (mount.folder / name).exists()
+        (mount.origin / name).touch()
+    assert (mount.folder / "other").exists()
+    assert not (mount.folder / "vain").exists()
+    assert "vain" in names(mount.folder)
+    assert (mount.folder / "vain").exists()
+
+
 @pytest.mark.parametrize(
     ("operation", "act"),
     [

@@ -1,0 +1,241 @@
+"""The evaluator on a mount that fails: each fault in turn, for each format, with real checkpoints and a real model.
+
+Whatever the mount does, a score is that of one whole checkpoint, the loop goes on, the checkpoint is evaluated once the
+fault has ended, and where it does not end the outcome says why.
+"""
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from mounts.checkpoints import LARGE, SAVES, Specimens, Version
+from mounts.control import FaultyMount
+from mounts.evaluating import SENTINEL, Running, Scorer, scores_of
+from mounts.faults import Deed, Fail, Faults, Meanwhile, Operation, Slow, Times
+from sidecar_evaluator.checkpoints.directory import FORMATS
+from sidecar_evaluator.ledger import EndReason
+from sidecar_evaluator.outcome import OutcomeKind, Reason
+
+NUMBERS = itertools.count()
+LIST, STAT, OPEN, READ = Operation.LIST, Operation.STAT, Operation.OPEN, Operation.READ
+LOOKS = 5
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One evaluation of one directory, seen by training (`origin`) and through the mount (`folder`)."""
+
+    mount: FaultyMount
+    name: str
+    format_name: str
+    first: Version
+    second: Version
+    running: Running
+
+    @property
+    def origin(self) -> Path:
+        return self.mount.origin / self.name
+
+    def pattern(self, name: str, suffix: str = "*") -> str:
+        return f"{self.name}/{name}{suffix}"
+
+    def large(self, name: str) -> str:
+        """Return the pattern of the file that holds the weights."""
+        return self.pattern(name, LARGE[self.format_name])
+
+    def expect(self, name: str, version: Version) -> None:
+        """Wait for a checkpoint's outcome: exactly this version's scores."""
+        assert scores_of(self.running.outcome(name)) == pytest.approx(version.scores, abs=1e-6)
+
+    def have_looked(self) -> None:
+        """Wait until the evaluator has looked a few times more."""
+        seen = self.mount.met().get(LIST, 0)
+        self.running.wait(lambda: self.mount.met().get(LIST, 0) >= seen + LOOKS, "looks at the directory")
+
+    def have_met(self, fault: str, times: int = 1) -> None:
+        """Wait until the evaluator has run into the fault."""
+        self.running.wait(lambda: self.mount.met().get(fault, 0) >= times, f"a meeting with {fault}")
+
+    def end(self) -> None:
+        """Go on with a good checkpoint and the end of training: nothing is stuck, nothing is counted twice."""
+        self.mount.switch(Faults())
+        self.first.place(self.origin, "ckpt-9")
+        self.expect("ckpt-9", self.first)
+        (self.origin / SENTINEL).touch()
+        results = self.running.finish()
+        assert results.ended is not None
+        assert results.ended.reason is EndReason.TRAINING_FINISHED
+        names = [outcome.checkpoint for outcome in self.running.outcomes]
+        assert len(names) == len(set(names)), names
+
+
+@pytest.fixture(params=[name for name in SAVES if name in FORMATS])
+def scene(request: pytest.FixtureRequest, mount: FaultyMount, specimens: Specimens, scorer: Scorer) -> Iterator[Scene]:
+    """Return a running evaluation in one format that has evaluated a first checkpoint."""
+    name = f"run-{next(NUMBERS)}"
+    first, second = specimens.of(request.param)
+    (mount.origin / name).mkdir()
+    with Running(mount.folder / name, scorer) as running:
+        made = Scene(mount, name, request.param, first, second, running)
+        second.place(made.origin, "ckpt-1")
+        made.expect("ckpt-1", second)
+        yield made
+        mount.switch(Faults())
+
+
+def test_a_stale_listing_only_delays(scene: Scene) -> None:
+    scene.mount.switch(Faults(stale_listing=True))
+    scene.first.place(scene.origin, "ckpt-2")
+    scene.have_looked()
+    assert not scene.running.of("ckpt-2")
+    scene.mount.switch(Faults())
+    scene.expect("ckpt-2", scene.first)
+    scene.end()
+
+
+def test_names_that_are_listed_and_not_found_only_delay(scene: Scene) -> None:
+    missing = Fail("ENOENT", (STAT, OPEN), scene.pattern("ckpt-2"))
+    scene.mount.switch(Faults(fail=(missing,)))
+    scene.first.place(scene.origin, "ckpt-2")
+    scene.have_met("ENOENT", LOOKS)
+    assert not scene.running.of("ckpt-2")
+    scene.mount.switch(Faults())
+    scene.expect("ckpt-2", scene.first)
+    scene.end()
+
+
+def test_a_directory_that_was_looked_for_in_vain_is_found_once_it_is_there(
+    mount: FaultyMount, specimens: Specimens, scorer: Scorer
+) -> None:
+    """The evaluator is there before the training, on a mount that remembers what is not."""
+    version, _ = specimens.of("TensorFlow")
+    mount.switch(Faults(negative="*"))
+    with Running(mount.folder / "later" / "checkpoints", scorer) as running:
+        running.wait(lambda: mount.met().get("negative", 0) >= LOOKS, "looks in vain")
+        version.place(mount.origin / "later" / "checkpoints", "ckpt-1")
+        assert scores_of(running.outcome("ckpt-1")) == pytest.approx(version.scores, abs=1e-6)
+
+
+@pytest.mark.parametrize("error", ["ESTALE", "EIO"])
+@pytest.mark.parametrize("operation", [OPEN, READ, STAT])
+def test_an_error_that_passes_only_delays(scene: Scene, operation: Operation, error: str) -> None:
+    scene.mount.switch(Faults(fail=(Fail(error, (operation,), scene.pattern("ckpt-2"), 3),)))
+    scene.first.place(scene.origin, "ckpt-2")
+    scene.expect("ckpt-2", scene.first)
+    assert scene.mount.met()[error] == 3
+    scene.end()
+
+
+@pytest.mark.parametrize("error", ["ESTALE", "EIO"])
+def test_listings_that_fail_for_a_while_only_delay(scene: Scene, error: str) -> None:
+    scene.mount.switch(Faults(fail=(Fail(error, (LIST,), times=6),)))
+    scene.first.place(scene.origin, "ckpt-2")
+    scene.expect("ckpt-2", scene.first)
+    assert scene.mount.met()[error] == 6
+    scene.end()
+
+
+@pytest.mark.parametrize("error", ["ESTALE", "EIO"])
+@pytest.mark.parametrize("operation", [OPEN, READ])
+def test_an_error_that_stays_fails_this_checkpoint_alone(scene: Scene, operation: Operation, error: str) -> None:
+    scene.mount.switch(Faults(fail=(Fail(error, (operation,), scene.large("ckpt-2")),)))
+    scene.first.place(scene.origin, "ckpt-2")
+    scene.first.place(scene.origin, "ckpt-3")
+    scene.expect("ckpt-3", scene.first)
+    (scene.origin / SENTINEL).touch()  # what is only half there may come as long as training goes on
+    outcome = scene.running.outcome("ckpt-2")
+    assert (outcome.kind, outcome.reason) == (OutcomeKind.FAILED, Reason.UNREADABLE)
+    assert outcome.message
+    assert scene.running.finish().counts.failed == 1
+
+
+def test_slow_reads_only_delay(scene: Scene) -> None:
+    scene.mount.switch(Faults(slow=(Slow((OPEN, READ, STAT), 0.02, scene.pattern("ckpt-2")),)))
+    scene.first.place(scene.origin, "ckpt-2")
+    scene.expect("ckpt-2", scene.first)
+    assert scene.mount.met()["slow"] > 1
+    scene.end()
+
+
+@pytest.mark.parametrize("fault", ["short", "zeroed"])
+def test_a_size_that_comes_before_the_content_only_delays(scene: Scene, fault: str) -> None:
+    large = scene.large("ckpt-2")
+    scene.mount.switch(Faults(short=large) if fault == "short" else Faults(zeroed=large))
+    scene.first.place(scene.origin, "ckpt-2")
+    scene.have_met(fault)
+    scene.mount.switch(Faults())
+    scene.expect("ckpt-2", scene.first)
+    scene.end()
+
+
+def test_a_file_that_grows_is_waited_for(scene: Scene) -> None:
+    scene.first.place(scene.origin, "whole")
+    whole = scene.first.files[LARGE[scene.format_name]]
+    grown = Version({**scene.first.files, LARGE[scene.format_name]: whole[: len(whole) // 2]}, {})
+    grown.place(scene.origin, "ckpt-2")
+    scene.have_looked()
+    assert not scene.running.of("ckpt-2")
+    with (scene.origin / f"ckpt-2{LARGE[scene.format_name]}").open("ab") as file:
+        for start in range(len(whole) // 2, len(whole), 1000):
+            file.write(whole[start : start + 1000])
+            file.flush()
+    scene.expect("ckpt-2", scene.first)
+
+
+def test_what_is_replaced_while_it_is_read_is_never_a_mix(scene: Scene, tmp_path: Path) -> None:
+    """Training writes the file anew between two reads; the rest of the checkpoint follows a moment later."""
+    other = tmp_path / "other"
+    other.write_bytes(scene.second.files[LARGE[scene.format_name]])
+    scene.mount.switch(Faults(meanwhile=(Meanwhile(Deed.REPLACE, scene.large("ckpt-2"), str(other)),)))
+    scene.first.place(scene.origin, "ckpt-2")
+    scene.have_met(Deed.REPLACE)
+    scene.second.place(scene.origin, "ckpt-2")
+    scene.expect("ckpt-2", scene.second)
+    scene.end()
+
+
+def test_what_grows_while_it_is_read_is_never_a_mix(scene: Scene, tmp_path: Path) -> None:
+    (tmp_path / "more").write_bytes(b"more" * 100)
+    grows = Meanwhile(Deed.APPEND, scene.large("ckpt-2"), str(tmp_path / "more"))
+    scene.mount.switch(Faults(meanwhile=(grows,)))
+    scene.first.place(scene.origin, "ckpt-2")
+    scene.have_met(Deed.APPEND)
+    scene.first.place(scene.origin, "ckpt-2")
+    scene.expect("ckpt-2", scene.first)
+    scene.end()
+
+
+def test_what_is_deleted_while_it_is_read_is_gone(scene: Scene) -> None:
+    scene.mount.switch(Faults(meanwhile=(Meanwhile(Deed.DELETE, scene.large("ckpt-2")),)))
+    scene.first.place(scene.origin, "ckpt-2")
+    scene.have_met(Deed.DELETE)
+    for suffix in scene.first.files:
+        (scene.origin / f"ckpt-2{suffix}").unlink(missing_ok=True)
+    assert scene.running.outcome("ckpt-2").kind is OutcomeKind.GONE
+    scene.end()
+
+
+@pytest.mark.parametrize("times", [Times.SECONDS, Times.ZERO])
+def test_odd_times_and_inodes_change_nothing(scene: Scene, times: Times) -> None:
+    scene.mount.switch(Faults(times=times, changing_inodes=True))
+    scene.first.place(scene.origin, "ckpt-2")
+    scene.expect("ckpt-2", scene.first)
+    scene.have_looked()
+    assert len(scene.running.of("ckpt-2")) == 1
+    scene.end()
+
+
+def test_a_mount_without_true_times_keeps_nothing_busy_for_ever(scene: Scene) -> None:
+    """Every look tells that the files have just changed, so that they cannot be known to be whole."""
+    scene.mount.switch(Faults(times=Times.NOW))
+    scene.first.place(scene.origin, "ckpt-2")
+    (scene.origin / SENTINEL).touch()
+    outcome = scene.running.outcome("ckpt-2")
+    if outcome.kind is OutcomeKind.EVALUATED:
+        scene.expect("ckpt-2", scene.first)
+    else:
+        assert (outcome.reason, outcome.message != "") == (Reason.UNREADABLE, True)
+    scene.running.finish()
