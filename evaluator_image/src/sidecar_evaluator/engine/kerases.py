@@ -1,0 +1,174 @@
+"""What differs between Keras 3 and tf_keras, and what `model.evaluate` does around its steps.
+
+Everything else in the engine asks a `KerasModel` instead of a model. The Keras that a model belongs
+to is already imported when there is a model; nothing here imports another one. It runs no step.
+"""
+
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from sidecar_evaluator.errors import ConfigurationError
+
+_BATCH_HOOKS = ("on_test_batch_begin", "on_test_batch_end")
+_ONE_DEVICE = ("_DefaultDistributionStrategy", "OneDeviceStrategy")
+_REPLACEABLE = ("evaluate", "make_test_function")
+
+Logs = dict[str, Any]
+
+
+class KerasModel:
+    """A compiled model of either Keras."""
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+        self.is_tf_keras = is_tf_keras(model)
+        self.keras: Any = sys.modules["tf_keras" if self.is_tf_keras else "keras"]
+
+    @property
+    def strategy(self) -> Any:
+        """The tf.distribute strategy that the model was built under."""
+        return self.model.distribute_strategy
+
+    @property
+    def is_mirrored(self) -> bool:
+        """Tell whether the model was built in the scope of a MirroredStrategy."""
+        return any(base.__name__ == "MirroredStrategy" for base in type(self.strategy).__mro__)
+
+    def why_evaluate(self) -> str:
+        """Return why only `model.evaluate` gives this model's scores; "" where its steps alone will do."""
+        replaced = [name for name in _REPLACEABLE if self._replaces(name)]
+        if replaced:
+            return f"the model has its own {replaced[0]}"
+        if not self.is_tf_keras and self.keras.backend.backend() != "tensorflow":
+            return f"Keras computes with {self.keras.backend.backend()}"
+        import tensorflow as tf
+
+        if self.model.run_eagerly or tf.config.functions_run_eagerly():
+            return "the model runs eagerly"
+        if not self.is_mirrored and type(self.strategy).__name__ not in _ONE_DEVICE:
+            return f"the model is distributed by {type(self.strategy).__name__}"
+        return ""
+
+    def _replaces(self, name: str) -> bool:
+        own = getattr(type(self.model), name, None)
+        return own is not getattr(self.keras.Model, name) or name in vars(self.model)
+
+    def wants_every_batch(self, callback: Any) -> bool:
+        """Tell whether a callback does anything before or after a batch."""
+        base = self.keras.callbacks.Callback
+        hooks = ((getattr(callback, name, None), getattr(base, name)) for name in _BATCH_HOOKS)
+        return any(getattr(own, "__func__", None) is not inherited for own, inherited in hooks)
+
+    def step(self) -> Callable[[Any], Any]:
+        """Return the function that scores one batch, converted by AutoGraph exactly where Keras does that."""
+        import tensorflow as tf
+
+        def step(data: Any) -> Any:
+            return self.model.test_step(data)
+
+        return step if self.is_tf_keras else tf.autograph.experimental.do_not_convert(step)
+
+    def callback_list(self, callbacks: Sequence[Any], steps: int | None) -> Any:
+        """Put callbacks together as `evaluate` does, which tells them the model and the number of steps."""
+        history = {"add_history": True} if self.is_tf_keras else {}
+        return self.keras.callbacks.CallbackList(
+            list(callbacks), add_progbar=False, model=self.model, verbose=0, epochs=1, steps=steps, **history
+        )
+
+    def metric_names(self) -> set[str]:
+        """Return the names of the metrics' results; a result that is a dict has several."""
+        import tensorflow as tf
+
+        with tf.init_scope():
+            return set(self.model.get_metrics_result())
+
+    def weights(self) -> list[Any]:
+        """Return TensorFlow's own variables of the weights."""
+        return self._variables(self.model.weights)
+
+    def metric_variables(self) -> list[Any]:
+        """Return TensorFlow's own variables of all metrics."""
+        return self._variables(variable for metric in self.model.metrics for variable in metric.variables)
+
+    def _variables(self, found: Iterable[Any]) -> list[Any]:
+        return list(found) if self.is_tf_keras else [variable.value for variable in found]
+
+    def logs(self, last: Mapping[str, Any] | None) -> Logs:
+        """Return what `evaluate` returns: the metrics' results, or what the last step returned if that is else."""
+        found = self.model.get_metrics_result() if last is None else last
+        return _python_values(found) if self.is_tf_keras else _flat_floats(found)
+
+    def assign(self, values: Sequence[Any], step: int | None) -> None:
+        """Put weights and iterations into the model."""
+        for variable, value in zip(self.model.weights, values, strict=True):
+            variable.assign(value)
+        optimizer = getattr(self.model, "optimizer", None)
+        if step is not None and optimizer is not None:
+            optimizer.iterations.assign(step)
+
+
+def is_tf_keras(model: Any) -> bool:
+    """Tell the two Kerases apart without importing either."""
+    return any(base.__module__.startswith("tf_keras.") for base in type(model).__mro__)
+
+
+def require_compiled(model: Any) -> None:
+    """Check that this is a model which can be evaluated.
+
+    Raises ConfigurationError: it is no model, or not compiled.
+    """
+    if not callable(getattr(model, "evaluate", None)):
+        raise ConfigurationError(
+            f"The entry point's model is a {type(model).__name__}; return a Keras model in Evaluation(model, data)."
+        )
+    if not getattr(model, "compiled", getattr(model, "_is_compiled", False)):
+        raise without_scores()
+
+
+def without_scores() -> ConfigurationError:
+    """Return the error of a model that has nothing to be scored by."""
+    return ConfigurationError(
+        "The model has no metrics; call model.compile(loss=..., metrics=[...]) before it is returned."
+    )
+
+
+def has_scores(model: Any) -> bool:
+    """Tell whether a loss or metrics were compiled, or the model brings its own.
+
+    Losses that layers add to a model of Keras 3 are seen only once it was called.
+    """
+    if model.loss:
+        return True
+    compiled = getattr(model, "compiled_metrics", None) or getattr(model, "_compile_metrics", None)
+    given = getattr(compiled, "_user_metrics", None) or getattr(compiled, "_metrics", None)
+    own = [metric for metric in model.metrics if metric.name not in ("loss", "compile_metrics")]
+    return bool(given or own or model.losses)
+
+
+def flatten(logs: Mapping[str, Any]) -> list[tuple[str, float]]:
+    """Return the scores in logs by name; a value that is a dict is a metric with several results."""
+    found: list[tuple[str, float]] = []
+    for name, value in logs.items():
+        found += flatten(value) if isinstance(value, Mapping) else [(str(name), float(value))]
+    return found
+
+
+def _flat_floats(logs: Mapping[str, Any]) -> Logs:
+    """Keras 3's way: one level, sorted by name, floats where it can be."""
+    found: Logs = {}
+    for name, value in sorted(logs.items()):
+        if isinstance(value, Mapping):
+            found.update(_flat_floats(value))
+        else:
+            array = value.numpy() if hasattr(value, "numpy") else value
+            found[name] = float(array) if getattr(array, "size", 1) == 1 else array
+    return found
+
+
+def _python_values(logs: Any) -> Any:
+    """tf_keras's way: the structure stays, scalars become Python's own."""
+    if isinstance(logs, Mapping):
+        return {name: _python_values(value) for name, value in logs.items()}
+    array = logs.numpy() if hasattr(logs, "numpy") else logs
+    return array.item() if getattr(array, "ndim", None) == 0 else array

@@ -1,0 +1,130 @@
+"""Two ways of keeping batches so that a compiled loop can take one by its number.
+
+`HeldLayout` keeps whole batches, whatever they are made of, in host memory: each is a
+`tf.experimental.Optional` in a vector, so that nothing is copied. `RowsLayout` keeps rows of dense
+tensors one after the other, on the device if wanted, and cuts batches out of them. The loop calls
+`batch` while it is traced; the arguments that it passes are those of a `Portion`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+HOST = "CPU:0"
+
+
+class Layout(Protocol):
+    """How batches are kept; one compiled loop belongs to each."""
+
+    element_spec: Any
+
+    def signature(self) -> list[Any]:
+        """Return the specs of the arguments."""
+
+    def batch(self, arguments: Sequence[Any], index: Any) -> Any:
+        """Return batch number `index`, a scalar tensor, as the dataset would yield it."""
+
+
+@dataclass(frozen=True)
+class Portion:
+    """Batches `start` up to `start + count` of what the arguments hold, to be scored in one call."""
+
+    layout: Layout
+    arguments: Sequence[Any]
+    start: int
+    count: int
+
+
+class HeldLayout:
+    """Whole batches in host memory."""
+
+    def __init__(self, element_spec: Any) -> None:
+        self.element_spec = element_spec
+
+    def signature(self) -> list[Any]:
+        """Return the spec of the vector of Optionals."""
+        import tensorflow as tf
+
+        return [tf.TensorSpec([None], tf.variant)]
+
+    def batch(self, arguments: Sequence[Any], index: Any) -> Any:
+        """Take a batch out of its Optional, without a copy."""
+        import tensorflow as tf
+
+        (vector,) = arguments
+        with tf.device(HOST):
+            return optional_of(self.element_spec, vector[index]).get_value()
+
+
+class RowsLayout:
+    """Rows of dense tensors and where each batch of them begins and ends."""
+
+    def __init__(self, element_spec: Any, device: str | None) -> None:
+        self.element_spec = element_spec
+        self._device = device
+
+    def signature(self) -> list[Any]:
+        """Return the specs of the tensors and of the bounds of batches, which are int64 of [tensors, batches + 1]."""
+        import tensorflow as tf
+
+        tensors = [tf.TensorSpec([None, *spec.shape[1:]], spec.dtype) for spec in tf.nest.flatten(self.element_spec)]
+        return [*tensors, tf.TensorSpec([len(tensors), None], tf.int64)]
+
+    def batch(self, arguments: Sequence[Any], index: Any) -> Any:
+        """Cut a batch out of each tensor."""
+        import tensorflow as tf
+
+        *tensors, bounds = arguments
+        specs = tf.nest.flatten(self.element_spec)
+        with tf.device(self._device):
+            parts = [tensor[bounds[at, index] : bounds[at, index + 1]] for at, tensor in enumerate(tensors)]
+        for part, spec in zip(parts, specs, strict=True):
+            part.set_shape(spec.shape)
+        return tf.nest.pack_sequence_as(self.element_spec, parts)
+
+
+def optional_of(element_spec: Any, variant: Any) -> Any:
+    """Return the Optional that a variant holds."""
+    import tensorflow as tf
+
+    return tf.nest.pack_sequence_as(tf.OptionalSpec(element_spec), [variant], expand_composites=True)
+
+
+def variant_of(optional: Any) -> Any:
+    """Return the variant that holds an Optional."""
+    import tensorflow as tf
+
+    (variant,) = tf.nest.flatten(optional, expand_composites=True)
+    return variant
+
+
+def is_dense(element_spec: Any) -> bool:
+    """Tell whether batches are of dense tensors whose rows can be laid one after the other."""
+    import tensorflow as tf
+
+    return all(
+        isinstance(spec, tf.TensorSpec) and spec.shape.rank is not None and spec.shape.rank >= 1
+        for spec in tf.nest.flatten(element_spec)
+    )
+
+
+def size_of(batch: Any) -> int:
+    """Return the bytes that a batch takes."""
+    import tensorflow as tf
+
+    parts = (part for part in tf.nest.flatten(batch, expand_composites=True) if part is not None)
+    return sum(int(tf.size(part)) * max(part.dtype.size, 1) for part in parts if part.dtype != tf.variant)
+
+
+def examples_in(batch: Any) -> Any:
+    """Return how many examples a batch has: the first size of its first part."""
+    import tensorflow as tf
+
+    first = next((part for part in tf.nest.flatten(batch) if part is not None), None)
+    if first is None:
+        return tf.constant(0, tf.int64)
+    if isinstance(first, tf.RaggedTensor):
+        return first.nrows(tf.int64)
+    if isinstance(first, tf.SparseTensor):
+        return first.dense_shape[0]
+    return tf.shape(first, tf.int64)[0] if first.shape.rank else tf.constant(1, tf.int64)

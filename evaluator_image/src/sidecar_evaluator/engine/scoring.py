@@ -1,0 +1,156 @@
+"""One model and its datasets: which way of scoring is right for each, and the scores.
+
+`evaluation` makes one of these for the model. Where the compiled loop gives the scores of
+`model.evaluate` it is used; everywhere else `model.evaluate` itself is, with a callback that stops it
+between two batches.
+"""
+
+import logging
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, partial
+from typing import Any
+
+from sidecar_evaluator.checkpoints.interface import Checkpoint, Weights
+from sidecar_evaluator.engine.arrays import arrays_feed
+from sidecar_evaluator.engine.datasets import arguments_of
+from sidecar_evaluator.engine.feeds import Feed, feed_of
+from sidecar_evaluator.engine.kerases import KerasModel, flatten, has_scores, without_scores
+from sidecar_evaluator.engine.passes import DatasetPasses, Progress
+from sidecar_evaluator.engine.stepping import Stepper
+from sidecar_evaluator.entrypoint import Evaluation
+from sidecar_evaluator.errors import ConfigurationError, Stopped, first_line
+from sidecar_evaluator.options import DataInMemory, Options
+from sidecar_evaluator.outcome import Score
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A checkpoint in host memory and the training iterations to say it has.
+
+    `checkpoint` is told to callbacks that have an attribute `evaluated_checkpoint`.
+    """
+
+    weights: Weights
+    step: int | None
+    checkpoint: Checkpoint | None = None
+
+
+@dataclass
+class ModelScoring:
+    """A model and its datasets, each with a feed for the engine or none."""
+
+    keras_model: KerasModel
+    datasets: Mapping[str, Any]
+    evaluation: Evaluation
+    stop: threading.Event
+    options: Options
+    progress: Progress
+    stepper: Stepper
+    passes: dict[str, DatasetPasses | None] = field(default_factory=dict)
+
+    @cached_property
+    def callbacks(self) -> list[Any]:
+        """Return the user's callbacks as callbacks of the model's Keras."""
+        return list(self.evaluation.callbacks or ())
+
+    @property
+    def gains_from_sharing(self) -> bool:
+        """Tell whether several checkpoints in one pass are quicker than one after the other."""
+        return self._can_share and not all(passes and passes.feed.in_memory for passes in self.passes.values())
+
+    @property
+    def _can_share(self) -> bool:
+        return not self.callbacks and not self.keras_model.is_mirrored and all(self.passes.values())
+
+    def prepare(self) -> None:
+        """Find each dataset's way, and build the model."""
+        reason = self._why_evaluate()
+        for name, data in self.datasets.items():
+            feed = None if reason else self._feed(name, data)
+            self.passes[name] = DatasetPasses(feed, self.stepper, self.stop, self.progress) if feed else None
+            if not feed:
+                self._explain(name, reason or f"of the type of its data ({type(data).__name__})")
+        scores_known = has_scores(self.keras_model.model)
+        if not self.keras_model.model.built or self.keras_model.is_mirrored or not scores_known:
+            self._build(scores_known=scores_known)
+
+    def score(self, loaded: Sequence[Loaded]) -> list[tuple[Score, ...]]:
+        """Score each checkpoint on each dataset."""
+        if len(loaded) > 1 and self._can_share:
+            return self._score_together(loaded)
+        return [self._score_one(one) for one in loaded]
+
+    def _score_one(self, loaded: Loaded) -> tuple[Score, ...]:
+        self.keras_model.assign(loaded.weights.values, loaded.step)
+        for callback in self.callbacks:
+            if hasattr(callback, "evaluated_checkpoint"):
+                callback.evaluated_checkpoint = loaded.checkpoint
+        return tuple(Score(metric, value, name) for name in self.datasets for metric, value in self._scores_on(name))
+
+    def _scores_on(self, name: str) -> list[tuple[str, float]]:
+        passes = self.passes[name]
+        logs = passes.score(self.callbacks) if passes else None
+        return flatten(logs if logs is not None else self._evaluate(name))
+
+    def _score_together(self, loaded: Sequence[Loaded]) -> list[tuple[Score, ...]]:
+        loads = [partial(self.keras_model.assign, one.weights.values, one.step) for one in loaded]
+        scores: list[list[Score]] = [[] for _ in loaded]
+        for name, passes in self.passes.items():
+            for found, logs in zip(scores, (passes and passes.score_together(loads)) or [], strict=False):
+                found += [Score(metric, value, name) for metric, value in flatten(logs)]
+        return [tuple(found) for found in scores]
+
+    def _evaluate(self, name: str, **arguments: Any) -> dict[str, Any]:
+        parts = arguments_of(self.datasets[name]) | {"steps": self.evaluation.steps} | arguments
+        watching = _batch_callback(self.keras_model, self.stop, self.progress, parts["steps"])
+        found: dict[str, Any] = self.keras_model.model.evaluate(
+            **parts, callbacks=[*self.callbacks, watching], verbose=0, return_dict=True
+        )
+        return found
+
+    def _why_evaluate(self) -> str:
+        wanting = [callback for callback in self.callbacks if self.keras_model.wants_every_batch(callback)]
+        if wanting:
+            return f"{type(wanting[0]).__name__} is called for every batch"
+        return self.keras_model.why_evaluate()
+
+    def _feed(self, name: str, data: Any) -> Feed | None:
+        where, steps = self.options.data_in_memory, self.evaluation.steps
+        feed = feed_of(name, data, steps, where, self.stop)
+        return feed or arrays_feed(self.keras_model, arguments_of(data), steps, where)
+
+    def _explain(self, name: str, reason: str) -> None:
+        _log.debug("Dataset %s is evaluated by model.evaluate because %s.", name, reason)
+        if self.options.data_in_memory is not DataInMemory.NONE:
+            _log.warning("Dataset %s is not kept in memory: model.evaluate reads it, because %s.", name, reason)
+
+    def _build(self, *, scores_known: bool) -> None:
+        """Create the model's variables with as little as possible: trace a step, or score one batch."""
+        name, passes = next(iter(self.passes.items()))
+        try:
+            if passes and not self.keras_model.is_mirrored:
+                self.stepper.trace(passes.feed.element_spec)
+            else:
+                self.keras_model.model.evaluate(**arguments_of(self.datasets[name]), steps=1, verbose=0)
+        except Exception as error:
+            if not scores_known:
+                raise without_scores() from error
+            raise ConfigurationError(f"The model cannot be evaluated on its data: {first_line(error)}") from error
+        if not has_scores(self.keras_model.model):
+            raise without_scores()
+
+
+def _batch_callback(model: KerasModel, stop: threading.Event, progress: Progress, total: int | None) -> Any:
+    """Return a callback for the model's own Keras that stops an evaluation between two batches."""
+
+    class BetweenBatches(model.keras.callbacks.Callback):  # type: ignore[name-defined, misc]
+        def on_test_batch_begin(self, batch: int, logs: object = None) -> None:  # noqa: ARG002 - Keras's signature
+            if stop.is_set():
+                raise Stopped
+            progress(batch, total)
+
+    return BetweenBatches()

@@ -1,0 +1,88 @@
+"""In every mode the engine's scores are those of `model.evaluate`, for both Kerases."""
+
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sidecar_evaluator.checkpoints.interface import Weights
+from sidecar_evaluator.engine.datasets import arguments_of
+from sidecar_evaluator.entrypoint import Evaluation
+from sidecar_evaluator.evaluation import Loaded, ModelEvaluation
+from sidecar_evaluator.options import DataInMemory, Options
+from unit.evaluator.models import Kit
+from unit.evaluator.scored_models import CASES, Case
+
+Scores = dict[str, float]
+pytestmark = pytest.mark.filterwarnings("ignore:Your input ran out of data")  # Keras 3, of any unknown length
+CHECKPOINTS = 3
+
+
+def made(case: Case, kit: Kit, **options: Any) -> tuple[Any, ModelEvaluation]:
+    if kit.is_keras3 and not case.keras3:
+        pytest.skip("Keras 3 itself cannot evaluate this")
+    model = case.model(kit)
+    evaluation = ModelEvaluation(Evaluation(model, case.data(kit), case.steps), threading.Event(), Options(**options))
+    evaluation.prepare()
+    return model, evaluation
+
+
+def checkpoints(model: Any, count: int = CHECKPOINTS) -> list[Loaded]:
+    random = np.random.default_rng(7)
+    return [
+        Loaded(Weights([_like(random, value) for value in model.get_weights()], None), 10 * at) for at in range(count)
+    ]
+
+
+def _like(random: Any, value: Any) -> Any:
+    return np.abs(random.normal(size=value.shape, scale=0.5)).astype(value.dtype)
+
+
+def by_keras(case: Case, kit: Kit, model: Any, loaded: Sequence[Loaded]) -> list[Scores]:
+    found = []
+    for one in loaded:
+        model.set_weights(one.weights.values)
+        arguments = arguments_of(case.data(kit))
+        logs = model.evaluate(**arguments, steps=case.steps, verbose=0, return_dict=True)
+        each = logs.pop("each", {})
+        found.append({name: float(value) for name, value in {**logs, **each}.items()})
+    return found
+
+
+def by_engine(evaluation: ModelEvaluation, loaded: Sequence[Loaded]) -> list[Scores]:
+    return [{score.name: score.value for score in scores} for scores in evaluation.score(loaded)]
+
+
+def assert_same(found: list[Scores], expected: list[Scores]) -> None:
+    assert len({tuple(scores.values()) for scores in expected}) == len(expected), "the checkpoints must differ"
+    for ours, theirs in zip(found, expected, strict=True):
+        assert ours == pytest.approx(theirs, abs=1e-6, rel=1e-6)
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
+def test_scores_are_those_of_evaluate(case: Case, kit: Kit) -> None:
+    model, evaluation = made(case, kit)
+    loaded = checkpoints(model)
+    expected = by_keras(case, kit, model, loaded)
+    before = evaluation.examples
+    assert_same([by_engine(evaluation, [one])[0] for one in loaded], expected)
+    assert (evaluation.examples > before) == case.compiled_loop
+    assert_same(by_engine(evaluation, loaded), expected)
+
+
+KEPT = {name: case for name, case in CASES.items() if case.compiled_loop}
+
+
+@pytest.mark.parametrize("where", [DataInMemory.HOST, DataInMemory.DEVICE])
+@pytest.mark.parametrize("case", KEPT.values(), ids=KEPT.keys())
+def test_scores_on_data_in_memory_are_those_of_evaluate(case: Case, where: DataInMemory, kit: Kit) -> None:
+    if where is DataInMemory.DEVICE and case is CASES["ragged batches"]:
+        pytest.skip("refused, see test_engine_feeds")
+    model, evaluation = made(case, kit, data_in_memory=where)
+    loaded = checkpoints(model)
+    expected = by_keras(case, kit, model, loaded)
+    assert_same(by_engine(evaluation, loaded), expected)
+    assert_same([by_engine(evaluation, [one])[0] for one in loaded], expected)
+    assert evaluation.pass_size(8, 1) == 1
