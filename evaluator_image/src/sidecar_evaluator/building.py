@@ -10,8 +10,9 @@ import threading
 
 from sidecar_evaluator import entrypoint
 from sidecar_evaluator.config import ModelConfig
-from sidecar_evaluator.evaluation import ModelEvaluation
 from sidecar_evaluator.engine.execution import apply_precision, scope
+from sidecar_evaluator.evaluation import ModelEvaluation
+from sidecar_evaluator.progress import ProgressLog
 
 
 def built(config: ModelConfig, stop: threading.Event) -> ModelEvaluation:
@@ -26,6 +27,6 @@ def built(config: ModelConfig, stop: threading.Event) -> ModelEvaluation:
         loaded = entrypoint.load(config.entrypoint, config.parameters)
         if config.steps:
             loaded.steps = config.steps
-        evaluation = ModelEvaluation(loaded, stop, config.options)
+        evaluation = ModelEvaluation(loaded, stop, config.options, ProgressLog())
         evaluation.prepare()
     return evaluation

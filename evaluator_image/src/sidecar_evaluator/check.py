@@ -14,7 +14,7 @@ from sidecar_evaluator.checkpoints.interface import Checkpoint
 from sidecar_evaluator.config import CheckConfig
 from sidecar_evaluator.errors import CheckpointUnreadable, ConfigurationError, ExitCode
 from sidecar_evaluator.evaluation import Loaded
-from sidecar_evaluator.ls import lacking, look_twice
+from sidecar_evaluator.ls import lacking, seen
 from sidecar_evaluator.outcome import Score, label
 from sidecar_evaluator.results_status import render_value
 
@@ -36,7 +36,7 @@ def check(config: CheckConfig) -> ExitCode:
 
 def _chosen(config: CheckConfig) -> Checkpoint:
     directory = Directory(config.model.checkpoint_dir, config.model.format)
-    found = look_twice(directory).checkpoints
+    found = seen(directory).checkpoints
     if config.checkpoint is None:
         newest = next((each for each in reversed(found) if not lacking(each)), None)
         if newest is None:

@@ -8,13 +8,11 @@ import json
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from threading import Event
 
-from sidecar_evaluator.checkpoints.directory import Directory, Listing
+from sidecar_evaluator.checkpoints.directory import Directory, Listing, look_twice
 from sidecar_evaluator.checkpoints.interface import Checkpoint
 from sidecar_evaluator.errors import ConfigurationError, ExitCode
 
-_BETWEEN_LOOKS = 0.2
 _HEADINGS = ("CHECKPOINT", "FORMAT", "NUMBER", "FILES", "SIZE", "WRITTEN", "STATE")
 
 
@@ -24,7 +22,7 @@ def ls(path: Path, format_name: str, *, as_json: bool = False) -> ExitCode:
     Raises ConfigurationError: there is no such directory, or it may not be read.
     """
     directory = Directory(path, format_name)
-    listing = look_twice(directory)
+    listing = seen(directory)
     if as_json:
         for checkpoint in listing.checkpoints:
             _print(json.dumps(_entry(checkpoint)))
@@ -36,15 +34,15 @@ def ls(path: Path, format_name: str, *, as_json: bool = False) -> ExitCode:
     return ExitCode.DRAINED
 
 
-def look_twice(directory: Directory) -> Listing:
-    """Look with a pause: a file whose size changes in between is still being written.
+def seen(directory: Directory) -> Listing:
+    """Return what is in a directory that must be there.
 
     Raises ConfigurationError: there is no such directory, or it may not be read.
     """
-    if not directory.look().exists:
+    listing = look_twice(directory)
+    if not listing.exists:
         raise ConfigurationError(f"{directory.path} does not exist; give the directory that training saves to.")
-    Event().wait(_BETWEEN_LOOKS)
-    return directory.look()
+    return listing
 
 
 def lacking(checkpoint: Checkpoint) -> str:

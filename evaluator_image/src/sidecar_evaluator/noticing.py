@@ -23,6 +23,7 @@ _log = logging.getLogger(__name__)
 
 MOUNT_TABLE = Path("/proc/self/mountinfo")
 _SHORTEST_LOCAL, _SHORTEST_REMOTE = 0.02, 0.1
+_REMOTE_LISTING_AGE = 60.0  # gcsfuse, and Mountpoint for S3 with a cache, keep metadata for a minute by default
 _PARKED_SECONDS = 60.0  # how long the thread of a closed bell may linger
 
 
@@ -208,6 +209,12 @@ def notices(path: Path, stop: threading.Event, mount_table: Path = MOUNT_TABLE) 
         return DirectoryNotices(bell, Pace(_SHORTEST_REMOTE))
     events = _events(path) if known else None
     return DirectoryNotices(bell, Pace(_SHORTEST_LOCAL), events, partial(_state, path))
+
+
+def listing_age(path: Path, mount_table: Path = MOUNT_TABLE) -> float:
+    """Return how old a listing may be, in seconds, on the file system that the directory lies on."""
+    known = mount_table.read_text(errors="replace") if mount_table.exists() else ""
+    return 0.0 if not known or is_local(Path(os.path.realpath(path)), known) else _REMOTE_LISTING_AGE
 
 
 def _events(path: Path) -> Events | None:

@@ -18,9 +18,10 @@ from sidecar_evaluator.engine.memory import fits
 from sidecar_evaluator.errors import ExitCode
 from sidecar_evaluator.evaluation import ModelEvaluation
 from sidecar_evaluator.journal import run_identity
-from sidecar_evaluator.ledger import Results
 from sidecar_evaluator.leaving import FLUSH_SECONDS, end_after_grace, watch_deadline
+from sidecar_evaluator.ledger import Results
 from sidecar_evaluator.loop import Loop
+from sidecar_evaluator.noticing import listing_age
 from sidecar_evaluator.prefetching import Prefetcher
 from sidecar_evaluator.resource import read_patiently, watch_training
 from sidecar_evaluator.results_status import parse
@@ -105,10 +106,12 @@ def _copy_best(session: Session, results: Results) -> None:
 
 def _loop(session: Session, evaluation: ModelEvaluation, earlier: Resumed) -> Loop:
     config = session.config
+    told = config.listing_age
+    age = listing_age(config.model.checkpoint_dir) if told is None else told
     prefetcher = Prefetcher(evaluation.read, fits)
     watcher = Watcher(
         directory=session.directory,
-        policy=replace(config.policy, listing_age=session.listing_age()),
+        policy=replace(config.policy, listing_age=age),
         clock=session.clock,
         stop=session.stop,
         notices=session.notices,

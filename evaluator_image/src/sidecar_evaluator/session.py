@@ -3,24 +3,21 @@
 Built first of all by `run`, before TensorFlow is imported, so that probes are answered at once.
 """
 
-import os
 import threading
 from functools import partial
 from importlib.metadata import version
-from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
 from sidecar_evaluator.best_copies import BestCopies
-from sidecar_evaluator.checkpoints.directory import Directory, Listing
+from sidecar_evaluator.checkpoints.directory import Directory, Listing, look_twice
 from sidecar_evaluator.checkpoints.interface import Checkpoint
 from sidecar_evaluator.clock import SystemClock
 from sidecar_evaluator.config import Config
 from sidecar_evaluator.heartbeat import Heartbeat
 from sidecar_evaluator.journal import NAME as JOURNAL
 from sidecar_evaluator.line_files import LineFiles
-from sidecar_evaluator.mounts import is_local
-from sidecar_evaluator.noticing import MOUNT_TABLE, notices
+from sidecar_evaluator.noticing import notices
 from sidecar_evaluator.resource import KubernetesResource, Resource
 from sidecar_evaluator.results_status import render
 from sidecar_evaluator.training import TrainingEnd
@@ -32,8 +29,6 @@ from sidecar_evaluator.writers.multi import MultiWriter
 from sidecar_evaluator.writers.prometheus import PrometheusWriter
 from sidecar_evaluator.writers.status import StatusWriter
 from sidecar_evaluator.writers.tensorboard import TensorBoardWriter
-
-_REMOTE_LISTING_AGE = 60.0  # gcsfuse, and Mountpoint for S3 with a cache, keep metadata for a minute by default
 
 
 class Session:
@@ -75,17 +70,8 @@ class Session:
 
     def find(self, name: str) -> Checkpoint | None:
         """Return a complete checkpoint of the directory by its name."""
-        found = Directory(self.config.model.checkpoint_dir, self.config.model.format).look().checkpoints
-        return next((each for each in found if each.name == name and not each.missing), None)
-
-    def listing_age(self) -> float:
-        """Return how old a listing of the checkpoints' mount may be, in seconds: as told, or by its file system."""
-        told = self.config.listing_age
-        if told is not None:
-            return told
-        known = MOUNT_TABLE.read_text(errors="replace") if MOUNT_TABLE.exists() else ""
-        path = Path(os.path.realpath(self.config.model.checkpoint_dir))
-        return 0.0 if not known or is_local(path, known) else _REMOTE_LISTING_AGE
+        listing = look_twice(Directory(self.config.model.checkpoint_dir, self.config.model.format))
+        return next((each for each in listing.checkpoints if each.name == name and not each.missing), None)
 
     def _writers(self) -> list[Writer]:
         writers: list[Writer] = [self.metrics, LogWriter()]

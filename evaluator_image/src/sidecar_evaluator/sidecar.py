@@ -16,7 +16,8 @@ from sidecar_evaluator.checkpoints.directory import Directory
 from sidecar_evaluator.clock import SystemClock
 from sidecar_evaluator.entrypoint import Evaluation
 from sidecar_evaluator.loop import Loop
-from sidecar_evaluator.noticing import notices
+from sidecar_evaluator.noticing import listing_age, notices
+from sidecar_evaluator.progress import ProgressLog
 from sidecar_evaluator.training import SENTINEL, training_finished
 from sidecar_evaluator.watching import Policy, Watcher
 from sidecar_evaluator.writers.log import LogWriter
@@ -63,18 +64,22 @@ class SidecarEvaluator:
 
         _show_log()
         stop = threading.Event()
-        evaluation = ModelEvaluation(self._evaluation, stop)
+        evaluation = ModelEvaluation(self._evaluation, stop, progress=ProgressLog())
         evaluation.prepare()
         told = notices(self._checkpoint_dir, stop)
         watcher = Watcher(
             directory=Directory(self._checkpoint_dir),
             notices=told,
-            policy=Policy(max_evaluations=self._max_evaluations),
+            policy=Policy(max_evaluations=self._max_evaluations, listing_age=listing_age(self._checkpoint_dir)),
             clock=SystemClock(),
             stop=stop,
             training_finished=training_finished(SENTINEL, lambda: False),
         )
-        Loop(watcher, evaluation, LogWriter(), SystemClock()).run()
+        try:
+            Loop(watcher, evaluation, LogWriter(), SystemClock()).run()
+        finally:
+            stop.set()
+            told.close()
 
 
 def _show_log() -> None:

@@ -29,16 +29,17 @@ def report(outcome: Outcome | None = None) -> Report:
 @pytest.mark.parametrize(
     ("scores", "line"),
     [
-        ((Score("loss", 0.25), Score("accuracy", 0.5)), "End of evaluation. Metrics: loss=0.25 accuracy=0.5"),
+        ((Score("loss", 0.25), Score("accuracy", 0.5)), "End of evaluation. Metrics: loss=0.25 accuracy=0.5 (a, step 9, 2.00 s, best so far)"),
         (
             (Score("loss", 0.25, "val"), Score("loss", 1.0, "test")),
-            "End of evaluation. Metrics: val/loss=0.25 test/loss=1.0",
+            "End of evaluation. Metrics: val/loss=0.25 test/loss=1.0 (a, step 9, 2.00 s, best so far)",
         ),
     ],
 )
 def test_the_log_line(scores: tuple[Score, ...], line: str, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
-        LogWriter().write(report(replace(evaluated("a"), scores=scores)))
+        outcome = replace(evaluated("a", step=9), scores=scores)
+        LogWriter().write(Report(outcome, Results(best=outcome)))
         LogWriter().write(Report(None, Results()))
     assert caplog.messages == [line]
 

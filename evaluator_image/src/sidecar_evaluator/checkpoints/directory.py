@@ -227,3 +227,10 @@ def _list_above(path: Path) -> None:
         except OSError:  # the next look tells
             return
         return
+
+
+def look_twice(directory: Directory, pause: float = 0.2) -> Listing:
+    """Look with a pause, in seconds: a file whose size changes in between is still being written."""
+    directory.look()
+    threading.Event().wait(pause)
+    return directory.look()

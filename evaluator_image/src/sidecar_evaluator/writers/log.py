@@ -17,7 +17,8 @@ class LogWriter:
         if outcome is None:
             return
         if outcome.kind is OutcomeKind.EVALUATED:
-            _log.info("End of evaluation. Metrics: %s", metrics_line(outcome))
+            best = ", best so far" if report.results.best is outcome else ""
+            _log.info("End of evaluation. Metrics: %s (%s%s)", metrics_line(outcome), _circumstances(outcome), best)
         else:
             reason = f" ({outcome.reason})" if outcome.reason else ""
             _log.warning("Checkpoint %s %s%s: %s", outcome.checkpoint, outcome.kind, reason, outcome.message)
@@ -28,6 +29,11 @@ class LogWriter:
 
     def close(self) -> None:
         """Do nothing."""
+
+
+def _circumstances(outcome: Outcome) -> str:
+    step = [] if outcome.step is None else [f"step {outcome.step}"]
+    return ", ".join([outcome.checkpoint, *step, f"{outcome.duration:.2f} s"])
 
 
 def metrics_line(outcome: Outcome) -> str:
