@@ -80,6 +80,12 @@ def test_every_count_is_in_the_schema(schema: dict[str, Any]) -> None:
     assert {one.name for one in fields(Counts)} == set(counts)
 
 
+def test_every_reason_of_a_failure_is_explained(schema: dict[str, Any]) -> None:
+    latest = schema["properties"]["status"]["properties"]["results"]["properties"]["latest"]["properties"]
+    described = latest["reason"]["description"]
+    assert [reason for reason in Reason if f"`{reason}`" not in described] == []
+
+
 def test_reasons_of_conditions_are_valid_and_fit(schema: dict[str, Any]) -> None:
     reason = schema["properties"]["status"]["properties"]["conditions"]["items"]["properties"]["reason"]
     for one in conditions.Reason:
