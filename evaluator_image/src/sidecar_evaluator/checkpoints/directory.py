@@ -17,7 +17,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from sidecar_evaluator.checkpoints.interface import Checkpoint, CheckpointFormat, FileState, state_of
+from sidecar_evaluator.checkpoints.keras_archive import KerasArchive
 from sidecar_evaluator.checkpoints.keras_weights import KerasWeights
+from sidecar_evaluator.checkpoints.orbax import Orbax
 from sidecar_evaluator.checkpoints.tensorflow import TensorFlow
 from sidecar_evaluator.errors import ConfigurationError, StorageGoneError, is_storage_gone
 
@@ -30,6 +32,8 @@ AUTO = "Auto"
 FORMATS: dict[str, Callable[[], CheckpointFormat]] = {
     "TensorFlow": TensorFlow,
     "KerasWeights": KerasWeights,
+    "Keras": KerasArchive,
+    "Orbax": Orbax,
 }
 
 

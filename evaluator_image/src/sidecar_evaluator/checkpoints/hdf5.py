@@ -17,22 +17,22 @@ _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _BRAIN_FLOAT = "bfloat16"
 
 
-def size_in_superblock(head: bytes) -> int | None:
-    """Return the size that the first 48 bytes say the file has, None if they are of no HDF5 file."""
-    if len(head) < 48 or not head.startswith(_SIGNATURE):
-        return None
-    offset = 40 if head[8] < 2 else 28  # where superblock versions 0-1 and 2-3 keep the end of file
-    return int(struct.unpack_from("<Q", head, offset)[0])
-
-
 class Region(io.RawIOBase):
-    """A part of a file that others may read at the same time: a member of an archive, or all of it."""
+    """A part of an open file, which stays open: a member of an archive, or all of it."""
 
     def __init__(self, descriptor: int, start: int, size: int) -> None:
         self._descriptor = descriptor
         self._start = start
         self._size = size
         self._position = 0
+
+    def is_whole_hdf5(self) -> bool:
+        """Tell whether it is an HDF5 file that its writer has closed: the superblock then tells its size."""
+        head = bytearray(48)
+        if self.read_at(head, 0) < len(head) or not head.startswith(_SIGNATURE):
+            return False
+        offset = 40 if head[8] < 2 else 28  # where superblock versions 0-1 and 2-3 keep the end of file
+        return bool(struct.unpack_from("<Q", head, offset)[0] == self._size)
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         """Move to an offset."""

@@ -4,6 +4,7 @@ A model that is restored in part gives a score that looks right and is wrong, so
 exact fit is refused, naming the first variables that differ.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -35,6 +36,11 @@ def same_types(values: Iterable[Any], variables: Iterable[Any]) -> list[Any]:
     Raises CheckpointIncompatible: one is a floating point number and the other is not.
     """
     return [_same_type(value, variable) for value, variable in zip(values, variables, strict=True)]
+
+
+def size_in_memory(variables: Iterable[Any]) -> int:
+    """Return the bytes that the values of variables take."""
+    return sum(math.prod(variable.shape) * int(dtype_of(variable).itemsize) for variable in variables)
 
 
 def name_of(variable: Any) -> str:

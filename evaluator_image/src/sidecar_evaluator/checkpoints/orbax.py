@@ -1,0 +1,114 @@
+"""Orbax steps: directories such as `7` or `step_0007`, written by Keras's OrbaxCheckpoint or by Orbax itself.
+
+Orbax renames a step into place, or marks it as committed where a file system cannot rename. A step
+that was copied may be there in part only, so that its files are measured against what its own
+tables say. It is read with tensorstore alone: Orbax would bring JAX, which takes a GPU's memory.
+Only the model's own variables are read, and the iterations where they were saved.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sidecar_evaluator.checkpoints.interface import Checkpoint, Files, Weights
+from sidecar_evaluator.checkpoints.orbax_arrays import Item, items_of, missing_files, open_arrays, read_arrays
+from sidecar_evaluator.checkpoints.orbax_tree import Leaf, Match, counters, match
+from sidecar_evaluator.checkpoints.variables import name_of, require_same, same_types
+from sidecar_evaluator.errors import CheckpointError, CheckpointIncompatible, CheckpointUnreadable, first_line
+
+_NAME = re.compile(r"(?:[^.].*_)?\d+")
+_TEMPORARY = ".orbax-checkpoint-tmp"
+_STEP, _COMMITTED = "_CHECKPOINT_METADATA", "commit_success.txt"
+_OWN_FILES = (_STEP, _COMMITTED, "_METADATA", "manifest.ocdbt")
+_MARKS = {*_OWN_FILES, "pytree", "default", "ocdbt.process_0"}
+
+
+class Orbax:
+    """Step directories of Orbax."""
+
+    name = "Orbax"
+    depth = 2  # what is in a step tells it from other directories that are named by a number
+
+    def claim(self, name: str, *, is_directory: bool) -> str | None:
+        """Claim directories that are named by a number, alone or after a prefix and `_`."""
+        return name if is_directory and _TEMPORARY not in name and _NAME.fullmatch(name) else None
+
+    def assemble(self, directory: Path, name: str, files: Files) -> Checkpoint:
+        """Make a checkpoint of the files that mark a step; without files it is no step of Orbax at all."""
+        present = {file.removeprefix(name + "/"): state for file, state in files.items()}
+        own = [present[file] for file in _OWN_FILES if file in present] or list(present.values())
+        states = () if _MARKS.isdisjoint(present) else tuple(own)
+        return Checkpoint(name, directory / name, self, states, "" if _STEP in present else f"its {_STEP} is missing")
+
+    def inspect(self, checkpoint: Checkpoint) -> str:
+        """Measure the files of a step against its tables."""
+        try:
+            step = json.loads((checkpoint.path / _STEP).read_bytes())
+            if not step.get("commit_timestamp_nsecs") and not (checkpoint.path / _COMMITTED).is_file():
+                return "it is not committed yet"
+            named = step["item_handlers"] if isinstance(step["item_handlers"], dict) else {}
+            lacking = [name for name in named if not (checkpoint.path / name).is_dir()]
+            if lacking:
+                return f"its {', '.join(sorted(lacking))} is missing"
+            return next(filter(None, map(missing_files, items_of(checkpoint.path))), "")
+        except Exception as error:  # tensorstore tells damage by errors of several types
+            return f"it is not whole: {first_line(error)}"
+
+    def read(self, checkpoint: Checkpoint, model: Any) -> Weights:
+        """Read a value for each variable of the model, and the iterations where they were saved."""
+        try:
+            with _of_one_save(checkpoint.path / _STEP):
+                return _read(checkpoint.path, model)
+        except CheckpointError:
+            raise
+        except Exception as error:  # as above
+            raise CheckpointUnreadable(first_line(error)) from error
+
+
+def _read(step: Path, model: Any) -> Weights:
+    items = {item.name: item for item in items_of(step)}
+    leaves = [leaf for item in items.values() for leaf in item.leaves]
+    if not leaves:
+        raise CheckpointIncompatible("The step holds no tree of arrays; save the model's weights.")
+    found = match(leaves, [name_of(variable).partition("@")[0] for variable in model.weights])
+    arrays = _opened(items, found.leaves)
+    _require_fit(found, arrays, model)
+    values = read_arrays([array for array in arrays if array is not None])
+    return Weights(same_types(values, model.weights), _iterations(items, counters(leaves)))
+
+
+def _opened(items: dict[str, Item], leaves: Sequence[Leaf | None]) -> list[Any]:
+    arrays = iter(open_arrays([(items[leaf.item], leaf.array) for leaf in leaves if leaf]))
+    return [next(arrays) if leaf else None for leaf in leaves]
+
+
+def _require_fit(found: Match, arrays: Sequence[Any], model: Any) -> None:
+    pairs = zip(model.weights, arrays, strict=True)
+    shapes = {name_of(each): (tuple(each.shape), tuple(array.shape) if array else None) for each, array in pairs}
+    require_same(shapes, found.excess)
+
+
+def _iterations(items: dict[str, Item], leaves: Sequence[Leaf]) -> int | None:
+    """Return the largest counter: around another optimizer, Keras's own stays at 0."""
+    arrays = [array for array in _opened(items, leaves) if array.shape == () and array.dtype.numpy_dtype.kind in "iu"]
+    return max(map(int, read_arrays(arrays)), default=None)
+
+
+@contextmanager
+def _of_one_save(description: Path) -> Iterator[None]:
+    """Compare what describes a step before and after: it tells the nanosecond of the save."""
+    before = description.read_bytes()
+    try:
+        yield
+    except CheckpointError:
+        _require_same_bytes(description, before)
+        raise
+    _require_same_bytes(description, before)
+
+
+def _require_same_bytes(description: Path, before: bytes) -> None:
+    if description.read_bytes() != before:
+        raise CheckpointUnreadable("It was written again while it was read.")
