@@ -75,3 +75,13 @@ def mount(faulty_module: FaultyMount) -> Iterator[FaultyMount]:
 def parent(tmp_path: Path) -> Path:
     """Return a folder of the test for mounts and logs."""
     return tmp_path
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what tests have measured."""
+    passed = terminalreporter.stats.get("passed", [])
+    found = [value for report in passed for name, value in report.user_properties if name == "measured"]
+    if found:
+        terminalreporter.section("measured")
+        for line in sorted(found):
+            terminalreporter.write_line(str(line))

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any
 
 from cluster.processes import poll
-from sidecar_evaluator.checkpoints.directory import AUTO, Directory
+from sidecar_evaluator.checkpoints.directory import AUTO, Directory, Listing
 from sidecar_evaluator.checkpoints.interface import Checkpoint, Weights
 from sidecar_evaluator.entrypoint import Evaluation
 from sidecar_evaluator.evaluation import Loaded, ModelEvaluation
@@ -94,6 +94,7 @@ class Running:
     outcomes: list[Outcome] = field(default_factory=list)
     error: BaseException | None = None
     results: Results | None = None
+    looks: int = 0
     stop: threading.Event = field(default_factory=threading.Event)
 
     def __enter__(self) -> "Running":
@@ -148,6 +149,9 @@ class Running:
         assert self.results is not None
         return self.results
 
+    def _looked(self, listing: Listing) -> None:
+        self.looks += 1
+
     def _run(self) -> None:
         try:
             self.results = self._loop().run()
@@ -163,6 +167,7 @@ class Running:
             stop=self.stop,
             notices=FastNotices(self._notices, self.speed),
             training_finished=training_finished(SENTINEL, lambda: False),
+            on_look=self._looked,
         )
         return Loop(watcher, self.scorer, self, clock, Rules(history_limit=100))
 
