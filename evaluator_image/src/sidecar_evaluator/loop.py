@@ -185,6 +185,8 @@ class Loop:
                     return None
                 return self._failed(running, Reason.UNREADABLE, str(error))
             case CheckpointGone():
+                if self._may_come_back(candidate) and self.watcher.retry(candidate.checkpoint, str(error)):
+                    return None
                 return replace(self._failed(running, None, str(error)), kind=OutcomeKind.GONE)
             case CheckpointIncompatible():
                 return self._failed(running, Reason.INCOMPATIBLE, str(error))
@@ -194,6 +196,10 @@ class Loop:
                 raise error  # the way in which training saves is wrong, not one checkpoint
         _log.debug("Reading failed.", exc_info=error)
         return self._failed(running, Reason.EVALUATION_ERROR, first_line(error))
+
+    def _may_come_back(self, candidate: Candidate) -> bool:
+        """Tell whether a file that was not found is listed all the same: some mounts remember what was not there."""
+        return candidate.error is None and self.watcher.still_lists(candidate.checkpoint)
 
     def _evaluate(self, group: Sequence[_Read], prefetcher: Prefetcher) -> list[Outcome]:
         """Evaluate what was read, together; one by one where that fails, to tell which one it is."""

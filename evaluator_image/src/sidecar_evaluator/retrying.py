@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 
 from sidecar_evaluator.checkpoints.interface import Checkpoint, FileState
 
-BACK_OFF_SECONDS = (0.5, 1.0, 2.0, 4.0)  # between five attempts
+SHORTEST_PAUSE = 0.5
+LEAST_ATTEMPTS = 5
 MOST_ATTEMPTS = 20  # however often the files change
 
 
@@ -24,15 +25,19 @@ class _Failures:
 
 @dataclass
 class Retries:
-    """Failed attempts by checkpoint name; times are monotonic seconds."""
+    """Failed attempts by checkpoint name; times are monotonic seconds.
 
+    `patience` is how long a mount may show an old view of a file: attempts go on for at least so long.
+    """
+
+    patience: float = 0.0
     _failures: dict[str, _Failures] = field(default_factory=dict)
 
     def fail(self, checkpoint: Checkpoint, now: float) -> float | None:
         """Count a failure; return the seconds until the next attempt, None after the last one."""
         known = self._failures.get(checkpoint.name)
         count, total = self._count(checkpoint) + 1, (known.total if known else 0) + 1
-        delay = BACK_OFF_SECONDS[count - 1] if count <= len(BACK_OFF_SECONDS) and total < MOST_ATTEMPTS else None
+        delay = self._pause_after(count) if total < MOST_ATTEMPTS else None
         self._failures[checkpoint.name] = _Failures(checkpoint.files, count, total, now, now + (delay or 0.0))
         return delay
 
@@ -42,7 +47,7 @@ class Retries:
         if failures is None:
             return True
         changed = failures.files != checkpoint.files
-        return now >= (failures.failed_at + BACK_OFF_SECONDS[0] if changed else failures.not_before)
+        return now >= (failures.failed_at + SHORTEST_PAUSE if changed else failures.not_before)
 
     def next_due(self, now: float) -> float | None:
         """Return the seconds until the next one may be tried, None where none is put off."""
@@ -52,6 +57,13 @@ class Retries:
     def forget(self, checkpoint: Checkpoint) -> None:
         """Drop a settled checkpoint."""
         self._failures.pop(checkpoint.name, None)
+
+    def _pause_after(self, attempts: int) -> float | None:
+        """Return the pause after so many attempts, each twice as long as the one before; None for no more."""
+        passed = SHORTEST_PAUSE * (2 ** (attempts - 1) - 1)
+        if attempts >= LEAST_ATTEMPTS and passed >= self.patience:
+            return None
+        return SHORTEST_PAUSE * 2.0 ** (attempts - 1)
 
     def _count(self, checkpoint: Checkpoint) -> int:
         failures = self._failures.get(checkpoint.name)

@@ -107,7 +107,7 @@ class Watcher:
     _inspected: set[object] = field(default_factory=set)
     _passed: list[Checkpoint] = field(default_factory=list)
     _waiting: dict[object, Checkpoint] = field(default_factory=dict)
-    _retries: Retries = field(default_factory=Retries)
+    _retries: Retries = field(init=False)
     _unused_listing: Listing | None = None
     _last_news: float = 0.0
     _last_reminder: float = 0.0
@@ -115,6 +115,10 @@ class Watcher:
     _end_seen_at: float = 0.0
     _waits: int = 0
     _lock: threading.RLock = field(default_factory=threading.RLock)
+
+    def __post_init__(self) -> None:
+        """Try unreadable files for as long as the mount may show an old view of them."""
+        self._retries = Retries(self.policy.listing_age)
 
     def __iter__(self) -> Iterator[Group]:
         """Yield groups until all is settled after the end of training, or `stop` is set."""
@@ -144,6 +148,11 @@ class Watcher:
         _log.warning("Checkpoint %s cannot be read; retrying in %.1f s. %s", checkpoint.name, delay, message)
         self.directory.doubt(checkpoint)
         return True
+
+    def still_lists(self, checkpoint: Checkpoint) -> bool:
+        """Tell whether a fresh look shows a checkpoint whose files could not be found."""
+        with self._lock:
+            return any(_key(found) == _key(checkpoint) for found in self.directory.look().checkpoints)
 
     def settle(self, checkpoint: Checkpoint, *, evaluated: bool = True) -> Remaining:
         """Never hand this checkpoint out again, nor under Latest any older than one that was evaluated."""

@@ -23,7 +23,7 @@ from sidecar_evaluator.evaluation import Loaded
 from sidecar_evaluator.heartbeat import Heartbeat
 from sidecar_evaluator.ledger import Counts, EndReason, Results, Rules, Selection, highest_number, is_settled
 from sidecar_evaluator.loop import Loop
-from sidecar_evaluator.outcome import OutcomeKind, Reason, Score
+from sidecar_evaluator.outcome import Outcome, OutcomeKind, Reason, Score
 from sidecar_evaluator.prefetching import Prefetcher
 from sidecar_evaluator.results_status import parse, render
 from sidecar_evaluator.watching import Policy, Watcher
@@ -119,7 +119,7 @@ def test_the_backlog_in_a_report_is_what_is_left() -> None:
     [
         (CheckpointUnreadable("damaged"), OutcomeKind.FAILED, Reason.UNREADABLE, 5),
         (CheckpointIncompatible("other shape"), OutcomeKind.FAILED, Reason.INCOMPATIBLE, 1),
-        (CheckpointGone("deleted"), OutcomeKind.GONE, None, 1),
+        (CheckpointGone("not found, and listed all the same"), OutcomeKind.GONE, None, 5),
         (ValueError("odd"), OutcomeKind.FAILED, Reason.EVALUATION_ERROR, 1),
     ],
 )
@@ -132,6 +132,99 @@ def test_a_bad_checkpoint_gets_its_outcome_and_stops_no_other(
     assert sorted(outcomes)[1] == ("ckpt-2", kind, reason)
     assert [outcome[1] for outcome in sorted(outcomes)[::2]] == [OutcomeKind.EVALUATED] * 2
     assert model.restored.count("ckpt-2") == reads
+
+
+def test_a_checkpoint_deleted_while_it_is_read_is_gone_at_once() -> None:
+    scene = Scene("ckpt-1", "ckpt-2")
+
+    def read(found: Checkpoint) -> Weights:
+        scene.directory.remove(found.name)
+        raise CheckpointGone("deleted")
+
+    scene.loop.prefetcher = Prefetcher(read, has_room=lambda _size: False)
+    assert [kind for _, kind, _ in scene.outcomes()] == [OutcomeKind.GONE, OutcomeKind.GONE]
+    assert scene.clock.now - 1000 < 0.5
+
+
+def test_a_checkpoint_that_is_not_found_at_first_is_evaluated() -> None:
+    scene = Scene("ckpt-1", model=FakeModel({"ckpt-1": [CheckpointGone("remembered as absent")]}))
+    assert scene.outcomes() == [("ckpt-1", OutcomeKind.EVALUATED, None)]
+
+
+def test_several_are_evaluated_in_one_pass_and_settled_one_by_one() -> None:
+    scene = Scene(*(f"ckpt-{number}" for number in range(1, 6)))
+    scene.loop.watcher.group_limit = lambda waiting: min(waiting, 3)
+    assert [name for name, _, _ in scene.outcomes()] == [f"ckpt-{number}" for number in range(1, 6)]
+    assert scene.model.passes == [3, 2]
+    assert [report.results.counts.evaluated for report in scene.writer.reports] == [1, 2, 3, 4, 5, 5]
+
+
+def test_where_a_pass_over_several_fails_each_is_tried_alone() -> None:
+    scene = Scene("ckpt-1", "ckpt-2", "ckpt-3")
+    scene.loop.watcher.group_limit = lambda waiting: waiting
+    score = scene.model.score
+
+    def score_or_fail(loaded: Sequence[Loaded]) -> list[tuple[Score, ...]]:
+        if any(one.step == 200 for one in loaded):
+            raise ValueError("NaN in the weights")
+        return score(loaded)
+
+    scene.model.score = score_or_fail  # type: ignore[method-assign]
+    assert scene.outcomes() == [
+        ("ckpt-1", OutcomeKind.EVALUATED, None),
+        ("ckpt-2", OutcomeKind.FAILED, Reason.EVALUATION_ERROR),
+        ("ckpt-3", OutcomeKind.EVALUATED, None),
+    ]
+
+
+def test_the_bad_ones_of_a_group_stop_no_other() -> None:
+    model = FakeModel({"ckpt-1": CheckpointIncompatible("other"), "ckpt-2": CheckpointUnreadable("damaged")})
+    scene = Scene("ckpt-1", "ckpt-2", "ckpt-3", model=model)
+    scene.loop.watcher.group_limit = lambda waiting: waiting
+    assert dict((name, kind) for name, kind, _ in scene.outcomes()) == {
+        "ckpt-1": OutcomeKind.FAILED,
+        "ckpt-2": OutcomeKind.FAILED,
+        "ckpt-3": OutcomeKind.EVALUATED,
+    }
+    assert model.passes == [1]
+
+
+def test_an_overdue_group_loses_its_first_only() -> None:
+    scene = Scene("ckpt-1", "ckpt-2", "ckpt-3")
+    scene.loop.watcher.group_limit = lambda waiting: waiting
+    scene.model.during = scene.loop.abandon
+    found = scene.outcomes()
+    assert found[0] == ("ckpt-1", OutcomeKind.FAILED, Reason.TIMED_OUT)
+    assert [name for name, kind, _ in found if kind is OutcomeKind.EVALUATED] == ["ckpt-2", "ckpt-3"]
+
+
+def test_a_checkpoint_read_ahead_is_evaluated_although_it_was_deleted() -> None:
+    scene = Scene("ckpt-1", "ckpt-2")
+    prefetcher = scene.loop.prefetcher = Prefetcher(scene.model.read)
+
+    def delete_once_read_ahead() -> None:
+        waiting = scene.directory.found.get("ckpt-2")
+        while waiting and not prefetcher.holds(waiting):
+            assert not scene.stop.wait(0.001)
+        scene.directory.found.pop("ckpt-2", None)
+
+    scene.model.during = delete_once_read_ahead
+    assert [kind for _, kind, _ in scene.outcomes()] == [OutcomeKind.EVALUATED] * 2
+
+
+def test_each_new_best_is_kept_and_may_be_written_from_memory(tmp_path: Path) -> None:
+    scene, kept = Scene("ckpt-1", "ckpt-2", "ckpt-3"), list[str]()
+
+    def keep(found: Checkpoint, outcome: Outcome, export: Callable[[Path], None]) -> None:
+        assert scene.writer.reports[-1].results.best is outcome
+        kept.append(found.name)
+        export(tmp_path / found.name)
+
+    scene.loop.keep_best = keep
+    scene.loop.rules = Rules(Primary("accuracy", Goal.MINIMIZE))
+    scene.loop.run()
+    assert kept == ["ckpt-1"]
+    assert (tmp_path / "ckpt-1").exists()
 
 
 def test_the_final_checkpoint_is_retried_until_it_reads() -> None:
