@@ -176,7 +176,7 @@ def _add_how(group: argparse._ArgumentGroup) -> None:
         "--distribution",
         choices=list(Distribution),
         default=Distribution.NONE,
-        help="Mirrored: share each batch between all GPUs of the pod (default: %(default)s)",
+        help="Mirrored: share the batches between all GPUs of the pod (default: %(default)s)",
     )
     add(
         "--checkpoints-per-pass",

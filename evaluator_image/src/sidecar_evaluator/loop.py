@@ -41,6 +41,11 @@ _log = logging.getLogger(__name__)
 
 _NOT_THE_EVALUATION = (CheckpointError, ConfigurationError, IterationsMissingError, Stopped)
 
+_REASONS: dict[type[CheckpointError], Reason] = {
+    CheckpointUnreadable: Reason.UNREADABLE,
+    CheckpointIncompatible: Reason.INCOMPATIBLE,
+}
+
 Export = Callable[[Path], None]
 
 
@@ -179,17 +184,13 @@ class Loop:
         """Return what a failed read means; None where the checkpoint is to be read again."""
         if is_storage_gone(error):
             raise StorageGoneError(f"The storage has died: {first_line(error)}") from error
+        if self._may_heal(candidate, error) and self.watcher.retry(candidate.checkpoint, str(error)):
+            return None
         match error:
-            case CheckpointUnreadable():
-                if candidate.error is None and self.watcher.retry(candidate.checkpoint, str(error)):
-                    return None
-                return self._failed(running, Reason.UNREADABLE, str(error))
             case CheckpointGone():
-                if self._may_come_back(candidate) and self.watcher.retry(candidate.checkpoint, str(error)):
-                    return None
                 return replace(self._failed(running, None, str(error)), kind=OutcomeKind.GONE)
-            case CheckpointIncompatible():
-                return self._failed(running, Reason.INCOMPATIBLE, str(error))
+            case CheckpointError():
+                return self._failed(running, _REASONS[type(error)], str(error))
             case IterationsMissingError() if self.results.counts.evaluated:
                 return self._failed(running, Reason.ITERATIONS_MISSING, str(error))
             case IterationsMissingError() | ConfigurationError() | Stopped():
@@ -197,9 +198,13 @@ class Loop:
         _log.debug("Reading failed.", exc_info=error)
         return self._failed(running, Reason.EVALUATION_ERROR, first_line(error))
 
-    def _may_come_back(self, candidate: Candidate) -> bool:
-        """Tell whether a file that was not found is listed all the same: some mounts remember what was not there."""
-        return candidate.error is None and self.watcher.still_lists(candidate.checkpoint)
+    def _may_heal(self, candidate: Candidate, error: BaseException) -> bool:
+        """Tell whether another attempt makes sense: also for what is listed but not found, as some mounts do."""
+        if candidate.error is not None:
+            return False
+        if isinstance(error, CheckpointGone):
+            return self.watcher.still_lists(candidate.checkpoint)
+        return isinstance(error, CheckpointUnreadable)
 
     def _evaluate(self, group: Sequence[_Read], prefetcher: Prefetcher) -> list[Outcome]:
         """Evaluate what was read, together; one by one where that fails, to tell which one it is."""

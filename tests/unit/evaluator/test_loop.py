@@ -181,7 +181,7 @@ def test_the_bad_ones_of_a_group_stop_no_other() -> None:
     model = FakeModel({"ckpt-1": CheckpointIncompatible("other"), "ckpt-2": CheckpointUnreadable("damaged")})
     scene = Scene("ckpt-1", "ckpt-2", "ckpt-3", model=model)
     scene.loop.watcher.group_limit = lambda waiting: waiting
-    assert dict((name, kind) for name, kind, _ in scene.outcomes()) == {
+    assert {name: kind for name, kind, _ in scene.outcomes()} == {
         "ckpt-1": OutcomeKind.FAILED,
         "ckpt-2": OutcomeKind.FAILED,
         "ckpt-3": OutcomeKind.EVALUATED,
