@@ -4,6 +4,7 @@ import errno
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -40,9 +41,13 @@ def test_a_missing_directory_may_still_come(tmp_path: Path) -> None:
 
 def test_until_it_comes_the_nearest_directory_above_is_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Object mounts remember names that were looked for in vain until they list the directory of the name."""
-    listed = []
-    scandir = os.scandir
-    monkeypatch.setattr(os, "scandir", lambda path: (listed.append(path), scandir(path))[1])
+    listed, scandir = list[Path](), os.scandir
+
+    def remember(path: Path) -> Any:
+        listed.append(path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", remember)
     Directory(tmp_path / "run" / "checkpoints").look()
     assert listed == [tmp_path / "run" / "checkpoints", tmp_path / "run", tmp_path]
 
