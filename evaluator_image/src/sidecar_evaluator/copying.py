@@ -12,11 +12,11 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
-from sidecar_evaluator.checkpoints.interface import Checkpoint, FileState
+from sidecar_evaluator.checkpoints.interface import Checkpoint, FileState, state_of
 from sidecar_evaluator.errors import first_line
 from sidecar_evaluator.syncing import sync, sync_directory
 
@@ -73,12 +73,15 @@ class FilesOf:
         return sorted(_contents(self._checkpoint))
 
     def write_to(self, place: Path) -> list[Copied]:
-        """Copy the files as they were when the checkpoint was evaluated."""
+        """Copy the files as they were when the checkpoint was evaluated; they must make a whole checkpoint again."""
         before = _contents(self._checkpoint)
         copied = [_copy(self._checkpoint.path.parent, name, place) for name in sorted(before)]
         sizes = {file.name: file.size for file in copied}
         if _contents(self._checkpoint) != before or sizes != {name: state.size for name, state in before.items()}:
             raise SourceLostError("it was written again or deleted while it was copied")
+        made = replace(self._checkpoint, path=place / self._checkpoint.path.name)
+        if lacking := self._checkpoint.format.inspect(made):
+            raise SourceLostError(f"it is not whole any more: {lacking}")
         return copied
 
 
@@ -140,28 +143,20 @@ def is_inside(name: str) -> bool:
 
 
 def _contents(checkpoint: Checkpoint) -> Mapping[str, FileState]:
-    """Return the state of every file by its name, also of those below a directory.
+    """Return the state of every file by its name; where the checkpoint is a directory, of all below it.
 
     Raises SourceLostError: they are not those that the evaluation saw.
     """
     directory = checkpoint.path.parent
-    found: dict[str, FileState] = {}
     try:
-        for seen in checkpoint.files:
-            status = (directory / seen.name).stat()
-            if status.st_mtime_ns != seen.modified_ns:
-                raise SourceLostError("it was written again after it was evaluated")
-            if (directory / seen.name).is_dir():
-                found |= _below(directory, seen.name)
-            else:
-                found[seen.name] = FileState(seen.name, status.st_size, status.st_mtime_ns)
-                if status.st_size != seen.size:
-                    raise SourceLostError("it was written again after it was evaluated")
+        found = {seen.name: state_of(directory, seen.name) for seen in checkpoint.files}
+        if any(found[seen.name] != seen for seen in checkpoint.files):
+            raise SourceLostError("it was written again after it was evaluated")
+        return _below(directory, checkpoint.path.name) if checkpoint.path.is_dir() else found
     except FileNotFoundError as error:
         raise SourceLostError("it was deleted before it was copied") from error
     except OSError as error:
         raise SourceLostError(f"it cannot be read any more: {first_line(error)}") from error
-    return found
 
 
 def _below(directory: Path, name: str) -> dict[str, FileState]:

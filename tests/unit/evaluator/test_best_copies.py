@@ -16,9 +16,9 @@ from sidecar_evaluator import copying
 from sidecar_evaluator.best import Goal, Primary
 from sidecar_evaluator.best_copies import MANIFEST, MARKER, BestCopies
 from sidecar_evaluator.checkpoints.directory import Directory
-from sidecar_evaluator.checkpoints.interface import Checkpoint, FileState
+from sidecar_evaluator.checkpoints.interface import Checkpoint, state_of
 from sidecar_evaluator.outcome import Outcome, Score
-from unit.evaluator.fakes import FORMAT, evaluated
+from unit.evaluator.fakes import FORMAT, FakeFormat, evaluated
 
 ACCURACY = Primary("accuracy", Goal.MAXIMIZE)
 LAYOUTS = {
@@ -49,9 +49,11 @@ class Scene:
         return self.listed(number)
 
     def listed(self, number: int | str) -> Checkpoint:
-        tops = sorted({name.format(number).split("/")[0] for name in LAYOUTS[self.layout]})
-        path = self.checkpoints / (tops[0] if self.layout != "prefix" else f"ckpt-{number}")
-        return Checkpoint(f"ckpt-{number}", path, FORMAT, tuple(self._state(name) for name in tops))
+        names = [name.format(number) for name in LAYOUTS[self.layout]]
+        opened = {"prefix": f"ckpt-{number}", "file": names[0], "tree": f"ckpt-{number}"}[self.layout]
+        known = names[:1] if self.layout == "tree" else names  # of a tree a listing sees the files that mark it
+        files = tuple(state_of(self.checkpoints, name) for name in known)
+        return Checkpoint(f"ckpt-{number}", self.checkpoints / opened, FORMAT, files)
 
     def find(self, name: str) -> Checkpoint | None:
         number = name.removeprefix("ckpt-")
@@ -59,9 +61,10 @@ class Scene:
         return self.listed(number) if first.exists() else None
 
     def delete(self, checkpoint: Checkpoint) -> None:
+        if checkpoint.path.is_dir():
+            shutil.rmtree(checkpoint.path)
         for file in checkpoint.files:
-            path = self.checkpoints / file.name
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+            (self.checkpoints / file.name).unlink(missing_ok=True)
 
     def visible(self) -> list[str]:
         """Return the places of whole copies, the newest first; check that each is whole."""
@@ -76,10 +79,6 @@ class Scene:
     def manifest(self, place: str) -> dict[str, Any]:
         found: dict[str, Any] = json.loads((self.output / place / MANIFEST).read_text())
         return found
-
-    def _state(self, name: str) -> FileState:
-        status = (self.checkpoints / name).stat()
-        return FileState(name, 0 if (self.checkpoints / name).is_dir() else status.st_size, status.st_mtime_ns)
 
 
 def outcome_of(checkpoint: Checkpoint, accuracy: float = 0.5, **others: Any) -> Outcome:
@@ -488,6 +487,20 @@ def test_a_tree_that_leads_elsewhere_is_not_followed(tmp_path: Path) -> None:
     (scene.checkpoints / "ckpt-1" / "elsewhere").symlink_to("/etc", target_is_directory=True)
     checkpoint = scene.listed(1)
     assert "a link to a directory" in scene.copies.keep(checkpoint, outcome_of(checkpoint))
+
+
+def test_a_copy_that_its_format_finds_not_whole_is_no_copy(tmp_path: Path) -> None:
+    class Strict(FakeFormat):
+        def inspect(self, checkpoint: Checkpoint) -> str:
+            return "" if (checkpoint.path / "d" / "2c3d").exists() else "its d/2c3d is missing"
+
+    scene = Scene(tmp_path, "tree")
+    checkpoint = replace(scene.save(1), format=Strict())
+    (scene.checkpoints / "ckpt-1" / "d" / "2c3d").unlink()  # as while training deletes the step
+    assert "its d/2c3d is missing" in scene.copies.keep(checkpoint, outcome_of(checkpoint))
+    assert scene.visible() == []
+    assert scene.copies.keep(checkpoint, outcome_of(checkpoint), export) == ""
+    assert scene.manifest("ckpt-1")["origin"] == "memory"
 
 
 def test_a_large_file_is_copied_in_blocks(simple: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
