@@ -1,5 +1,6 @@
 """The main job on a real node: a training pod writes checkpoints, an evaluator pod scores them as they finish."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -101,13 +102,36 @@ def test_metrics_agree_with_status_after_pod_and_operator_were_killed(
     assert evaluator_pod(demo, name) != pod
     scraped = scoring.scraped_scores(demo.scrape(evaluator_pod(demo, name)))
     assert scraped == pytest.approx(scoring.scores_of(history(found)[-1]), abs=scoring.TOLERANCE)
+    output = scoring.claim_folder(demo, CLAIM) / name
+    journal = output / "results.jsonl"
+    lines = wait_for("all lines", lambda: whole_lines(journal, len(names)), 30)
+    assert [json.loads(line)["checkpoint"] for line in lines] == names
+    assert_best_is_there(output / "best", found["status"]["results"]["best"])
+
+
+def whole_lines(path: Path, count: int) -> list[str] | None:
+    """Return the lines of a file once there are so many."""
+    lines = path.read_text().splitlines()
+    return lines if len(lines) >= count else None
+
+
+def assert_best_is_there(copies: Path, best: dict[str, Any]) -> None:
+    """Check that the copy of the best checkpoint is whole, and that its weights have the scores it says."""
+    (manifest,) = wait_for("the best copied", lambda: list(copies.glob("*/manifest.json")) or None, 30)
+    said = json.loads(manifest.read_text())
+    assert said["checkpoint"] == best["checkpoint"]
+    expected = scoring.evaluate_by_hand(ENTRYPOINT, manifest.parent, said["path"])
+    assert scoring.scores_of(said) == pytest.approx(expected, abs=scoring.TOLERANCE)
 
 
 def evaluation_of_all(finished: Manifest, name: str) -> Manifest:
     """Return the demo's evaluation under another name: over all checkpoints, on the GPU, without an end."""
     spec = {key: value for key, value in finished["spec"].items() if key != "trainingRef"}
     spec["checkpoints"] = {**spec["checkpoints"], "selection": "Every"}
-    spec["evaluator"] = {**spec["evaluator"], "resources": {"limits": {"nvidia.com/gpu": "1"}}}
+    output = {"persistentVolumeClaim": {"claimName": CLAIM}, "path": name}
+    gpu = {"limits": {"nvidia.com/gpu": "1"}}
+    spec["evaluator"] = {**spec["evaluator"], "resources": gpu, "output": output}
+    spec["bestCheckpoint"] = {"keep": 1}
     return {**finished, "metadata": {"name": name}, "spec": spec, "status": {}}
 
 
