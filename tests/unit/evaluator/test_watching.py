@@ -4,17 +4,19 @@ import itertools
 import threading
 from collections.abc import Iterable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from sidecar_evaluator.checkpoints.directory import Directory
 from sidecar_evaluator.checkpoints.interface import Checkpoint
 from sidecar_evaluator.errors import CheckpointGone, CheckpointUnreadable
 from sidecar_evaluator.ledger import EndReason, Selection
 from sidecar_evaluator.pacing import LONGEST
 from sidecar_evaluator.training import training_finished
 from sidecar_evaluator.watching import Policy, Remaining, Watcher
-from unit.evaluator.fakes import FORMAT, FakeClock, FakeDirectory, FakeNotices, checkpoint
+from unit.evaluator.fakes import FORMAT, FakeClock, FakeDirectory, FakeFormat, FakeNotices, checkpoint
 
 
 class Scene:
@@ -325,3 +327,18 @@ def test_checkpoints_in_subdirectories_are_pointed_out(caplog: pytest.LogCapture
     with caplog.at_level("INFO"):
         scene.drain()
     assert "holds no checkpoint, but run-1, run-2 below it does: name that directory" in caplog.text
+
+
+def test_a_file_that_grows_on_after_a_pause_is_evaluated_once_it_is_whole(tmp_path: Path) -> None:
+    """Its size may stand still for two looks although its end is not written yet."""
+
+    class Lines(FakeFormat):
+        def inspect(self, checkpoint: Checkpoint) -> str:
+            return "" if checkpoint.files[0].size == 8 else "its end"
+
+    scene = Scene()
+    scene.watcher.directory = Directory(tmp_path, formats=[Lines()])
+    (tmp_path / "ckpt-1").write_text("half")
+    scene.clock.at(3.0, lambda: (tmp_path / "ckpt-1").write_text("whole it") and None)
+    scene.clock.at(9.0, scene.finished.set)
+    assert scene.drain() == ["ckpt-1"]

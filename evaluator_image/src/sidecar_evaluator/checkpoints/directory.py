@@ -62,10 +62,10 @@ class _Group:
     retired: bool = False
 
     @property
-    def is_open(self) -> bool:
-        """Whether its files may still change: it is incomplete, or named so that it is written again."""
+    def may_change(self) -> bool:
+        """Whether a look must see to its files: it is incomplete, or named so that it is written again."""
         known = self.checkpoint
-        return not self.retired and (known is None or bool(known.missing) or known.number is None)
+        return known is None or bool(known.missing) or known.number is None
 
 
 class Directory:
@@ -84,6 +84,8 @@ class Directory:
         self._formats = formats if formats is not None else [FORMATS[name]() for name in names]
         self._owners: dict[str, _Group | None] = {}
         self._groups: dict[str, _Group] = {}
+        self._open: set[_Group] = set()
+        self._ordered: tuple[Checkpoint, ...] | None = ()
         self._last = Listing(exists=False)
         self._failing_since: float | None = None
         self._lock = threading.RLock()
@@ -112,15 +114,17 @@ class Directory:
         """Leave a checkpoint that is settled out of every later listing, as long as any of its files is there."""
         with self._lock:
             group = self._groups.get(checkpoint.name)
-            if group and checkpoint.number is not None:
+            if group and not group.retired and checkpoint.number is not None:
                 group.retired, group.checkpoint = True, None
+                self._open.discard(group)
+                self._ordered = self._ordered and tuple(found for found in self._ordered if found is not checkpoint)
 
     def doubt(self, checkpoint: Checkpoint) -> None:
         """Look at a checkpoint's files again at the next look: it could not be read."""
         with self._lock:
             group = self._groups.get(checkpoint.name)
-            if group and not group.retired:
-                group.checkpoint = None
+            if group:
+                self._reopen(group)
 
     def nested(self) -> list[str]:
         """Return the subdirectories that hold checkpoints themselves."""
@@ -134,22 +138,38 @@ class Directory:
         self._forget(self._owners.keys() - present.keys())
         for name in present.keys() - self._owners.keys():
             self._take_up(present[name])
-        changed = [group for group in self._groups.values() if group.is_open]
-        for group in changed:
-            group.checkpoint = group.format.assemble(self.path, group.name, self._states(group))
+        for group in list(self._open):
+            self._assemble(group)
         return Listing(self._in_order(), present.keys())
 
+    def _assemble(self, group: _Group) -> None:
+        before, now = group.checkpoint, group.format.assemble(self.path, group.name, self._states(group))
+        group.checkpoint = now
+        if now != before:
+            self._ordered = None
+        if not group.may_change:
+            self._open.discard(group)
+
+    def _reopen(self, group: _Group) -> None:
+        """See to the group's files at the next look."""
+        if not group.retired:
+            group.checkpoint, self._ordered = None, None
+            self._open.add(group)
+
     def _in_order(self) -> tuple[Checkpoint, ...]:
-        known = (group.checkpoint for group in self._groups.values() if group.checkpoint)
-        return tuple(sorted((found for found in known if found.files), key=lambda found: found.order))
+        if self._ordered is None:
+            known = (group.checkpoint for group in self._groups.values() if group.checkpoint)
+            self._ordered = tuple(sorted((found for found in known if found.files), key=lambda found: found.order))
+        return self._ordered
 
     def _forget(self, names: set[str]) -> None:
         for name in names:
             group = self._owners.pop(name)
             if group:
                 group.entries.discard(name)
-                group.checkpoint = None
+                self._reopen(group)
                 if not group.entries:
+                    self._open.discard(group)
                     self._groups.pop(group.name, None)
 
     def _take_up(self, entry: "os.DirEntry[str]") -> None:
@@ -167,7 +187,7 @@ class Directory:
                 group = self._groups.setdefault(name, _Group(known, name))
                 if group.format is known:
                     group.entries.add(entry.name)
-                    group.checkpoint = None
+                    self._reopen(group)
                     self._owners[entry.name] = group
                     return
 
