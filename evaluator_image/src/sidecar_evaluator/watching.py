@@ -152,37 +152,47 @@ class Watcher:
     def still_lists(self, checkpoint: Checkpoint) -> bool:
         """Tell whether a fresh look shows a checkpoint whose files could not be found."""
         with self._lock:
-            return any(_key(found) == _key(checkpoint) for found in self.directory.look().checkpoints)
+            return any(found.key == checkpoint.key for found in self.directory.look().checkpoints)
 
     def settle(self, checkpoint: Checkpoint, *, evaluated: bool = True) -> Remaining:
         """Never hand this checkpoint out again, nor under Latest any older than one that was evaluated."""
         with self._lock:
-            self._settled.add(_key(checkpoint))
+            self._settled.add(checkpoint.key)
             if evaluated and self.policy.selection is Selection.LATEST:
                 self._passed = [*(c for c in self._passed if _track(c) != _track(checkpoint)), checkpoint]
             if checkpoint.number is not None:
                 self.highest_settled = max(checkpoint.number, self.highest_settled or 0)
             self._retries.forget(checkpoint)
-            others = [waiting for key, waiting in self._waiting.items() if key != _key(checkpoint)]
-            skipped = sum(self._is_settled(other) for other in others)
+            self._waiting.pop(checkpoint.key, None)
+            skipped = self._pass_over() if evaluated else 0
             self._last_news = self.clock.monotonic()
             return self._remaining(skipped)
+
+    def _pass_over(self) -> int:
+        """Forget the waiting ones that Latest does not select any more; return how many there are."""
+        if self.policy.selection is not Selection.LATEST:
+            return 0
+        passed = [key for key, waiting in self._waiting.items() if self._is_settled(waiting)]
+        for key in passed:
+            del self._waiting[key]
+        return len(passed)
 
     def abandon(self, checkpoint: Checkpoint) -> Remaining:
         """Settle this one as far as can be done without reading anything and without waiting for a lock.
 
         For another thread, while this one hangs in the storage or in an evaluation.
         """
-        self._settled.add(_key(checkpoint))
-        others = [found for key, found in list(self._waiting.items()) if key != _key(checkpoint)]
+        self._settled.add(checkpoint.key)
+        self._waiting.pop(checkpoint.key, None)
+        others = list(self._waiting.values())
         return Remaining(0, len(others), tuple(sorted(c.number for c in others if c.number is not None)))
 
     def upcoming(self, taken: Collection[Checkpoint], limit: int) -> list[Checkpoint]:
         """Return what a fresh look would hand out after those taken, at most so many."""
         with self._lock:
             unsettled = self._unsettled(self.directory.look())
-            taken_keys = {_key(checkpoint) for checkpoint in taken}
-            waiting = [found for found in unsettled if not found.missing and _key(found) not in taken_keys]
+            taken_keys = {checkpoint.key for checkpoint in taken}
+            waiting = [found for found in unsettled if not found.missing and found.key not in taken_keys]
             if self.policy.selection is Selection.LATEST:
                 waiting = [found for found in waiting if not any(_is_older(found, other) for other in taken)]
             return self._ready(waiting, limit)
@@ -217,6 +227,7 @@ class Watcher:
         self._waits = 0 if changed else self._waits + 1
 
     def _unsettled(self, listing: Listing) -> list[Checkpoint]:
+        """Return the checkpoints of a listing that are still to be settled; retire the others."""
         unsettled = []
         for found in listing.checkpoints:
             if self._is_settled(found):
@@ -230,11 +241,17 @@ class Watcher:
         ready = self._ready(complete, max(1, self.group_limit(len(complete))))
         if ready:
             return tuple(Candidate(found) for found in ready)
-        present = {_key(found) for found in unsettled}
-        vanished = next((c for key, c in self._waiting.items() if key not in present), None)
-        if vanished and listing.exists:
+        vanished = self._vanished(unsettled) if listing.exists else None
+        if vanished:
             return (Candidate(vanished, CheckpointGone("It was deleted before it was evaluated.")),)
         return self._give_up(unsettled) if is_last_chance else ()
+
+    def _vanished(self, unsettled: Sequence[Checkpoint]) -> Checkpoint | None:
+        """Return one that was complete and is not there any more."""
+        if len(self._waiting) == len(unsettled):
+            return None
+        present = {found.key for found in unsettled}
+        return next((found for key, found in self._waiting.items() if key not in present), None)
 
     def _ready(self, complete: Sequence[Checkpoint], limit: int) -> list[Checkpoint]:
         """Return the first of the complete ones that may be read now; under Latest the newest alone."""
@@ -253,11 +270,10 @@ class Watcher:
     def _notice(self, unsettled: list[Checkpoint]) -> list[Checkpoint]:
         """Return the ones complete by their listing, in order; remember them, so that deletions are noticed."""
         complete = [found for found in unsettled if not found.missing]
-        fresh = {_key(found): found for found in complete}
+        fresh = {found.key: found for found in complete}
         if fresh.keys() - self._waiting.keys():
             self._last_news = self.clock.monotonic()
-        waiting = {key: known for key, known in self._waiting.items() if not self._is_settled(known)}
-        self._waiting = waiting | fresh
+        self._waiting |= fresh
         return complete
 
     def _lacks(self, checkpoint: Checkpoint) -> str:
@@ -283,7 +299,7 @@ class Watcher:
         return ()
 
     def _is_settled(self, checkpoint: Checkpoint) -> bool:
-        key = _key(checkpoint)
+        key = checkpoint.key
         if key in self._settled or any(_is_older(checkpoint, passed) for passed in self._passed):
             return True
         if key not in self._known_uncovered:
@@ -338,11 +354,6 @@ class Watcher:
             f"The directory holds {_others(listing.names)}. Save checkpoints with tf.train.CheckpointManager, or with "
             "ModelCheckpoint(save_weights_only=True) and a file name such as ckpt-{epoch}.weights.h5."
         )
-
-
-def _key(checkpoint: Checkpoint) -> object:
-    """Return what makes a checkpoint the same one: its name, and without a number also its files."""
-    return checkpoint.name if checkpoint.number is not None else (checkpoint.name, checkpoint.files)
 
 
 def _track(checkpoint: Checkpoint) -> bool:

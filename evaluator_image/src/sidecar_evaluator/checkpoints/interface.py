@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 _NUMBER = re.compile(r"(?:^|(?<=[-_.]))\d+(?=$|[-_.])")
-_DECIMAL = re.compile(r"\d+\.\d+")
+_DECIMAL = re.compile(r"(?<!\d)\d+(?:\.\d+(?:[eE][-+]?\d+)?|[eE][-+]?\d+)(?!\.?\d)")
 _MAX_INT64 = 2**63 - 1
 
 
@@ -50,6 +50,11 @@ class Checkpoint:
     def number(self) -> int | None:
         """The number in the name."""
         return number_in(self.name)
+
+    @cached_property
+    def key(self) -> object:
+        """What makes it the same checkpoint as another: its name, and without a number also its files."""
+        return self.name if self.number is not None else (self.name, self.files)
 
     @cached_property
     def modified_at(self) -> float:
