@@ -248,8 +248,8 @@ class Watcher:
 
     def _vanished(self, unsettled: Sequence[Checkpoint]) -> Checkpoint | None:
         """Return one that was complete and is not there any more."""
-        if len(self._waiting) == len(unsettled):
-            return None
+        if len(self._waiting) == sum(not found.missing for found in unsettled):
+            return None  # all that wait are there
         present = {found.key for found in unsettled}
         return next((found for key, found in self._waiting.items() if key not in present), None)
 

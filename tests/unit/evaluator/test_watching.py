@@ -171,6 +171,16 @@ def test_a_checkpoint_deleted_from_the_backlog_is_gone() -> None:
     assert list(scene.settle_all(candidates)) == ["ckpt-2 gone"]
 
 
+def test_a_deleted_checkpoint_is_gone_also_while_another_is_half_written() -> None:
+    scene = Scene(checkpoint("ckpt-1"), checkpoint("ckpt-2"), selection=Selection.EVERY)
+    candidates = iter(scene.watcher)
+    (first,) = next(candidates)
+    scene.directory.remove("ckpt-2")
+    scene.directory.add(checkpoint("ckpt-3", missing="a shard"))
+    scene.watcher.settle(first.checkpoint)
+    assert next(iter(scene.settle_all(candidates))) == "ckpt-2 gone"
+
+
 def test_a_checkpoint_deleted_between_two_attempts_is_gone() -> None:
     scene = Scene(checkpoint("ckpt-1"))
     candidates = iter(scene.watcher)
