@@ -4,16 +4,20 @@ Served from threads, so that it answers while an evaluation runs. It reads and n
 anything.
 """
 
+import logging
+import socket
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from socketserver import ThreadingMixIn
+from socketserver import TCPServer, ThreadingMixIn
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from prometheus_client import CollectorRegistry, make_wsgi_app
 
 from sidecar_evaluator.errors import ConfigurationError
+
+_log = logging.getLogger(__name__)
 
 _POLL_SECONDS = 0.1  # how soon `shutdown` is noticed
 
@@ -44,10 +48,27 @@ class Application:
 
 
 class _Server(ThreadingMixIn, WSGIServer):
+    """Listens on IPv6 and IPv4 alike: a cluster may have either."""
+
     daemon_threads = True
+    address_family = socket.AF_INET6 if socket.has_dualstack_ipv6() else socket.AF_INET
+
+    def server_bind(self) -> None:
+        """Bind without asking the name service for this machine's name, which can take long."""
+        if self.address_family == socket.AF_INET6:
+            self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = "", self.server_address[1]
+        self.setup_environ()
+
+    def handle_error(self, request: object, client_address: object) -> None:  # noqa: ARG002 - the base's signature
+        """Log for debugging alone: clients come and go as they like."""
+        _log.debug("A request was not answered.", exc_info=True)
 
 
 class _SilentHandler(WSGIRequestHandler):
+    timeout = 10  # a client that says nothing holds a thread no longer
+
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
         """Log nothing: probes and scrapes come every few seconds."""
 

@@ -1,5 +1,6 @@
 """The HTTP side over a real socket."""
 
+import socket
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -19,9 +20,9 @@ class Service:
         self.alive = self.ready = True
         self.server = serve(0, Application(self.registry, lambda: self.alive, lambda: self.ready))
 
-    def get(self, path: str) -> tuple[int, str]:
+    def get(self, path: str, host: str = "127.0.0.1") -> tuple[int, str]:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.server.server_port}{path}") as answer:
+            with urllib.request.urlopen(f"http://{host}:{self.server.server_port}{path}") as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             with error:
@@ -53,6 +54,35 @@ def test_probes(service: Service) -> None:
 
 def test_other_paths_are_not_found(service: Service) -> None:
     assert service.get("/")[0] == 404
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this machine has no IPv6")
+def test_both_families_of_addresses_are_answered(service: Service) -> None:
+    assert service.get("/healthz", "[::1]") == service.get("/healthz", "127.0.0.1") == (200, "ok\n")
+
+
+def test_the_name_service_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    def slow(*_: object) -> str:
+        raise AssertionError("this may take seconds")
+
+    for name in ("getfqdn", "gethostbyaddr", "getnameinfo"):
+        monkeypatch.setattr(socket, name, slow)
+    made = Service()
+    assert made.get("/healthz")[0] == 200
+    made.server.shutdown()
+    made.server.server_close()
+
+
+def test_a_client_that_hangs_up_or_says_nothing_stops_nobody(
+    service: Service, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(service.server.RequestHandlerClass, "timeout", 0.01)
+    with socket.create_connection(("127.0.0.1", service.server.server_port), timeout=10) as silent:
+        assert silent.recv(1) == b""
+    with socket.create_connection(("127.0.0.1", service.server.server_port)) as gone:
+        gone.sendall(b"GET /metrics HT")
+    assert service.get("/metrics")[0] == 200
+    assert capsys.readouterr() == ("", "")
 
 
 def test_a_taken_port_is_a_configuration_error(service: Service) -> None:
