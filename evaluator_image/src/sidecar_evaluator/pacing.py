@@ -16,6 +16,7 @@ LONGEST = 5.0
 """The longest time between two looks, however long a look takes."""
 
 _GAPS = 6
+_STILL_WRITTEN = 2.0  # a checkpoint newer by less than this is the last one, still being written
 _LOOKS = 3  # the median of so many is not stretched by the one that looked into a new checkpoint
 _SHARE_WHEN_DUE = 0.33  # of the time, where a look is so slow that polls would otherwise follow each other closely
 _SHARE_WHEN_UNKNOWN = 0.1
@@ -67,7 +68,7 @@ class Pace:
         self._credit = max(self._credit - self._look_seconds(), -_BURST)
         if newest is not None and (self._newest is None or newest > self._newest):
             if self._newest is not None:
-                self._gaps = [*self._gaps, newest - self._newest][-_GAPS:]
+                self._learn(newest - self._newest)
             self._newest, self._noticed = newest, now
 
     def poll_seconds(self, now: float) -> float:
@@ -78,6 +79,12 @@ class Pace:
         """Return how long a change must wait: nothing at first, more the more time a burst of them has cost."""
         self._refill(now)
         return min(max(-self._credit / _SHARE_OF_CHANGES, 0.0), USUAL)
+
+    def _learn(self, gap: float) -> None:
+        if gap > _STILL_WRITTEN:
+            self._gaps = [*self._gaps, gap][-_GAPS:]
+        elif self._gaps:
+            self._gaps[-1] += gap
 
     def _look_seconds(self) -> float:
         return median(self._looks) if self._looks else 0.0

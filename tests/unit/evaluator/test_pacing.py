@@ -69,6 +69,15 @@ def test_a_cheap_listing_keeps_its_budget_at_any_cadence() -> None:
         assert share <= 1.1 * SHARE
 
 
+def test_a_file_that_grows_for_seconds_is_one_checkpoint() -> None:
+    pace = Pace(0.1)
+    for number in range(4):
+        for seconds in range(5):
+            pace.looked(0.2, 60.0 * number + seconds, 60.0 * number + seconds)
+    assert pace.poll_seconds(184.0 + 30.0) == LONGEST  # nothing is due in the middle of a minute
+    assert pace.poll_seconds(184.0 + 60.0) == USUAL
+
+
 def test_one_long_look_into_a_checkpoint_slows_nothing_down() -> None:
     pace = Pace(0.02)
     for seconds in (0.001, 0.001, 30.0):

@@ -29,7 +29,10 @@ def report(outcome: Outcome | None = None) -> Report:
 @pytest.mark.parametrize(
     ("scores", "line"),
     [
-        ((Score("loss", 0.25), Score("accuracy", 0.5)), "End of evaluation. Metrics: loss=0.25 accuracy=0.5 (a, step 9, 2.00 s, best so far)"),
+        (
+            (Score("loss", 0.25), Score("accuracy", 0.5)),
+            "End of evaluation. Metrics: loss=0.25 accuracy=0.5 (a, step 9, 2.00 s, best so far)",
+        ),
         (
             (Score("loss", 0.25, "val"), Score("loss", 1.0, "test")),
             "End of evaluation. Metrics: val/loss=0.25 test/loss=1.0 (a, step 9, 2.00 s, best so far)",
@@ -216,9 +219,18 @@ def test_prometheus_counts_the_time_of_each_phase_also_of_the_running_one() -> N
         metrics.clock.now += 0.0
         metrics.writer.enter(phase)
         metrics.clock.now += seconds
-    metrics.writer.tick()
     assert metrics.value("phase_seconds_total", phase="waiting") == 7.0
+    metrics.clock.now += 100.0
+    assert metrics.value("phase_seconds_total", phase="waiting") == 107.0
     assert metrics.value("phase_seconds_total", phase="evaluating") == 2.0
+
+
+def test_prometheus_counts_examples_while_an_evaluation_runs() -> None:
+    metrics = Metrics()
+    assert metrics.value("examples_total") == 0
+    for count in (128, 128, 44):
+        metrics.writer.count_examples(count)
+    assert metrics.value("examples_total") == 300
 
 
 @pytest.mark.parametrize("writer", [LogWriter(), Metrics().writer])

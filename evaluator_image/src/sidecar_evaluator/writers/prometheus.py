@@ -6,9 +6,12 @@ ledger, so that `/metrics` and the resource's status tell the same.
 """
 
 import threading
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
 
 from sidecar_evaluator.clock import Clock
 from sidecar_evaluator.ledger import Results
@@ -31,6 +34,7 @@ class PrometheusWriter:
             return Counter(_PREFIX + name, text, labels, registry=registry)
 
         self._clock = clock
+        registry.register(_BeforeScrape(self.tick))  # the first to be registered is the first to be asked
         self._score = gauge("score", "Score of the newest evaluated checkpoint.", _BY_METRIC)
         self._best = gauge("best_score", "Scores of the checkpoint that is best by the primary metric.", _BY_METRIC)
         self._step = gauge("checkpoint_step", "Training iterations of the newest evaluated checkpoint.")
@@ -39,6 +43,7 @@ class PrometheusWriter:
         self._backlog = gauge("backlog_checkpoints", "Finished checkpoints that wait for evaluation.")
         self._checkpoints = counter("checkpoints", "Settled checkpoints by what became of them.", ("outcome",))
         self._phases = counter("phase_seconds", "Time spent by what the loop was doing.", ("phase",))
+        self._examples = counter("examples", "Examples that were scored, once for each checkpoint.")
         self._duration = Histogram(
             _PREFIX + "evaluation_duration_seconds",
             "From taking up a checkpoint to its scores.",
@@ -64,6 +69,10 @@ class PrometheusWriter:
             self._duration.observe(report.outcome.duration)
         self.resume(report.results)
 
+    def count_examples(self, count: int) -> None:
+        """Count examples that were scored; from any thread, while an evaluation runs."""
+        self._examples.inc(count)
+
     def enter(self, phase: Phase) -> None:
         """Begin a phase; count the time since the last call for the phase that was running."""
         with self._lock:
@@ -71,7 +80,7 @@ class PrometheusWriter:
             self._phase = phase
 
     def tick(self) -> None:
-        """Count the running phase's time so far: waiting may last for hours."""
+        """Count the running phase's time so far: waiting may last for hours. Every scrape does so."""
         with self._lock:
             self._count_phase()
 
@@ -107,3 +116,19 @@ class PrometheusWriter:
         for outcome, count in asdict(results.counts).items():
             self._checkpoints.labels(outcome).inc(count - self._counted.get(outcome, 0))
             self._counted[outcome] = count
+
+
+class _BeforeScrape(Collector):
+    """Does something before the values of a scrape are read; has none of its own."""
+
+    def __init__(self, action: Callable[[], None]) -> None:
+        self._action = action
+
+    def describe(self) -> Iterable[Metric]:
+        """Name no metric."""
+        return ()
+
+    def collect(self) -> Iterable[Metric]:
+        """Do it."""
+        self._action()
+        return ()
