@@ -19,7 +19,7 @@ from benchmarks.rows import Bound, Budget, Figure, Row, Unit
 from benchmarks.workload import KERAS_WEIGHTS, TENSORFLOW, WRITTEN_AS
 
 TITLE = "Checkpoint complete → evaluation starts, local disk"
-ROUNDS = 20
+ROUNDS = 15
 STARTED_WITHIN = 120
 NOTICED_WITHIN = 60
 BUDGETS = (Budget(Bound.AT_MOST, 0.050), Budget(Bound.OF_PEER, 0.15))

@@ -17,6 +17,7 @@ from benchmarks import processes, workload
 from benchmarks.measure import seconds
 from benchmarks.rows import Bound, Budget, Figure, Row, Unit
 from sidecar_evaluator.checkpoints.directory import Directory, Listing
+from sidecar_evaluator.clock import SystemClock
 from sidecar_evaluator.ledger import Selection
 from sidecar_evaluator.watching import Policy, Watcher
 
@@ -77,7 +78,7 @@ class _Looks(Directory):
 
 @dataclass
 class _Training:
-    """The watcher's clock, by which every wait ends at once, and a training that saves in those waits.
+    """What the watcher waits with: every wait ends at once, and the training saves in it.
 
     Only polls that list the directory once are counted: the one after a checkpoint is settled uses the settling's.
     """
@@ -88,25 +89,23 @@ class _Training:
     quiet: list[float] = field(default_factory=list)
     news: list[float] = field(default_factory=list)
     listings: list[float] = field(default_factory=list)
+    _stop: threading.Event = field(default_factory=threading.Event)
     _waits: int = 0
     _resumed: float = 0.0
     _looks_before: int = 0
 
     def watcher(self) -> Watcher:
-        return Watcher(self.directory, Policy(Selection.LATEST), self, threading.Event())
+        return Watcher(self.directory, Policy(Selection.LATEST), SystemClock(), self._stop, self)
 
-    def time(self) -> float:
-        return time.time()
-
-    def monotonic(self) -> float:
-        return time.monotonic()
+    def looked(self, seconds: float, newest: float | None) -> None:
+        """Learn nothing: there is no pace to find."""
 
     def found(self) -> None:
         """Note that a poll ended with a checkpoint; the first of all found what was there at the start."""
         if self._waits:
             self.news.append(time.perf_counter() - self._resumed)
 
-    def wait(self, _seconds: float, until: threading.Event) -> bool:
+    def wait(self, longest: float) -> bool:
         """Note a poll that found nothing; list the directory as the limit does, then save or stop."""
         ended = time.perf_counter()
         if self._waits and self.directory.count == self._looks_before + 1:
@@ -114,11 +113,11 @@ class _Training:
             self.listings.append(seconds(lambda: os.listdir(self.directory.path)))  # noqa: PTH208 - nothing but the listing
             self._save_now_and_then()
         if len(self.news) >= POLLS:
-            until.set()
+            self._stop.set()
         self._waits += 1
         assert self._waits < 100 * POLLS, "the watcher does not find what is saved"
         self._looks_before, self._resumed = self.directory.count, time.perf_counter()
-        return until.is_set()
+        return True
 
     def _save_now_and_then(self) -> None:
         if len(self.quiet) > POLLS:

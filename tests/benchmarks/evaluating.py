@@ -15,7 +15,8 @@ from benchmarks.workload import WRITTEN_AS
 from sidecar_evaluator.options import Compilation, DataInMemory, Options, Precision
 
 TITLE = "One evaluation, small CNN, 10,000 images of 28 x 28"
-ROUNDS = 12
+ROUNDS = 10
+INEXACT_ROUNDS = 3
 TOLERANCE = 1e-6
 DEFAULT = "by default"
 EXACT = {
@@ -65,14 +66,14 @@ def compare(report: processes.Report, keras: str, directory: str) -> None:
     for scorer in (base["limit"], *exact.values()):
         require_same(expected, scorer())
     off = {name: distance(expected, scorer()) for name, scorer in inexact.items()}
-    times = measure.interleaved({**base, **exact}, ROUNDS) | measure.interleaved(inexact, ROUNDS // 3)
+    times = measure.interleaved({**base, **exact}, ROUNDS) | measure.interleaved(inexact, INEXACT_ROUNDS)
     report({"times": {name: vars(side) for name, side in times.items()}, "off": off})
 
 
 def _baselines(keras: str, directory: Path) -> dict[str, Scorer]:
     """Return the peer and the limit, with the checkpoint's weights."""
     model = workload.cnn(workload.module(keras))
-    peer.restorer(model, workload.TENSORFLOW)(peer.path_of(directory, 1, workload.TENSORFLOW))
+    peer.restorer(keras, model, workload.TENSORFLOW)(peer.path_of(directory, 1, workload.TENSORFLOW))
     x, y = workload.images()
     data = workload.dataset(x, y)
     return {"peer": lambda: peer.score(model, data), "limit": limit.loop(model, x, y)}

@@ -16,7 +16,7 @@ from benchmarks.workload import TENSORFLOW, WRITTEN_AS
 
 TITLE = "Peak memory of a process that evaluates ten times; limit: bare `model.evaluate`"
 EVALUATIONS = 10
-ROUNDS = 2
+ROUNDS = 1  # memory hardly varies from run to run
 BUDGETS = (Budget(Bound.OVER_LIMIT, 60),)
 DEFAULT = "by default"
 MODES: dict[str, list[str]] = {DEFAULT: [], "data kept in host memory": ["--data-in-memory=Host"]}

@@ -68,7 +68,7 @@ def save(_report: processes.Report, parameters: int, directory: str) -> None:
 def by_peer(report: processes.Report, parameters: int, directory: str) -> None:
     """Restore and evaluate as tf_keras's SidecarEvaluator does."""
     given = evaluation(parameters)
-    restore, path = peer.restorer(given.model, workload.TENSORFLOW), f"{directory}/ckpt-1"
+    restore, path = peer.restorer("tf_keras", given.model, workload.TENSORFLOW), f"{directory}/ckpt-1"
     peer.score(given.model, given.data)
     before = measure.peak_memory()
 

@@ -7,7 +7,6 @@ import ssl
 import threading
 import time
 from collections.abc import Iterator
-from types import TracebackType
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -36,17 +35,17 @@ def writes(client: Client) -> float:
 
 
 class ResourceWatch:
-    """Watches one resource in a thread; `seen` tells when each step first was its latest."""
+    """Watches one resource in a thread until the API server ends; `seen` tells when each step first was its latest."""
 
     def __init__(self, client: Client, collection: str, name: str) -> None:
         self.seen: dict[int, float] = {}
         self._error: Exception | None = None
         address = urlsplit(client.url)
         context = ssl.create_default_context(cadata=client.authority)
-        self._connection = http.client.HTTPSConnection(address.hostname or "", address.port, context=context)
+        connection = http.client.HTTPSConnection(address.hostname or "", address.port, context=context)
         path = f"{collection}?watch=1&fieldSelector=metadata.name={name}"
-        self._connection.request("GET", path, headers={"Authorization": f"Bearer {client.token}"})
-        self._answer = self._connection.getresponse()
+        connection.request("GET", path, headers={"Authorization": f"Bearer {client.token}"})
+        self._answer = connection.getresponse()
         threading.Thread(target=self._follow, name="watch", daemon=True).start()
 
     def until(self, step: int, limit: float) -> None:
@@ -54,14 +53,6 @@ class ResourceWatch:
         measure.until(lambda: step in self.seen or self._error is not None, limit, pause=0.002)
         if self._error:
             raise self._error
-
-    def __enter__(self) -> "ResourceWatch":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._connection.close()
 
     def _follow(self) -> None:
         try:

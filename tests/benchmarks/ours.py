@@ -4,13 +4,16 @@ Groups call it in their own processes.
 """
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from sidecar_evaluator import building
 from sidecar_evaluator.checkpoints.directory import AUTO, Directory
 from sidecar_evaluator.checkpoints.interface import Checkpoint
+from sidecar_evaluator.checkpoints.reading import read_whole
 from sidecar_evaluator.config import ModelConfig
+from sidecar_evaluator.engine.kerases import KerasModel
 from sidecar_evaluator.evaluation import Loaded, ModelEvaluation
 from sidecar_evaluator.options import Options
 
@@ -30,6 +33,17 @@ def found(directory: Path) -> dict[int, Checkpoint]:
     looking.look()  # a weights file is complete at its second look
     complete = [one for one in looking.look().checkpoints if not one.missing]
     return {one.number: one for one in complete if one.number is not None}
+
+
+def restorer(model: Any) -> Callable[[Checkpoint], None]:
+    """Return a function that loads a checkpoint into the model, as the evaluation does it."""
+    held = KerasModel(model)
+
+    def restore(checkpoint: Checkpoint) -> None:
+        weights = read_whole(checkpoint, model)
+        held.assign(weights.values, weights.iterations)
+
+    return restore
 
 
 def read(evaluation: ModelEvaluation, checkpoint: Checkpoint) -> Loaded:

@@ -27,7 +27,7 @@ from cluster.processes import DIE_WITH_PARENT
 Report = Callable[[Any], None]
 
 _QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": "tensorflow", "PYTHONUNBUFFERED": "1"}
-_LOG_LINES = 15
+_LOG_LINES = 25
 
 
 _SECONDS_TO_EXIT = 30
@@ -73,6 +73,7 @@ class Child:
             if not ready:
                 raise ChildError(self._complaint(f"reported nothing for {limit:g} s"))
             if not more:
+                self.process.wait(_SECONDS_TO_EXIT)  # what it dies of comes last
                 raise _EndedError(self._complaint("ended"))
             self._unread += more
         line, _, self._unread = self._unread.partition(b"\n")
@@ -87,7 +88,7 @@ class Child:
             try:
                 value = self.next_report(limit)
             except _EndedError as error:
-                if self.process.wait(_SECONDS_TO_EXIT):
+                if self.process.returncode:
                     raise ChildError(str(error)) from error
                 return
             yield value

@@ -73,7 +73,8 @@ def _follow(scratch: Path, server: ApiServer | None) -> Found:
     log, port = scratch / "ended", measure.free_port()
     kubeconfig = str(_set_up(server)) if server else ""
     arguments = {"directory": str(directory), "log": str(log), "port": port, "kubeconfig": kubeconfig}
-    with processes.Child("benchmarks.publishing:run", **arguments) as evaluator, _watching(server) as watch:
+    watch = ResourceWatch(server.client, Evaluations(server.client, NAMESPACE).path(), NAME) if server else None
+    with processes.Child("benchmarks.publishing:run", **arguments) as evaluator:
         seen = {}
         for number in range(1, EVALUATIONS + 2):
             if number == 2 and server:
@@ -107,12 +108,6 @@ def _seen(port: int, number: int) -> float:
 
     measure.until(shows, WITHIN, pause=0.001)
     return at
-
-
-def _watching(server: ApiServer | None) -> contextlib.AbstractContextManager[ResourceWatch | None]:
-    if not server:
-        return contextlib.nullcontext()
-    return ResourceWatch(server.client, Evaluations(server.client, NAMESPACE).path(), NAME)
 
 
 def _set_up(server: ApiServer) -> Path:

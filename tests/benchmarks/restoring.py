@@ -31,9 +31,9 @@ def rows(scratch: Path) -> Iterator[Row]:
 def compare(report: processes.Report, keras: str, form: str, directory: str) -> None:
     """Restore every checkpoint by both sides in turn; runs in a process of its own."""
     kit, place = workload.module(keras), Path(directory)
-    peers = workload.cnn(kit)
-    evaluation = ours.built(keras=keras, examples=str(workload.BATCH))
-    checkpoints, by_peer = ours.found(place), peer.restorer(peers, form)
+    model, other = workload.cnn(kit), workload.cnn(kit)
+    by_us, by_peer = ours.restorer(model), peer.restorer(keras, other, form)
+    checkpoints = ours.found(place)
     numbers = {"ours": 0, "peer": 0}
 
     def following(side: str) -> int:
@@ -41,11 +41,11 @@ def compare(report: processes.Report, keras: str, form: str, directory: str) -> 
         return numbers[side]
 
     sides = {
-        "ours": lambda: ours.restore(evaluation, checkpoints[following("ours")]),
+        "ours": lambda: by_us(checkpoints[following("ours")]),
         "peer": lambda: by_peer(peer.path_of(place, following("peer"), form)),
     }
     times = measure.interleaved(sides, ROUNDS)
-    _require_same_weights(model, peers)
+    _require_same_weights(model, other)
     report({name: vars(side) for name, side in times.items()})
 
 
