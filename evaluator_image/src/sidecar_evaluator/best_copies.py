@@ -30,10 +30,11 @@ _log = logging.getLogger(__name__)
 MANIFEST = "manifest.json"
 MARKER = ".sidecar-evaluator"  # the first file of a copy: names the others, so that only they are ever deleted
 LOADING = {
-    "TensorFlow": "tf.train.Checkpoint(model=model).restore(path).assert_existing_objects_matched()",
+    "TensorFlow": "tf.train.Checkpoint(model=model).restore(path).assert_existing_objects_matched()"
+    "  # what tf_keras's save_weights wrote: model.load_weights(path)",
     "KerasWeights": "model.load_weights(path)",
     "Keras": "model = keras.models.load_model(path)",
-    "Orbax": "model.load_weights(path)",
+    "Orbax": "model.load_weights(pathlib.Path(path).resolve().parent)",
 }
 _A_MOMENT = 1e-6
 

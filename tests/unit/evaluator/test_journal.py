@@ -16,6 +16,7 @@ from sidecar_evaluator.outcome import Outcome, OutcomeKind, Reason, Score
 from sidecar_evaluator.results_status import parse_outcome
 from unit.evaluator.fakes import evaluated
 
+DOCUMENT = (Path(__file__).parents[3] / "docs" / "results.md").read_text()
 ODD_VALUES = (float("nan"), float("inf"), float("-inf"), 0.1 + 0.2, 1e-320, -0.0, 1.7976931348623157e308)
 LONG = evaluated("ckpt-" + "é" * 120 + "-7", number=7, step=700, modified_at=9.123456)
 RECORDS: list[Record] = [
@@ -110,6 +111,32 @@ def test_fields_of_a_later_version_do_no_harm(tmp_path: Path) -> None:
     files = LineFiles(tmp_path, NAME)
     files.append([json.dumps({"version": 9, **line, "energy": {"joules": 1e3}}).encode() + b"\n"])
     assert [*read(files, "run")] == [RECORDS[0]]
+
+
+def test_the_documented_lines_are_lines_of_a_journal(tmp_path: Path) -> None:
+    documented = DOCUMENT.partition("```json\n")[2].partition("```")[0]
+    files = LineFiles(tmp_path, NAME)
+    files.append([line.encode() + b"\n" for line in documented.splitlines()])
+    records = [record for record in read(files, "5f0c7a52-…") if isinstance(record, Entry)]
+    assert [(record.outcome.checkpoint, record.skipped, record.watermark) for record in records] == [
+        ("ckpt-7", 0, 7),
+        ("ckpt-8", 2, 8),
+    ]
+    written = [json.loads(render_line(record, "5f0c7a52-…", Primary("accuracy", Goal.MAXIMIZE))) for record in records]
+    assert [line.keys() for line in written] == [json.loads(line).keys() for line in documented.splitlines()]
+
+
+def test_the_documented_way_of_reading_reads_every_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = LineFiles(tmp_path / "output", NAME)
+    files.append([render_line(Earlier(Counts(1)), "run")])
+    (tmp_path / "output" / "results-0002.jsonl").write_bytes(
+        render_line(Entry(evaluated("ckpt-7", number=7, step=700, accuracy=float("nan"))), "run")
+    )
+    monkeypatch.chdir(tmp_path)
+    exec(DOCUMENT.partition("```python\n")[2].partition("```")[0])
+    assert capsys.readouterr().out == "None None {}\n700 evaluated {'accuracy': nan, 'loss': nan}\n"
 
 
 def test_a_run_is_known_by_its_resource_or_by_its_directory(tmp_path: Path) -> None:
