@@ -92,6 +92,7 @@ def _prepared(session: Session) -> ModelEvaluation:
     session.heartbeat.begin()
     evaluation = built(session.config.model, session.stop)
     session.heartbeat.end()
+    session.metrics.follow_examples(lambda: evaluation.examples)
     session.model_built.set()
     return evaluation
 

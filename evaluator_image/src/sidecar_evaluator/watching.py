@@ -351,8 +351,8 @@ class Watcher:
         if nested := self.directory.nested():
             return f"The directory holds no checkpoint, but {_examples(nested)} below it does: name that directory."
         return (
-            f"The directory holds {_others(listing.names)}. Save checkpoints with tf.train.CheckpointManager, or with "
-            "ModelCheckpoint(save_weights_only=True) and a file name such as ckpt-{epoch}.weights.h5."
+            f"The directory holds {_others(listing.names)}. Save checkpoints with tf.train.CheckpointManager, "
+            "OrbaxCheckpoint, or ModelCheckpoint and a file name such as ckpt-{epoch}.weights.h5 or ckpt-{epoch}.keras."
         )
 
 

@@ -55,6 +55,8 @@ class PrometheusWriter:
         self._phase: Phase | None = None
         self._phase_began = clock.monotonic()
         self._counted: dict[str, int] = {}
+        self._scored: Callable[[], int] = lambda: 0
+        self._examples_counted = 0
         self._count(Results())
 
     def resume(self, results: Results) -> None:
@@ -69,9 +71,9 @@ class PrometheusWriter:
             self._duration.observe(report.outcome.duration)
         self.resume(report.results)
 
-    def count_examples(self, count: int) -> None:
-        """Count examples that were scored; from any thread, while an evaluation runs."""
-        self._examples.inc(count)
+    def follow_examples(self, scored: Callable[[], int]) -> None:
+        """Ask `scored` for the number of examples scored so far, whenever values are read."""
+        self._scored = scored
 
     def enter(self, phase: Phase) -> None:
         """Begin a phase; count the time since the last call for the phase that was running."""
@@ -83,6 +85,9 @@ class PrometheusWriter:
         """Count the running phase's time so far: waiting may last for hours. Every scrape does so."""
         with self._lock:
             self._count_phase()
+            scored = self._scored()
+            self._examples.inc(scored - self._examples_counted)
+            self._examples_counted = scored
 
     def flush(self, timeout: float) -> bool:  # noqa: ARG002 - the interface's signature
         """Return True: a scrape reads the values where they are."""
