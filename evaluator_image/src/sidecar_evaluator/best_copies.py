@@ -88,8 +88,6 @@ class BestCopies:
         if export:
             sources.append(FromMemory(checkpoint.name, export))
         with self._lock:
-            if checkpoint.path.parent.resolve() == self._directory.resolve():
-                return self._complain(outcome, "that is the checkpoint directory itself")
             return self._keep_from(sources, outcome)
 
     def reconcile(self, best: Outcome | None, find: Callable[[str], Checkpoint | None]) -> str:
@@ -128,6 +126,8 @@ class BestCopies:
         return self._complain(outcome, trouble)
 
     def _copy(self, source: Source, outcome: Outcome) -> None:
+        if source.lies_in(self._directory):
+            raise OSError(errno.EINVAL, "that is the checkpoint directory itself")
         place = self._new_place(outcome.checkpoint, source.names())
         try:
             files = source.write_to(place)

@@ -47,6 +47,9 @@ class Source(Protocol):
     origin: str
     path: str
 
+    def lies_in(self, directory: Path) -> bool:
+        """Tell whether the directory is the checkpoints' own, into which nothing may be written."""
+
     def names(self) -> list[str]:
         """Return the names of the files that `write_to` makes."""
 
@@ -67,6 +70,10 @@ class FilesOf:
         self._checkpoint = checkpoint
         self.format = checkpoint.format.name
         self.path = checkpoint.path.name
+
+    def lies_in(self, directory: Path) -> bool:
+        """Compare with the checkpoint directory."""
+        return self._checkpoint.path.parent.resolve() == directory.resolve()
 
     def names(self) -> list[str]:
         """Return the names, relative to the checkpoint directory."""
@@ -94,6 +101,10 @@ class FromMemory:
         self.path = f"{name}.weights.h5"
         self._export = export
 
+    def lies_in(self, directory: Path) -> bool:  # noqa: ARG002 - the interface's signature
+        """Return False: these files are not training's."""
+        return False
+
     def names(self) -> list[str]:
         """Return the one name."""
         return [self.path]
@@ -112,6 +123,10 @@ class FromCopy:
         self.format, self.origin, self.path = format_name, origin, path
         self._place = place
         self._files = list(files)
+
+    def lies_in(self, directory: Path) -> bool:  # noqa: ARG002 - the interface's signature
+        """Return False: these files are not training's."""
+        return False
 
     def names(self) -> list[str]:
         """Return the names."""

@@ -467,10 +467,23 @@ def test_a_damaged_copy_is_not_copied_on(tmp_path: Path) -> None:
 
 def test_a_copy_is_never_made_in_the_checkpoint_directory_itself(simple: Scene) -> None:
     checkpoint = simple.save(1)
-    before = sorted(simple.checkpoints.iterdir())
+    best, before = outcome_of(checkpoint), sorted(simple.checkpoints.iterdir())
     copies = BestCopies(simple.checkpoints, 1, ACCURACY)
-    assert "the checkpoint directory itself" in copies.keep(checkpoint, outcome_of(checkpoint))
+    assert "the checkpoint directory itself" in copies.keep(checkpoint, best, export)
+    assert "the checkpoint directory itself" in copies.reconcile(best, simple.find)
     assert sorted(simple.checkpoints.iterdir()) == before
+
+
+def test_storage_that_dies_fails_no_evaluation(simple: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    checkpoint = simple.save(1)
+
+    def die(*_: Any, **__: Any) -> Any:
+        raise OSError(errno.ENOTCONN, "Transport endpoint is not connected")
+
+    for name in ("stat", "lstat", "scandir", "listdir", "open", "mkdir"):
+        monkeypatch.setattr(os, name, die)
+    assert "not connected" in simple.copies.keep(checkpoint, outcome_of(checkpoint), export)
+    assert "not connected" in simple.copies.reconcile(outcome_of(checkpoint), simple.find)
 
 
 def test_an_output_inside_the_checkpoint_directory_is_not_taken_for_checkpoints(tmp_path: Path) -> None:
