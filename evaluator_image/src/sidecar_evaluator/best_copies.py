@@ -77,6 +77,7 @@ class BestCopies:
         self._clock = clock
         self._lock = RLock()
         self._in_place: Outcome | None = None
+        self._cannot_delete = False
 
     def keep(self, checkpoint: Checkpoint, outcome: Outcome, export: Callable[[Path], None] | None = None) -> str:
         """Copy a checkpoint that has become the best; return "", or what prevented it.
@@ -183,12 +184,12 @@ class BestCopies:
 
     def _delete_older(self) -> None:
         try:
-            kept = [_take_away(copy.place) for copy in self._copies()[self._keep :]]
-        except OSError as error:
-            _log.warning("Older copies in %s could not be looked for: %s", self._directory, first_line(error))
-        else:
-            if not all(kept):
-                _log.warning("Older copies in %s could not be deleted; they stay.", self._directory)
+            gone = all([_take_away(copy.place) for copy in self._copies()[self._keep :]])
+        except OSError:
+            gone = False
+        if not gone and not self._cannot_delete:
+            _log.warning("Older copies in %s cannot be deleted; they stay, the newest is of the best.", self._directory)
+        self._cannot_delete = not gone
 
     def _take_away_unfinished(self) -> None:
         for place in _directories_in(self._directory):
