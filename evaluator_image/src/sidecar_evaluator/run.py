@@ -99,8 +99,9 @@ def _prepared(session: Session) -> ModelEvaluation:
 
 def _copy_best(session: Session, results: Results) -> None:
     """Make up for a copy of the best checkpoint that an earlier process, or trouble, left out."""
-    if session.best_copies:
+    if session.best_copies and session.keeper:
         session.heartbeat.begin(session.config.evaluation_timeout)
+        session.keeper.finish()
         session.best_copies.reconcile(results.best, session.find)
         session.heartbeat.end()
 
@@ -134,8 +135,8 @@ def _loop(session: Session, evaluation: ModelEvaluation, earlier: Resumed) -> Lo
         enter=session.metrics.enter,
         prefetcher=prefetcher,
     )
-    if session.best_copies:
-        loop.keep_best = session.best_copies.keep
+    if session.keeper:
+        loop.keep_best = session.keeper.keep
     return loop
 
 

@@ -16,6 +16,7 @@ from sidecar_evaluator.clock import SystemClock
 from sidecar_evaluator.config import Config
 from sidecar_evaluator.heartbeat import Heartbeat
 from sidecar_evaluator.journal import NAME as JOURNAL
+from sidecar_evaluator.keeping import Keeper
 from sidecar_evaluator.line_files import LineFiles
 from sidecar_evaluator.noticing import notices
 from sidecar_evaluator.resource import KubernetesResource, Resource
@@ -51,15 +52,17 @@ class Session:
         self.lines = JsonLinesWriter(self.journal.append, config.rules.primary) if self.journal else None
         self.writer: Writer = MultiWriter(self._writers())
         self.best_copies = self._best_copies()
+        self.keeper = Keeper(self.best_copies, self.notices.wake) if self.best_copies else None
 
     def is_ready(self) -> bool:
         """Tell whether the model is built and the checkpoint directory was seen."""
         return self.model_built.is_set() and self.directory_seen.is_set()
 
     def looked(self, listing: Listing) -> None:
-        """Take note of a look at the directory."""
+        """Take note of a look at the directory, between two evaluations."""
         self.heartbeat.beat()
-        self.metrics.tick()
+        if self.keeper:
+            self.keeper.serve()
         if listing.exists:
             self.directory_seen.set()
 
