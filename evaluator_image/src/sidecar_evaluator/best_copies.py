@@ -184,9 +184,10 @@ class BestCopies:
 
     def _delete_older(self) -> None:
         try:
-            gone = all([_take_away(copy.place) for copy in self._copies()[self._keep :]])
+            results = [_take_away(copy.place) for copy in self._copies()[self._keep :]]
         except OSError:
-            gone = False
+            results = [False]
+        gone = all(results)
         if not gone and not self._cannot_delete:
             _log.warning("Older copies in %s cannot be deleted; they stay, the newest is of the best.", self._directory)
         self._cannot_delete = not gone

@@ -200,6 +200,8 @@ class TrainedDirectory(Directory):
 class FakeEvaluation:
     """Scores a checkpoint as the world says; notes down what it scored."""
 
+    examples = 0
+
     def __init__(self, world: World, killer: Killer) -> None:
         self._world, self._killer = world, killer
 
