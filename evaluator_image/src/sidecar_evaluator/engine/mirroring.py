@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from sidecar_evaluator.engine.kerases import KerasModel
-from sidecar_evaluator.engine.layouts import Layout, examples_in
+from sidecar_evaluator.engine.layouts import Layout, Portion, examples_in
 from sidecar_evaluator.errors import ConfigurationError
 
 
@@ -26,6 +26,8 @@ class MirroredSteps:
     def loop(self, layout: Layout) -> Callable[..., tuple[Any, dict[str, Any]]]:
         """Return a function of start, count and the layout's arguments that runs these batches."""
         compiled = self._compiled(layout)
+        with self._strategy.scope():
+            compiled.get_concrete_function()  # creates the metrics' variables, which the first call needs already
 
         def run(start: int, count: int, *arguments: Any) -> tuple[Any, dict[str, Any]]:
             idle = -count % self._devices
@@ -42,6 +44,15 @@ class MirroredSteps:
             return examples, {}
 
         return run
+
+    def build(self, first: Portion) -> None:
+        """Create the variables of the model and its metrics, which no device may do alone, by scoring a row on each."""
+        import tensorflow as tf
+
+        batch = first.layout.batch(first.arguments, tf.constant(first.start))
+        each = tf.range(self._devices, dtype=tf.int64) % examples_in(batch)
+        rows = tf.nest.map_structure(lambda part: tf.gather(part, each), batch)
+        self._model.model.evaluate(tf.data.Dataset.from_tensors(rows), verbose=0)
 
     def _states_of(self, first: int) -> list[tuple[Any, Any]]:
         """Return the metrics' own variables on the devices from number `first` on, and their values."""

@@ -36,6 +36,15 @@ class DatasetPasses:
         """The model that is scored."""
         return self.stepper.model
 
+    def build(self) -> None:
+        """Create what variables the model and its metrics lack, with as little work as possible."""
+        if not self.model.is_mirrored:
+            self.stepper.trace(self.feed.element_spec)
+            return
+        for first in self.feed.portions(Pace()):
+            self.stepper.mirrored.build(first)
+            return
+
     def score(self, callbacks: Sequence[Any]) -> Logs | None:
         """Score the model as it is; None where the data has no batch.
 

@@ -73,7 +73,7 @@ class ModelScoring:
             feed = None if reason else self._feed(name, data)
             self.passes[name] = DatasetPasses(feed, self.stepper, self.stop, self.progress) if feed else None
             if not feed:
-                self._explain(name, reason or f"of the type of its data ({type(data).__name__})")
+                self._explain(name, reason or f"its data is a {type(data).__name__} that is not plain arrays")
         scores_known = has_scores(self.keras_model.model)
         if not self.keras_model.model.built or self.keras_model.is_mirrored or not scores_known:
             self._build(scores_known=scores_known)
@@ -124,6 +124,15 @@ class ModelScoring:
         return feed or arrays_feed(self.keras_model, arguments_of(data), steps, where)
 
     def _explain(self, name: str, reason: str) -> None:
+        """Say why `model.evaluate` is called.
+
+        Raises ConfigurationError: Keras 3 splits batches over devices, and then scores uneven ones wrongly.
+        """
+        if self.keras_model.is_mirrored and not self.keras_model.is_tf_keras:
+            raise ConfigurationError(
+                f"Dataset {name} cannot be evaluated on several devices, because {reason}; "
+                "leave the distribution at None."
+            )
         _log.debug("Dataset %s is evaluated by model.evaluate because %s.", name, reason)
         if self.options.data_in_memory is not DataInMemory.NONE:
             _log.warning("Dataset %s is not kept in memory: model.evaluate reads it, because %s.", name, reason)
@@ -132,8 +141,8 @@ class ModelScoring:
         """Create the model's variables with as little as possible: trace a step, or score one batch."""
         name, passes = next(iter(self.passes.items()))
         try:
-            if passes and not self.keras_model.is_mirrored:
-                self.stepper.trace(passes.feed.element_spec)
+            if passes:
+                passes.build()
             else:
                 self.keras_model.model.evaluate(**arguments_of(self.datasets[name]), steps=1, verbose=0)
         except Exception as error:

@@ -65,6 +65,11 @@ class Stepper:
         return self._step.get_concrete_function(element_spec)
 
     @property
+    def mirrored(self) -> MirroredSteps:
+        """The steps of a model on several devices."""
+        return MirroredSteps(self.model, jit=self._jit)
+
+    @property
     def _jit(self) -> bool:
         return self.xla or bool(self.model.model.jit_compile)
 
@@ -101,7 +106,7 @@ class Stepper:
 
     def _compiled(self, layout: Layout) -> Any:
         if self.model.is_mirrored:
-            return MirroredSteps(self.model, jit=self._jit).loop(layout)
+            return self.mirrored.loop(layout)
         concrete = self.trace(layout.element_spec)
         returned = concrete.structured_outputs
         if not isinstance(returned, dict):
