@@ -19,7 +19,10 @@ EVALUATIONS = 10
 ROUNDS = 1  # memory hardly varies from run to run
 BUDGETS = (Budget(Bound.OVER_LIMIT, 60),)
 DEFAULT = "by default"
-MODES: dict[str, list[str]] = {DEFAULT: [], "data kept in host memory": ["--data-in-memory=Host"]}
+MODES: dict[str, dict[str, list[str]]] = {
+    "tf_keras": {DEFAULT: []},
+    "keras": {DEFAULT: [], "data kept in host memory": ["--data-in-memory=Host"]},
+}
 
 
 def rows(scratch: Path) -> Iterator[Row]:
@@ -27,12 +30,12 @@ def rows(scratch: Path) -> Iterator[Row]:
     for keras in workload.KERASES:
         directory = _with_an_end(workload.checkpoints(scratch, keras, TENSORFLOW), scratch)
         ours = partial(processes.call, "benchmarks.memory:run", keras=keras, directory=directory)
-        sides = {name: partial(ours, flags=flags) for name, flags in MODES.items()}
+        sides = {name: partial(ours, flags=flags) for name, flags in MODES[keras].items()}
         sides["bare"] = partial(processes.call, "benchmarks.memory:bare", keras=keras)
         if keras == "tf_keras":
             sides["peer"] = partial(processes.call, "benchmarks.memory:peers", directory=directory)
         found = measure.in_turn(sides, ROUNDS)
-        for name in MODES:
+        for name in MODES[keras]:
             what, budgets = f"{WRITTEN_AS[keras]}, {name}", BUDGETS if name == DEFAULT else ()
             yield Row(what, Unit.MEBIBYTES, found[name], found.get("peer"), found["bare"], budgets)
 
