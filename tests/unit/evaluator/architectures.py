@@ -115,6 +115,6 @@ ALL = (sequential, functional, subclassed, wrapper, own_layer, half, brain, mixe
 def randomized(model: Any, seed: int = 1) -> Any:
     """Give every variable values of its own, and the optimizer its slots, as training does."""
     random = np.random.default_rng(seed)
-    model.set_weights([random.normal(size=value.shape).astype(value.dtype) for value in model.get_weights()])
+    model.set_weights([random.uniform(0.1, 1.0, value.shape).astype(value.dtype) for value in model.get_weights()])
     model.optimizer.build(model.trainable_variables)
     return model

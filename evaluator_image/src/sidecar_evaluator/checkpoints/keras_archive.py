@@ -79,6 +79,8 @@ def load_model(checkpoint: Checkpoint) -> Any:
     Raises CheckpointUnreadable: the archive is damaged, or is being written.
     CheckpointIncompatible: its model cannot be built without the user's code, or not safely.
     """
+    if not isinstance(checkpoint.format, KerasArchive):
+        raise _not_loadable("only a Keras archive holds one")
     with readable(checkpoint.path) as file:
         with zipfile.ZipFile(file) as archive:
             _refuse_bombs(archive)
@@ -101,7 +103,7 @@ def _built(path: Path) -> Any:
 
 def _not_loadable(why: str) -> CheckpointIncompatible:
     return CheckpointIncompatible(
-        f"The model cannot be built from the archive alone: {why}. Return a model from the entry point."
+        f"The model cannot be built from the checkpoint alone: {why}. Return a model from the entry point."
     )
 
 

@@ -131,7 +131,8 @@ def _saving_numbers(model: Any, layers: list[Any]) -> Iterator[None]:
     with ExitStack() as stack:
         for number, layer in enumerate(layers):
             stack.enter_context(_shadowed(layer, number))
-        for other in (model.optimizer, getattr(model.optimizer, "inner_optimizer", None), *model.metrics):
+        optimizer = getattr(model, "optimizer", None)
+        for other in (optimizer, getattr(optimizer, "inner_optimizer", None), *model.metrics):
             if other is not None:
                 stack.enter_context(_shadowed(other, None))
         yield

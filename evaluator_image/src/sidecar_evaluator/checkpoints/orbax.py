@@ -8,21 +8,22 @@ Only the model's own variables are read, and the iterations where they were save
 
 import json
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from sidecar_evaluator.checkpoints.interface import Checkpoint, Files, Weights
-from sidecar_evaluator.checkpoints.orbax_arrays import Item, items_of, missing_files, open_arrays, read_arrays
+from sidecar_evaluator.checkpoints.one_save import of_one_save
+from sidecar_evaluator.checkpoints.orbax_arrays import METADATA, Item, items_of, missing_files, open_arrays, read_arrays
 from sidecar_evaluator.checkpoints.orbax_tree import Leaf, Match, counters, match
 from sidecar_evaluator.checkpoints.variables import name_of, require_same, same_types
-from sidecar_evaluator.errors import CheckpointError, CheckpointIncompatible, CheckpointUnreadable, first_line
+from sidecar_evaluator.errors import CheckpointIncompatible, first_line
 
 _NAME = re.compile(r"(?:[^.].*_)?\d+")
 _TEMPORARY = ".orbax-checkpoint-tmp"
 _STEP, _COMMITTED = "_CHECKPOINT_METADATA", "commit_success.txt"
-_OWN_FILES = (_STEP, _COMMITTED, "_METADATA", "manifest.ocdbt")
+_OWN_FILES = (_STEP, _COMMITTED, METADATA, "manifest.ocdbt")
+_TREE_HANDLER = re.compile(r"PyTree|StandardCheckpoint")  # Orbax names the class that wrote an item
 _MARKS = {*_OWN_FILES, "pytree", "default", "ocdbt.process_0"}
 
 
@@ -49,23 +50,27 @@ class Orbax:
             step = json.loads((checkpoint.path / _STEP).read_bytes())
             if not step.get("commit_timestamp_nsecs") and not (checkpoint.path / _COMMITTED).is_file():
                 return "it is not committed yet"
-            named = step["item_handlers"] if isinstance(step["item_handlers"], dict) else {}
-            lacking = [name for name in named if not (checkpoint.path / name).is_dir()]
+            lacking = [file for file in _needed(step["item_handlers"]) if not (checkpoint.path / file).exists()]
             if lacking:
-                return f"its {', '.join(sorted(lacking))} is missing"
+                return f"its {lacking[0]} is missing"
             return next(filter(None, map(missing_files, items_of(checkpoint.path))), "")
         except Exception as error:  # tensorstore tells damage by errors of several types
             return f"it is not whole: {first_line(error)}"
 
     def read(self, checkpoint: Checkpoint, model: Any) -> Weights:
         """Read a value for each variable of the model, and the iterations where they were saved."""
-        try:
-            with _of_one_save(checkpoint.path / _STEP):
-                return _read(checkpoint.path, model)
-        except CheckpointError:
-            raise
-        except Exception as error:  # as above
-            raise CheckpointUnreadable(first_line(error)) from error
+        with of_one_save((checkpoint.path / _STEP).read_bytes):  # it tells the nanosecond of the save
+            return _read(checkpoint.path, model)
+
+
+def _needed(handlers: Any) -> list[str]:
+    """Return the files or folders that a step must have for each of its items, by what wrote them."""
+    named = (
+        {f"{name}/": str(handler) for name, handler in handlers.items()}
+        if isinstance(handlers, dict)
+        else {"": str(handlers)}
+    )
+    return sorted(f"{name}{METADATA}" if _TREE_HANDLER.search(handler) else name for name, handler in named.items())
 
 
 def _read(step: Path, model: Any) -> Weights:
@@ -95,20 +100,3 @@ def _iterations(items: dict[str, Item], leaves: Sequence[Leaf]) -> int | None:
     """Return the largest counter: around another optimizer, Keras's own stays at 0."""
     arrays = [array for array in _opened(items, leaves) if array.shape == () and array.dtype.numpy_dtype.kind in "iu"]
     return max(map(int, read_arrays(arrays)), default=None)
-
-
-@contextmanager
-def _of_one_save(description: Path) -> Iterator[None]:
-    """Compare what describes a step before and after: it tells the nanosecond of the save."""
-    before = description.read_bytes()
-    try:
-        yield
-    except CheckpointError:
-        _require_same_bytes(description, before)
-        raise
-    _require_same_bytes(description, before)
-
-
-def _require_same_bytes(description: Path, before: bytes) -> None:
-    if description.read_bytes() != before:
-        raise CheckpointUnreadable("It was written again while it was read.")

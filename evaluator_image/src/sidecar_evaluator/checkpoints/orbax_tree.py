@@ -42,7 +42,7 @@ class Leaf:
     @property
     def path(self) -> Path:
         """Its keys without those that Keras groups variables by; a key may itself be a path."""
-        parts = tuple(part for key in self.keys for part in key.split("/"))
+        parts = tuple(part for key in self.keys for part in _parts(key))
         return (self.item, *(part for part in parts if part not in _KERAS_GROUPS))
 
     @property
@@ -64,7 +64,7 @@ def match(leaves: Iterable[Leaf], names: Sequence[str]) -> Match:
 
     Raises CheckpointIncompatible: they are there more than once.
     """
-    wanted = [tuple(name.split(":")[0].split("/")) for name in names]
+    wanted = [tuple(_parts(name)) for name in names]
     groups = _groups(leaves)
     fitting = {prefix: found for prefix, group in groups.items() if (found := _fit(group, wanted))}
     if len(fitting) > 1:
@@ -82,6 +82,11 @@ def counters(leaves: Sequence[Leaf]) -> list[Leaf]:
     """Return the leaves that count iterations: those of an optimizer, or else one beside the weights."""
     own = [leaf for leaf in leaves if leaf.is_of_optimizer and leaf.path[-1] in _COUNTERS]
     return own or [leaf for leaf in leaves if len(leaf.path) <= 2 and leaf.path[-1] in _STEPS]
+
+
+def _parts(name: str) -> list[str]:
+    """Split the path of a variable; TensorFlow numbers the outputs of what makes one."""
+    return name.removesuffix(":0").split("/")
 
 
 def _groups(leaves: Iterable[Leaf]) -> dict[Path, dict[Path, Leaf]]:

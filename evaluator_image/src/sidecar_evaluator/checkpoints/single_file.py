@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from sidecar_evaluator.checkpoints.interface import Files, FileState
-from sidecar_evaluator.errors import CheckpointError, CheckpointUnreadable, first_line
+from sidecar_evaluator.checkpoints.one_save import of_one_save
+from sidecar_evaluator.errors import CheckpointUnreadable, first_line
 
 
 def checkpoint_named(file: str, suffix: str) -> str | None:
@@ -39,23 +40,12 @@ class LastLook:
 
 @contextmanager
 def readable(path: Path) -> Iterator[BinaryIO]:
-    """Open a file and compare it before and after: where it changed, even an error may be of two saves.
+    """Open a file that is then read through this one descriptor, and must not change meanwhile.
 
-    Raises CheckpointUnreadable: it cannot be read, or changed.
+    Raises CheckpointUnreadable: it changed, or cannot be read.
     """
-    try:
-        with path.open("rb") as file:
-            before = _identity(file)
-            try:
-                yield file
-            except CheckpointError:
-                _require_identity(file, before)
-                raise
-            _require_identity(file, before)
-    except CheckpointError:
-        raise
-    except Exception as error:  # the HDF5 library tells damage by errors of several types
-        raise CheckpointUnreadable(first_line(error)) from error
+    with _opened(path) as file, of_one_save(lambda: _identity(file)):
+        yield file
 
 
 def size_of(file: BinaryIO) -> int:
@@ -68,6 +58,11 @@ def _identity(file: BinaryIO) -> tuple[int, int]:
     return status.st_size, status.st_mtime_ns
 
 
-def _require_identity(file: BinaryIO, before: tuple[int, int]) -> None:
-    if _identity(file) != before:
-        raise CheckpointUnreadable("It was written again while it was read.")
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        raise CheckpointUnreadable(first_line(error)) from error
+    with file:
+        yield file

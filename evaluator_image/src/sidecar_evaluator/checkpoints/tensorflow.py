@@ -8,17 +8,17 @@ the same before and after.
 
 import re
 import weakref
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sidecar_evaluator.checkpoints.interface import Checkpoint, Files, FileState, Weights
+from sidecar_evaluator.checkpoints.one_save import of_one_save
 from sidecar_evaluator.checkpoints.saved_graph import GRAPH_KEY, Match, SavedGraph
 from sidecar_evaluator.checkpoints.tensor_bundle import Bundle, Malformed, parse_index
 from sidecar_evaluator.checkpoints.variables import name_of, require_same, same_types
-from sidecar_evaluator.errors import CheckpointError, CheckpointUnreadable, IterationsMissingError, first_line
+from sidecar_evaluator.errors import IterationsMissingError, first_line
 
 _INDEX = ".index"
 _SHARD = re.compile(r"(?P<prefix>.+)\.data-(?P<index>\d{5})-of-(?P<count>\d{5})")
@@ -71,13 +71,8 @@ class TensorFlow:
 
     def read(self, checkpoint: Checkpoint, model: Any) -> Weights:
         """Read a value for each variable of the model, and the training iterations."""
-        try:
-            with _of_one_save(_index(checkpoint)):
-                return self._read(checkpoint, model)
-        except (CheckpointError, IterationsMissingError):
-            raise
-        except Exception as error:  # the reader turns damage into any of a dozen types, IndexError among them
-            raise CheckpointUnreadable(first_line(error)) from error
+        with of_one_save(_index(checkpoint).read_bytes):
+            return self._read(checkpoint, model)
 
     def _read(self, checkpoint: Checkpoint, model: Any) -> Weights:
         import tensorflow as tf
@@ -119,23 +114,6 @@ def _restore(path: str, keys: list[str], dtypes: list[Any]) -> list[Any]:
     with tf.device("CPU:0"):
         tensors = tf.raw_ops.RestoreV2(prefix=path, tensor_names=keys, shape_and_slices=[""] * len(keys), dtypes=dtypes)
     return [np.asarray(tensor) for tensor in tensors]
-
-
-@contextmanager
-def _of_one_save(index: Path) -> Iterator[None]:
-    """Compare the index before and after: where it changed, even an error may be of two saves."""
-    before = index.read_bytes()
-    try:
-        yield
-    except CheckpointError:
-        _require_same_bytes(index, before)
-        raise
-    _require_same_bytes(index, before)
-
-
-def _require_same_bytes(index: Path, before: bytes) -> None:
-    if index.read_bytes() != before:
-        raise CheckpointUnreadable("It was written again while it was read.")
 
 
 def _index(checkpoint: Checkpoint) -> Path:
