@@ -18,9 +18,7 @@ from pathlib import Path
 
 from sidecar_evaluator.checkpoints.interface import Checkpoint, CheckpointFormat, FileState, state_of
 from sidecar_evaluator.checkpoints.keras_archive import KerasArchive
-from sidecar_evaluator.checkpoints.keras_archive import KerasArchive
 from sidecar_evaluator.checkpoints.keras_weights import KerasWeights
-from sidecar_evaluator.checkpoints.orbax import Orbax
 from sidecar_evaluator.checkpoints.orbax import Orbax
 from sidecar_evaluator.checkpoints.tensorflow import TensorFlow
 from sidecar_evaluator.errors import ConfigurationError, StorageGoneError, is_storage_gone
@@ -34,8 +32,6 @@ AUTO = "Auto"
 FORMATS: dict[str, Callable[[], CheckpointFormat]] = {
     "TensorFlow": TensorFlow,
     "KerasWeights": KerasWeights,
-    "Keras": KerasArchive,
-    "Orbax": Orbax,
     "Keras": KerasArchive,
     "Orbax": Orbax,
 }
