@@ -3,8 +3,10 @@
 A test places a version under a name of its own, file by file as a training would, the file that completes it last.
 """
 
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -12,25 +14,43 @@ from mounts.training import kit, small_model
 from unit.evaluator.models import dataset
 
 Scores = dict[str, float]
+_COMPLETES = ("/_CHECKPOINT_METADATA", ".index")
+"""What makes a checkpoint whole: written last by Orbax and by TensorFlow."""
 
 
 @dataclass(frozen=True)
 class Version:
-    """One checkpoint: what each file's name adds to the checkpoint's, its content, and what the model then scores."""
+    """One checkpoint: what each file's name adds to the checkpoint's, its content, and what the model then scores.
+
+    The names of the files that hold the weights match `pattern`.
+    """
 
     files: dict[str, bytes]
     scores: Scores
+    pattern: str
+
+    @property
+    def weights(self) -> dict[str, bytes]:
+        """The files that hold the weights."""
+        return {suffix: content for suffix, content in self.files.items() if fnmatchcase(suffix, self.pattern)}
 
     def place(self, folder: Path, name: str) -> None:
         """Write the checkpoint's files, one after the other."""
-        folder.mkdir(parents=True, exist_ok=True)
         for suffix, content in self.files.items():
-            (folder / f"{name}{suffix}").write_bytes(content)
+            path = folder / f"{name}{suffix}"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+
+    def remove(self, folder: Path, name: str) -> None:
+        """Delete the checkpoint's files, as far as they are there."""
+        for suffix in self.files:
+            (folder / f"{name}{suffix}").unlink(missing_ok=True)
+        shutil.rmtree(folder / name, ignore_errors=True)
 
 
 @dataclass(frozen=True)
 class Specimens:
-    """Two versions by the name of the format; `large` is the suffix of the file that holds the weights."""
+    """Two versions by the name of the format."""
 
     versions: dict[str, tuple[Version, Version]] = field(default_factory=dict)
 
@@ -43,22 +63,22 @@ def make_specimens(folder: Path) -> Specimens:
     """Train a model a little, save it in every format; train on, save it again."""
     made: dict[str, list[Version]] = {name: [] for name in SAVES}
     model = small_model(seed=1)
-    for _ in range(2):
+    for number in range(2):
         model.fit(dataset(1), shuffle=False, verbose=0)
         scores = kit().score(model)
         for name, save in SAVES.items():
-            place = folder / name
+            place = folder / f"{name}-{number}"
             place.mkdir()
             save(model, place)
-            made[name].append(Version(_files(place), scores))
-            place.rename(folder / f"{name}-{len(made[name])}")
+            made[name].append(Version(_files(place), scores, WEIGHTS[name]))
     return Specimens({name: (first, second) for name, (first, second) in made.items()})
 
 
 def _files(folder: Path) -> dict[str, bytes]:
-    """Read the files of the checkpoint `saved`; TensorFlow's index completes it, so it comes last."""
-    names = sorted(path.name for path in folder.glob("saved*"))
-    return {name.removeprefix("saved"): (folder / name).read_bytes() for name in names}
+    """Read the files of the checkpoint `saved`, in the order of writing."""
+    found = {str(path.relative_to(folder)).removeprefix("saved"): path for path in folder.rglob("*") if path.is_file()}
+    ordered = sorted(found, key=lambda suffix: (suffix.endswith(_COMPLETES), suffix))
+    return {suffix: found[suffix].read_bytes() for suffix in ordered}
 
 
 def _save_tensorflow(model: Any, folder: Path) -> None:
@@ -75,11 +95,29 @@ def _save_keras(model: Any, folder: Path) -> None:
     model.save(str(folder / "saved.keras"))
 
 
+def save_orbax(model: Any, folder: Path, epoch: int = 0) -> None:
+    """Save a step as Keras's callback does."""
+    saver = kit().keras.callbacks.OrbaxCheckpoint(str(folder))
+    saver.set_model(model)
+    saver.on_epoch_end(epoch, {})
+    saver.on_train_end()
+
+
+def _save_orbax(model: Any, folder: Path) -> None:
+    save_orbax(model, folder)
+    (folder / "0").rename(folder / "saved")
+
+
+WEIGHTS = {
+    "TensorFlow": ".data-*",
+    "KerasWeights": ".weights.h5",
+    "Keras": ".keras",
+    "Orbax": "/pytree/ocdbt.process_0/d/*",
+}
+
 SAVES: dict[str, Callable[[Any, Path], None]] = {
     "TensorFlow": _save_tensorflow,
     "KerasWeights": _save_weights,
     "Keras": _save_keras,
+    "Orbax": _save_orbax,
 }
-
-LARGE = {"TensorFlow": ".data-00000-of-00001", "KerasWeights": ".weights.h5", "Keras": ".keras"}
-"""The file of each format that holds the weights."""

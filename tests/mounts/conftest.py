@@ -25,8 +25,9 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Let Keras 3 call TensorFlow's variables as NumPy 2 no longer likes it."""
-    item.add_marker(pytest.mark.filterwarnings(KERAS_AND_NUMPY))
+    """Let Keras 3 call TensorFlow's variables as NumPy 2 no longer likes it, and Orbax use what JAX has renamed."""
+    for warning in (KERAS_AND_NUMPY, "ignore::DeprecationWarning", "ignore:.*shuffle.*:UserWarning"):
+        item.add_marker(pytest.mark.filterwarnings(warning))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -6,22 +6,23 @@ fault has ended, and where it does not end the outcome says why.
 
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
-from mounts.checkpoints import LARGE, SAVES, Specimens, Version
+from mounts.checkpoints import SAVES, Specimens, Version
 from mounts.control import FaultyMount
 from mounts.evaluating import SENTINEL, Running, Scorer, scores_of
 from mounts.faults import Deed, Fail, Faults, Meanwhile, Operation, Slow, Times
-from sidecar_evaluator.checkpoints.directory import FORMATS
 from sidecar_evaluator.ledger import EndReason
 from sidecar_evaluator.outcome import OutcomeKind, Reason
 
 NUMBERS = itertools.count()
 LIST, STAT, OPEN, READ = Operation.LIST, Operation.STAT, Operation.OPEN, Operation.READ
 LOOKS = 5
+LATE = {"TensorFlow": 5, "KerasWeights": 30, "Keras": 30, "Orbax": 2}
+"""A read in the midst of the weights."""
 
 
 @dataclass(frozen=True)
@@ -42,9 +43,9 @@ class Scene:
     def pattern(self, name: str, suffix: str = "*") -> str:
         return f"{self.name}/{name}{suffix}"
 
-    def large(self, name: str) -> str:
-        """Return the pattern of the file that holds the weights."""
-        return self.pattern(name, LARGE[self.format_name])
+    def weights(self, name: str) -> str:
+        """Return the pattern of the files that hold the weights."""
+        return self.pattern(name, self.first.pattern)
 
     def expect(self, name: str, version: Version) -> None:
         """Wait for a checkpoint's outcome: exactly this version's scores."""
@@ -62,8 +63,8 @@ class Scene:
     def end(self) -> None:
         """Go on with a good checkpoint and the end of training: nothing is stuck, nothing is counted twice."""
         self.mount.switch(Faults())
-        self.first.place(self.origin, "ckpt-9")
-        self.expect("ckpt-9", self.first)
+        self.first.place(self.origin, "ckpt_9")
+        self.expect("ckpt_9", self.first)
         (self.origin / SENTINEL).touch()
         results = self.running.finish()
         assert results.ended is not None
@@ -72,7 +73,7 @@ class Scene:
         assert len(names) == len(set(names)), names
 
 
-@pytest.fixture(params=[name for name in SAVES if name in FORMATS])
+@pytest.fixture(params=SAVES)
 def scene(request: pytest.FixtureRequest, mount: FaultyMount, specimens: Specimens, scorer: Scorer) -> Iterator[Scene]:
     """Return a running evaluation in one format that has evaluated a first checkpoint."""
     name = f"run-{next(NUMBERS)}"
@@ -80,30 +81,30 @@ def scene(request: pytest.FixtureRequest, mount: FaultyMount, specimens: Specime
     (mount.origin / name).mkdir()
     with Running(mount.folder / name, scorer) as running:
         made = Scene(mount, name, request.param, first, second, running)
-        second.place(made.origin, "ckpt-1")
-        made.expect("ckpt-1", second)
+        second.place(made.origin, "ckpt_1")
+        made.expect("ckpt_1", second)
         yield made
         mount.switch(Faults())
 
 
 def test_a_stale_listing_only_delays(scene: Scene) -> None:
     scene.mount.switch(Faults(stale_listing=True))
-    scene.first.place(scene.origin, "ckpt-2")
+    scene.first.place(scene.origin, "ckpt_2")
     scene.have_looked()
-    assert not scene.running.of("ckpt-2")
+    assert not scene.running.of("ckpt_2")
     scene.mount.switch(Faults())
-    scene.expect("ckpt-2", scene.first)
+    scene.expect("ckpt_2", scene.first)
     scene.end()
 
 
 def test_names_that_are_listed_and_not_found_only_delay(scene: Scene) -> None:
-    missing = Fail("ENOENT", (STAT, OPEN), scene.pattern("ckpt-2"))
+    missing = Fail("ENOENT", (STAT, OPEN), scene.pattern("ckpt_2"))
     scene.mount.switch(Faults(fail=(missing,)))
-    scene.first.place(scene.origin, "ckpt-2")
+    scene.first.place(scene.origin, "ckpt_2")
     scene.have_met("ENOENT", LOOKS)
-    assert not scene.running.of("ckpt-2")
+    assert not scene.running.of("ckpt_2")
     scene.mount.switch(Faults())
-    scene.expect("ckpt-2", scene.first)
+    scene.expect("ckpt_2", scene.first)
     scene.end()
 
 
@@ -115,16 +116,16 @@ def test_a_directory_that_was_looked_for_in_vain_is_found_once_it_is_there(
     mount.switch(Faults(negative="*"))
     with Running(mount.folder / "later" / "checkpoints", scorer) as running:
         running.wait(lambda: mount.met().get("negative", 0) >= LOOKS, "looks in vain")
-        version.place(mount.origin / "later" / "checkpoints", "ckpt-1")
-        assert scores_of(running.outcome("ckpt-1")) == pytest.approx(version.scores, abs=1e-6)
+        version.place(mount.origin / "later" / "checkpoints", "ckpt_1")
+        assert scores_of(running.outcome("ckpt_1")) == pytest.approx(version.scores, abs=1e-6)
 
 
 @pytest.mark.parametrize("error", ["ESTALE", "EIO"])
 @pytest.mark.parametrize("operation", [OPEN, READ, STAT])
 def test_an_error_that_passes_only_delays(scene: Scene, operation: Operation, error: str) -> None:
-    scene.mount.switch(Faults(fail=(Fail(error, (operation,), scene.pattern("ckpt-2"), 3),)))
-    scene.first.place(scene.origin, "ckpt-2")
-    scene.expect("ckpt-2", scene.first)
+    scene.mount.switch(Faults(fail=(Fail(error, (operation,), scene.pattern("ckpt_2"), 3),)))
+    scene.first.place(scene.origin, "ckpt_2")
+    scene.expect("ckpt_2", scene.first)
     assert scene.mount.met()[error] == 3
     scene.end()
 
@@ -132,8 +133,8 @@ def test_an_error_that_passes_only_delays(scene: Scene, operation: Operation, er
 @pytest.mark.parametrize("error", ["ESTALE", "EIO"])
 def test_listings_that_fail_for_a_while_only_delay(scene: Scene, error: str) -> None:
     scene.mount.switch(Faults(fail=(Fail(error, (LIST,), times=6),)))
-    scene.first.place(scene.origin, "ckpt-2")
-    scene.expect("ckpt-2", scene.first)
+    scene.first.place(scene.origin, "ckpt_2")
+    scene.expect("ckpt_2", scene.first)
     assert scene.mount.met()[error] == 6
     scene.end()
 
@@ -141,101 +142,110 @@ def test_listings_that_fail_for_a_while_only_delay(scene: Scene, error: str) -> 
 @pytest.mark.parametrize("error", ["ESTALE", "EIO"])
 @pytest.mark.parametrize("operation", [OPEN, READ])
 def test_an_error_that_stays_fails_this_checkpoint_alone(scene: Scene, operation: Operation, error: str) -> None:
-    scene.mount.switch(Faults(fail=(Fail(error, (operation,), scene.large("ckpt-2")),)))
-    scene.first.place(scene.origin, "ckpt-2")
-    scene.first.place(scene.origin, "ckpt-3")
-    scene.expect("ckpt-3", scene.first)
+    scene.mount.switch(Faults(fail=(Fail(error, (operation,), scene.weights("ckpt_2")),)))
+    scene.first.place(scene.origin, "ckpt_2")
+    scene.first.place(scene.origin, "ckpt_3")
+    scene.expect("ckpt_3", scene.first)
     (scene.origin / SENTINEL).touch()  # what is only half there may come as long as training goes on
-    outcome = scene.running.outcome("ckpt-2")
+    outcome = scene.running.outcome("ckpt_2")
     assert (outcome.kind, outcome.reason) == (OutcomeKind.FAILED, Reason.UNREADABLE)
     assert outcome.message
     assert scene.running.finish().counts.failed == 1
 
 
 def test_slow_reads_only_delay(scene: Scene) -> None:
-    scene.mount.switch(Faults(slow=(Slow((OPEN, READ, STAT), 0.02, scene.pattern("ckpt-2")),)))
-    scene.first.place(scene.origin, "ckpt-2")
-    scene.expect("ckpt-2", scene.first)
+    scene.mount.switch(Faults(slow=(Slow((OPEN, READ, STAT), 0.02, scene.pattern("ckpt_2")),)))
+    scene.first.place(scene.origin, "ckpt_2")
+    scene.expect("ckpt_2", scene.first)
     assert scene.mount.met()["slow"] > 1
     scene.end()
 
 
 @pytest.mark.parametrize("fault", ["short", "zeroed"])
 def test_a_size_that_comes_before_the_content_only_delays(scene: Scene, fault: str) -> None:
-    large = scene.large("ckpt-2")
-    scene.mount.switch(Faults(short=large) if fault == "short" else Faults(zeroed=large))
-    scene.first.place(scene.origin, "ckpt-2")
+    weights = scene.weights("ckpt_2")
+    scene.mount.switch(Faults(short=weights) if fault == "short" else Faults(zeroed=weights))
+    scene.first.place(scene.origin, "ckpt_2")
     scene.have_met(fault)
     scene.mount.switch(Faults())
-    scene.expect("ckpt-2", scene.first)
+    scene.expect("ckpt_2", scene.first)
     scene.end()
 
 
 def test_a_file_that_grows_is_waited_for(scene: Scene) -> None:
-    scene.first.place(scene.origin, "whole")
-    whole = scene.first.files[LARGE[scene.format_name]]
-    grown = Version({**scene.first.files, LARGE[scene.format_name]: whole[: len(whole) // 2]}, {})
-    grown.place(scene.origin, "ckpt-2")
+    halves = {suffix: content[: len(content) // 2] for suffix, content in scene.first.weights.items()}
+    replace(scene.first, files=scene.first.files | halves).place(scene.origin, "ckpt_2")
     scene.have_looked()
-    assert not scene.running.of("ckpt-2")
-    with (scene.origin / f"ckpt-2{LARGE[scene.format_name]}").open("ab") as file:
-        for start in range(len(whole) // 2, len(whole), 1000):
-            file.write(whole[start : start + 1000])
-            file.flush()
-    scene.expect("ckpt-2", scene.first)
+    assert not scene.running.of("ckpt_2")
+    for suffix, content in scene.first.weights.items():
+        with (scene.origin / f"ckpt_2{suffix}").open("ab") as file:
+            for start in range(len(content) // 2, len(content), 1000):
+                file.write(content[start : start + 1000])
+                file.flush()
+    scene.expect("ckpt_2", scene.first)
 
 
-def test_what_is_replaced_while_it_is_read_is_never_a_mix(scene: Scene, tmp_path: Path) -> None:
-    """Training writes the file anew between two reads; the rest of the checkpoint follows a moment later."""
+@pytest.mark.parametrize("times", [Times.TRUE, Times.ZERO])
+@pytest.mark.parametrize("late", [False, True])
+def test_what_is_replaced_while_it_is_read_is_never_a_mix(
+    scene: Scene, tmp_path: Path, times: Times, *, late: bool
+) -> None:
+    """Training writes the file anew between two reads; the rest of the checkpoint follows a moment later.
+
+    Without true times the new file cannot be told from the old one: size and time are the same.
+    """
+    reads = LATE[scene.format_name] if late else 1
     other = tmp_path / "other"
-    other.write_bytes(scene.second.files[LARGE[scene.format_name]])
-    scene.mount.switch(Faults(meanwhile=(Meanwhile(Deed.REPLACE, scene.large("ckpt-2"), str(other)),)))
-    scene.first.place(scene.origin, "ckpt-2")
+    other.write_bytes(max(scene.second.weights.values(), key=len))
+    replaced = Meanwhile(Deed.REPLACE, scene.weights("ckpt_2"), str(other), reads)
+    scene.mount.switch(Faults(meanwhile=(replaced,), times=times))
+    scene.first.place(scene.origin, "ckpt_2")
     scene.have_met(Deed.REPLACE)
-    scene.second.place(scene.origin, "ckpt-2")
-    scene.expect("ckpt-2", scene.second)
+    scene.mount.switch(Faults(times=times))
+    scene.second.place(scene.origin, "ckpt_2")
+    scene.expect("ckpt_2", scene.second)
     scene.end()
 
 
 def test_what_grows_while_it_is_read_is_never_a_mix(scene: Scene, tmp_path: Path) -> None:
     (tmp_path / "more").write_bytes(b"more" * 100)
-    grows = Meanwhile(Deed.APPEND, scene.large("ckpt-2"), str(tmp_path / "more"))
+    grows = Meanwhile(Deed.APPEND, scene.weights("ckpt_2"), str(tmp_path / "more"))
     scene.mount.switch(Faults(meanwhile=(grows,)))
-    scene.first.place(scene.origin, "ckpt-2")
+    scene.first.place(scene.origin, "ckpt_2")
     scene.have_met(Deed.APPEND)
-    scene.first.place(scene.origin, "ckpt-2")
-    scene.expect("ckpt-2", scene.first)
+    scene.mount.switch(Faults())
+    scene.first.place(scene.origin, "ckpt_2")
+    scene.expect("ckpt_2", scene.first)
     scene.end()
 
 
 def test_what_is_deleted_while_it_is_read_is_gone(scene: Scene) -> None:
-    scene.mount.switch(Faults(meanwhile=(Meanwhile(Deed.DELETE, scene.large("ckpt-2")),)))
-    scene.first.place(scene.origin, "ckpt-2")
+    scene.mount.switch(Faults(meanwhile=(Meanwhile(Deed.DELETE, scene.weights("ckpt_2")),)))
+    scene.first.place(scene.origin, "ckpt_2")
     scene.have_met(Deed.DELETE)
-    for suffix in scene.first.files:
-        (scene.origin / f"ckpt-2{suffix}").unlink(missing_ok=True)
-    assert scene.running.outcome("ckpt-2").kind is OutcomeKind.GONE
+    scene.first.remove(scene.origin, "ckpt_2")
+    assert scene.running.outcome("ckpt_2").kind is OutcomeKind.GONE
     scene.end()
 
 
 @pytest.mark.parametrize("times", [Times.SECONDS, Times.ZERO])
 def test_odd_times_and_inodes_change_nothing(scene: Scene, times: Times) -> None:
     scene.mount.switch(Faults(times=times, changing_inodes=True))
-    scene.first.place(scene.origin, "ckpt-2")
-    scene.expect("ckpt-2", scene.first)
+    scene.first.place(scene.origin, "ckpt_2")
+    scene.expect("ckpt_2", scene.first)
     scene.have_looked()
-    assert len(scene.running.of("ckpt-2")) == 1
+    assert len(scene.running.of("ckpt_2")) == 1
     scene.end()
 
 
 def test_a_mount_without_true_times_keeps_nothing_busy_for_ever(scene: Scene) -> None:
     """Every look tells that the files have just changed, so that they cannot be known to be whole."""
     scene.mount.switch(Faults(times=Times.NOW))
-    scene.first.place(scene.origin, "ckpt-2")
+    scene.first.place(scene.origin, "ckpt_2")
     (scene.origin / SENTINEL).touch()
-    outcome = scene.running.outcome("ckpt-2")
+    outcome = scene.running.outcome("ckpt_2")
     if outcome.kind is OutcomeKind.EVALUATED:
-        scene.expect("ckpt-2", scene.first)
+        scene.expect("ckpt_2", scene.first)
     else:
         assert (outcome.reason, outcome.message != "") == (Reason.UNREADABLE, True)
     scene.running.finish()

@@ -14,11 +14,10 @@ import pytest
 
 from cluster.processes import poll
 from cluster.programs import Programs
-from mounts.checkpoints import SAVES, Specimens
+from mounts.checkpoints import Specimens
 from mounts.evaluating import SENTINEL, Running, Scorer, scores_of
 from mounts.stores import MOUNTS, Store, store
 from mounts.training import kit, small_model
-from sidecar_evaluator.checkpoints.directory import FORMATS
 from sidecar_evaluator.ledger import EndReason
 from sidecar_evaluator.outcome import OutcomeKind
 from unit.evaluator.models import dataset
@@ -107,7 +106,7 @@ def test_what_training_deletes_first_is_gone_and_the_last_is_evaluated(bucket: S
             assert scores_of(outcome) == pytest.approx(training.saved[outcome.checkpoint][1], abs=1e-6)
 
 
-@pytest.mark.parametrize("format_name", [name for name in SAVES if name in FORMATS])
+@pytest.mark.parametrize("format_name", ["TensorFlow", "KerasWeights", "Keras"])
 def test_every_format_comes_through(bucket: Store, scorer: Scorer, specimens: Specimens, format_name: str) -> None:
     """Also what is overwritten in place: a checkpoint without a number."""
     name = f"run-{next(NUMBERS)}"
