@@ -27,12 +27,12 @@ def checkpoint_names(folder: Path) -> list[str]:
     return sorted((file.stem for file in folder.glob("*.index")), key=lambda name: int(name.rpartition("-")[2]))
 
 
-def evaluate_by_hand(entrypoint: Path, folder: Path, checkpoint: str) -> dict[str, float]:
+def evaluate_by_hand(entrypoint: Path, folder: Path, checkpoint: str, **parameters: Any) -> dict[str, float]:
     """Return what `model.evaluate` says of the checkpoint's weights; `entrypoint` is the sample's evaluate.py."""
     import tensorflow as tf
 
     module = load_module(entrypoint)
-    evaluation = module.build()
+    evaluation = module.build(**parameters)
     tf.train.Checkpoint(model=evaluation.model).restore(str(folder / checkpoint)).expect_partial()
     scores: dict[str, float] = evaluation.model.evaluate(evaluation.data, return_dict=True, verbose=0)
     return {name: float(value) for name, value in scores.items()}

@@ -82,7 +82,6 @@ def _set_up_logging(arguments: Namespace) -> None:
         stream=sys.stderr,
     )
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's own chatter hides what happens here
-    logging.getLogger("kubernetes").setLevel(logging.INFO)
     logging.getLogger("urllib3").setLevel(logging.ERROR)
 
 

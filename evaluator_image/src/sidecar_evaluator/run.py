@@ -100,7 +100,7 @@ def _prepared(session: Session) -> ModelEvaluation:
 def _copy_best(session: Session, results: Results) -> None:
     """Make up for a copy of the best checkpoint that an earlier process, or trouble, left out."""
     if session.best_copies and session.keeper:
-        session.heartbeat.begin(session.config.evaluation_timeout)
+        session.heartbeat.begin()
         session.keeper.finish()
         session.best_copies.reconcile(results.best, session.find)
         session.heartbeat.end()
@@ -120,6 +120,7 @@ def _loop(session: Session, evaluation: ModelEvaluation, earlier: Resumed) -> Lo
         training_finished=training_finished(config.sentinel, session.training.has_come),
         covered=lambda checkpoint: earlier.covers(checkpoint, config.policy.selection),
         on_look=session.looked,
+        beat=session.heartbeat.beat,
         group_limit=lambda waiting: evaluation.pass_size(waiting, prefetcher.last_size),
         highest_settled=earlier.highest,
     )

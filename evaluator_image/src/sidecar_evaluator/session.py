@@ -43,9 +43,9 @@ class Session:
         self.registry = CollectorRegistry()
         self.clock = SystemClock()
         self.training = TrainingEnd(self.clock.monotonic)
-        self.directory = Directory(config.model.checkpoint_dir, config.model.format)
         self.notices = notices(config.model.checkpoint_dir, self.stop)
         self.heartbeat = Heartbeat()
+        self.directory = Directory(config.model.checkpoint_dir, config.model.format, beat=self.heartbeat.beat)
         self.resource: Resource | None = KubernetesResource(config.resource) if config.resource else None
         self.metrics = PrometheusWriter(self.registry, self.clock, version("sidecar-evaluator"))
         self.journal = LineFiles(config.output_dir, JOURNAL) if config.output_dir else None

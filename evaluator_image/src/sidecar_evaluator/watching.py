@@ -87,8 +87,9 @@ class Watcher:
     """An iterator over the checkpoints that the policy selects.
 
     `covered` knows what an earlier process settled, `training_finished` tells whether training has
-    ended, `group_limit` how many of so many waiting ones to evaluate together. `ended` is the reason
-    once the iterator ended by itself; it stays None where `stop` ended it.
+    ended, `group_limit` how many of so many waiting ones to evaluate together; `beat` is called before
+    each look into a file. `ended` is the reason once the iterator ended by itself; it stays None where
+    `stop` ended it.
     """
 
     directory: Looks
@@ -99,6 +100,7 @@ class Watcher:
     training_finished: Callable[[Listing], bool] = lambda _listing: False
     covered: Callable[[Checkpoint], bool] = lambda _checkpoint: False
     on_look: Callable[[Listing], None] = lambda _listing: None
+    beat: Callable[[], None] = lambda: None
     group_limit: Callable[[int], int] = lambda _waiting: 1
     highest_settled: int | None = None
     ended: EndReason | None = None
@@ -212,7 +214,7 @@ class Watcher:
     def _look(self) -> Listing:
         began = self.clock.monotonic()
         listing = self.directory.look()
-        newest = max((found.modified_at for found in listing.checkpoints), default=None)
+        newest = max((found.modified_at for found in listing.checkpoints if not found.missing), default=None)
         self.notices.looked(self.clock.monotonic() - began, newest)
         return listing
 
@@ -281,6 +283,7 @@ class Watcher:
         identity = (checkpoint.name, checkpoint.files)
         if checkpoint.missing or identity in self._inspected:
             return checkpoint.missing
+        self.beat()
         lacking = checkpoint.format.inspect(checkpoint)
         if lacking:
             self.directory.doubt(checkpoint)

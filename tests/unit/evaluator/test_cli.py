@@ -66,7 +66,11 @@ def test_the_flags_that_the_operator_renders(ran: dict[str, Any]) -> None:
             parameters={"batch": "256", "note": "-a=b"},
             steps=100,
             options=Options(
-                DataInMemory.HOST, Compilation.XLA, Precision.MIXED_BFLOAT16, Distribution.MIRRORED, checkpoints_per_pass=4
+                DataInMemory.HOST,
+                Compilation.XLA,
+                Precision.MIXED_BFLOAT16,
+                Distribution.MIRRORED,
+                checkpoints_per_pass=4,
             ),
         ),
         policy=Policy(Selection.EVERY, max_evaluations=7, no_checkpoint_timeout=3600.0),

@@ -201,3 +201,11 @@ def test_subdirectories_with_checkpoints_are_named(tmp_path: Path) -> None:
     directory = Directory(tmp_path, formats=[Recorder()])
     directory.look()
     assert directory.nested() == ["run-1", "run-2"]
+
+
+def test_the_heart_beats_while_many_entries_are_looked_at_for_the_first_time(tmp_path: Path) -> None:
+    beats = list[None]()
+    directory = Directory(tmp_path, formats=[Recorder()], beat=lambda: beats.append(None))
+    write(tmp_path, *(f"ckpt-{number}.part" for number in range(10)))
+    directory.look()
+    assert len(beats) == 20

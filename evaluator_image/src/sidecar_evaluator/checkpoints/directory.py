@@ -69,7 +69,10 @@ class _Group:
 
 
 class Directory:
-    """A checkpoint directory in one of the known formats, or in any of them (`Auto`)."""
+    """A checkpoint directory in one of the known formats, or in any of them (`Auto`).
+
+    `beat` is called before each entry that is looked at: a first look at thousands may take minutes.
+    """
 
     def __init__(
         self,
@@ -77,8 +80,10 @@ class Directory:
         format_name: str = AUTO,
         clock: Callable[[], float] = time.monotonic,
         formats: Sequence[CheckpointFormat] | None = None,
+        beat: Callable[[], None] = lambda: None,
     ) -> None:
         self.path = path
+        self._beat = beat
         self._clock = clock
         names = FORMATS if format_name == AUTO else (format_name,)
         self._formats = formats if formats is not None else [FORMATS[name]() for name in names]
@@ -143,6 +148,7 @@ class Directory:
         return Listing(self._in_order(), present.keys())
 
     def _assemble(self, group: _Group) -> None:
+        self._beat()
         before, now = group.checkpoint, group.format.assemble(self.path, group.name, self._states(group))
         group.checkpoint = now
         if now != before:
@@ -174,6 +180,7 @@ class Directory:
 
     def _take_up(self, entry: "os.DirEntry[str]") -> None:
         """Find the checkpoint that a new entry belongs to."""
+        self._beat()
         try:
             is_directory = entry.is_dir()
         except OSError as error:
