@@ -67,13 +67,14 @@ class ModelEvaluation:
             self._scored = self._prepared(self._evaluation.model)
 
     def read(self, checkpoint: Checkpoint) -> Weights:
-        """Read a checkpoint into host memory; see `read_whole` for the errors. Any thread may call it."""
-        with self._loading:
-            if self._scored is None:
-                from sidecar_evaluator.checkpoints.keras_archive import load_model
+        """Read a checkpoint into host memory; any thread may call it.
 
-                self._scored = self._prepared(load_model(checkpoint))
-        return read_whole(checkpoint, self._scored.keras_model.model)
+        Raises ConfigurationError: neither the entry point nor the checkpoint brings a model.
+        See `read_whole` for the others.
+        """
+        with self._loading:
+            scored = self._scored = self._scored or self._prepared(_model_in(checkpoint))
+        return read_whole(checkpoint, scored.keras_model.model)
 
     def pass_size(self, waiting: int, weights_size: int) -> int:
         """Return how many of the waiting checkpoints, of so many bytes each, one pass should score."""
@@ -109,3 +110,15 @@ class ModelEvaluation:
         )
         scored.prepare()
         return scored
+
+
+def _model_in(checkpoint: Checkpoint) -> Any:
+    """Build the model that a Keras archive holds."""
+    from sidecar_evaluator.checkpoints.keras_archive import KerasArchive, load_model
+
+    if not isinstance(checkpoint.format, KerasArchive):
+        raise ConfigurationError(
+            f"The entry point returns no model, and {checkpoint.name} is no Keras archive that holds one; "
+            "return a model in Evaluation(model, data)."
+        )
+    return load_model(checkpoint)

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from sidecar_evaluator.checkpoints.interface import Weights
 from sidecar_evaluator.entrypoint import Evaluation
 from sidecar_evaluator.errors import ConfigurationError, Stopped
-from sidecar_evaluator.evaluation import ModelEvaluation
+from sidecar_evaluator.evaluation import Loaded, ModelEvaluation
 from sidecar_evaluator.ledger import Results
 from sidecar_evaluator.outcome import OutcomeKind, Reason, Score
 from sidecar_evaluator.writers.interface import Report
@@ -124,10 +125,11 @@ def test_a_stop_ends_an_evaluation_between_two_batches(kit: Kit) -> None:
             stop.set()
 
     stopper = Stopper()
-    evaluation = ModelEvaluation(Evaluation(kit.model(), dataset(), callbacks=[stopper]), stop)
+    model = kit.model()
+    evaluation = ModelEvaluation(Evaluation(model, dataset(), callbacks=[stopper]), stop)
     evaluation.prepare()
     with pytest.raises(Stopped):
-        evaluation.score()
+        evaluation.score([Loaded(Weights(model.get_weights(), None), 7)])
     assert stopper.seen == 1
 
 
@@ -137,6 +139,7 @@ def test_a_stop_ends_an_evaluation_between_two_batches(kit: Kit) -> None:
         (lambda kit: Evaluation("model", None), "is a str; return a Keras model"),
         (lambda kit: Evaluation(kit.model(compiled=False), dataset()), "has no metrics"),
         (lambda kit: Evaluation(kit.model(), iter(dataset())), "can be read only once"),
+        (lambda kit: Evaluation(kit.model(), dataset().repeat()), "never ends; set steps"),
         (lambda kit: Evaluation(kit.subclassed(), "no data"), "cannot be evaluated on its data"),
     ],
 )

@@ -45,8 +45,8 @@ class DatasetPasses:
             self.stepper.mirrored.build(first)
             return
 
-    def score(self, callbacks: Sequence[Any]) -> Logs | None:
-        """Score the model as it is; None where the data has no batch.
+    def score(self, callbacks: Sequence[Any]) -> Logs:
+        """Score the model as it is; data without a batch gives no scores.
 
         Raises Stopped: a stop was requested between two calls.
         """
@@ -58,14 +58,12 @@ class DatasetPasses:
             self._run(portion)
             done += portion.count
             self.progress(done, self.feed.total)
-        if not done:
-            return None
-        logs = self.model.logs(self.stepper.last)
+        logs = self.model.logs(self.stepper.last) if done else {}
         told.on_test_end(logs)
         return logs
 
-    def score_together(self, loads: Sequence[Callable[[], None]]) -> list[Logs] | None:
-        """Score what each of the functions loads into the model; None where the data has no batch.
+    def score_together(self, loads: Sequence[Callable[[], None]]) -> list[Logs]:
+        """Score what each of the functions loads into the model.
 
         Raises Stopped: a stop was requested between two calls.
         """
@@ -79,7 +77,7 @@ class DatasetPasses:
                 values[at], last[at] = state.take(), self.stepper.last
             done += portion.count
             self.progress(done, self.feed.total)
-        return [self._logs(state, *pair) for pair in zip(values, last, strict=True)] if done else None
+        return [self._logs(state, *pair) if done else {} for pair in zip(values, last, strict=True)]
 
     def _logs(self, state: "_State", values: Sequence[Any], last: Any) -> Logs:
         state.put(values)

@@ -31,7 +31,8 @@ _log = logging.getLogger(__name__)
 class Loaded:
     """A checkpoint in host memory and the training iterations to say it has.
 
-    `checkpoint` is told to callbacks that have an attribute `evaluated_checkpoint`.
+    `checkpoint` is told to callbacks that have an attribute `evaluated_checkpoint`, as the dataset's
+    name is to those that have `evaluated_dataset`.
     """
 
     weights: Weights
@@ -51,11 +52,14 @@ class ModelScoring:
     progress: Progress
     stepper: Stepper
     passes: dict[str, DatasetPasses | None] = field(default_factory=dict)
+    _memory_is_short: bool = False
 
     @cached_property
     def callbacks(self) -> list[Any]:
         """Return the user's callbacks as callbacks of the model's Keras."""
-        return list(self.evaluation.callbacks or ())
+        keras = self.keras_model.keras
+        given = self.evaluation.callbacks or ()
+        return [each.callback_for(keras) if hasattr(each, "callback_for") else each for each in given]
 
     @property
     def gains_from_sharing(self) -> bool:
@@ -64,7 +68,8 @@ class ModelScoring:
 
     @property
     def _can_share(self) -> bool:
-        return not self.callbacks and not self.keras_model.is_mirrored and all(self.passes.values())
+        alone = bool(self.callbacks) or self.keras_model.is_mirrored or self._memory_is_short
+        return not alone and all(self.passes.values())
 
     def prepare(self) -> None:
         """Find each dataset's way, and build the model."""
@@ -80,35 +85,50 @@ class ModelScoring:
 
     def score(self, loaded: Sequence[Loaded]) -> list[tuple[Score, ...]]:
         """Score each checkpoint on each dataset."""
+        import tensorflow as tf
+
         if len(loaded) > 1 and self._can_share:
-            return self._score_together(loaded)
+            try:
+                return self._score_together(loaded)
+            except tf.errors.ResourceExhaustedError as error:
+                _log.warning("Checkpoints are scored one by one from now on: %s", first_line(error))
+                self._memory_is_short = True
         return [self._score_one(one) for one in loaded]
 
     def _score_one(self, loaded: Loaded) -> tuple[Score, ...]:
         self.keras_model.assign(loaded.weights.values, loaded.step)
-        for callback in self.callbacks:
-            if hasattr(callback, "evaluated_checkpoint"):
-                callback.evaluated_checkpoint = loaded.checkpoint
+        self._tell("evaluated_checkpoint", loaded.checkpoint)
         return tuple(Score(metric, value, name) for name in self.datasets for metric, value in self._scores_on(name))
 
+    def _tell(self, attribute: str, value: Any) -> None:
+        """Tell the callbacks that ask for it by having such an attribute."""
+        for callback in self.evaluation.callbacks or ():
+            if hasattr(callback, attribute):
+                setattr(callback, attribute, value)
+
     def _scores_on(self, name: str) -> list[tuple[str, float]]:
+        self._tell("evaluated_dataset", name)
         passes = self.passes[name]
-        logs = passes.score(self.callbacks) if passes else None
-        return flatten(logs if logs is not None else self._evaluate(name))
+        return flatten(passes.score(self.callbacks) if passes else self._evaluate(name))
 
     def _score_together(self, loaded: Sequence[Loaded]) -> list[tuple[Score, ...]]:
         loads = [partial(self.keras_model.assign, one.weights.values, one.step) for one in loaded]
         scores: list[list[Score]] = [[] for _ in loaded]
         for name, passes in self.passes.items():
-            for found, logs in zip(scores, (passes and passes.score_together(loads)) or [], strict=False):
+            together = passes.score_together(loads) if passes else []
+            for found, logs in zip(scores, together, strict=True):
                 found += [Score(metric, value, name) for metric, value in flatten(logs)]
         return [tuple(found) for found in scores]
 
-    def _evaluate(self, name: str, **arguments: Any) -> dict[str, Any]:
-        parts = arguments_of(self.datasets[name]) | {"steps": self.evaluation.steps} | arguments
-        watching = _batch_callback(self.keras_model, self.stop, self.progress, parts["steps"])
+    def _evaluate(self, name: str) -> dict[str, Any]:
+        steps = self.evaluation.steps
+        watching = _batch_callback(self.keras_model, self.stop, self.progress, steps)
         found: dict[str, Any] = self.keras_model.model.evaluate(
-            **parts, callbacks=[*self.callbacks, watching], verbose=0, return_dict=True
+            **arguments_of(self.datasets[name]),
+            steps=steps,
+            callbacks=[*self.callbacks, watching],
+            verbose=0,
+            return_dict=True,
         )
         return found
 

@@ -5,7 +5,6 @@ for each layout, when they are first needed. Metrics collect in the model's own 
 `model.evaluate`. It neither resets nor reads them; `passes` does.
 """
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from time import perf_counter
@@ -41,7 +40,7 @@ class Pace:
             self._measured, self.steps = True, _FIRST_STEPS[1]
             return
         wanted = _TARGET_SECONDS * steps / max(self.clock() - self._began, 1e-6)
-        self.steps = max(1, min(math.ceil(wanted), self.steps * _GROWTH, _MOST_STEPS))
+        self.steps = max(1, min(int(wanted), self.steps * _GROWTH, _MOST_STEPS))
 
 
 @dataclass
