@@ -115,6 +115,8 @@ class SidecarEvaluatorModelExport:
         path.parent.mkdir(parents=True, exist_ok=True)
         options = {} if self._options is None else {"options": self._options}
         save = model.save_weights if self._weights_only else model.save
+        if not self._weights_only:
+            _build_optimizer(model)
         with _replacing(path) as target:
             save(str(target), overwrite=True, **options)
 
@@ -145,6 +147,13 @@ class SidecarEvaluatorModelExport:
 
 def _is_of_keras2(model: Any) -> bool:
     return any(base.__module__.startswith("tf_keras.") for base in type(model).__mro__)
+
+
+def _build_optimizer(model: Any) -> None:
+    """Let Keras 3 save an optimizer with all its variables, without which it does not load the model again."""
+    optimizer = model.optimizer
+    if optimizer is not None and not _is_of_keras2(model) and not optimizer.built:
+        optimizer.build(model.trainable_variables)
 
 
 def _better_of(one: float | None, other: float | None, *, rising: bool) -> float | None:
