@@ -31,11 +31,11 @@ def report(outcome: Outcome | None = None) -> Report:
     [
         (
             (Score("loss", 0.25), Score("accuracy", 0.5)),
-            "End of evaluation. Metrics: loss=0.25 accuracy=0.5 (a, step 9, 2.00 s, best so far)",
+            "End of evaluation. Metrics: loss=0.25 accuracy=0.5",
         ),
         (
             (Score("loss", 0.25, "val"), Score("loss", 1.0, "test")),
-            "End of evaluation. Metrics: val/loss=0.25 test/loss=1.0 (a, step 9, 2.00 s, best so far)",
+            "End of evaluation. Metrics: val/loss=0.25 test/loss=1.0",
         ),
     ],
 )
@@ -44,7 +44,7 @@ def test_the_log_line(scores: tuple[Score, ...], line: str, caplog: pytest.LogCa
         outcome = replace(evaluated("a", step=9), scores=scores)
         LogWriter().write(Report(outcome, Results(best=outcome)))
         LogWriter().write(Report(None, Results()))
-    assert caplog.messages == [line]
+    assert caplog.messages == [line, "Checkpoint a at step 9 took 2.00 s, the best so far."]
 
 
 def test_a_failure_is_logged_with_its_reason(caplog: pytest.LogCaptureFixture) -> None:

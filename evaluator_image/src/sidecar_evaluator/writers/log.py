@@ -17,8 +17,9 @@ class LogWriter:
         if outcome is None:
             return
         if outcome.kind is OutcomeKind.EVALUATED:
-            best = ", best so far" if report.results.best is outcome else ""
-            _log.info("End of evaluation. Metrics: %s (%s%s)", metrics_line(outcome), _circumstances(outcome), best)
+            _log.info("End of evaluation. Metrics: %s", metrics_line(outcome))
+            best = ", the best so far" if report.results.best is outcome else ""
+            _log.info("Checkpoint %s took %.2f s%s.", _named(outcome), outcome.duration, best)
         else:
             reason = f" ({outcome.reason})" if outcome.reason else ""
             _log.warning("Checkpoint %s %s%s: %s", outcome.checkpoint, outcome.kind, reason, outcome.message)
@@ -31,9 +32,8 @@ class LogWriter:
         """Do nothing."""
 
 
-def _circumstances(outcome: Outcome) -> str:
-    step = [] if outcome.step is None else [f"step {outcome.step}"]
-    return ", ".join([outcome.checkpoint, *step, f"{outcome.duration:.2f} s"])
+def _named(outcome: Outcome) -> str:
+    return outcome.checkpoint if outcome.step is None else f"{outcome.checkpoint} at step {outcome.step}"
 
 
 def metrics_line(outcome: Outcome) -> str:
