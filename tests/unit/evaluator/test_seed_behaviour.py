@@ -282,7 +282,7 @@ def test_a_read_that_failed_is_repeated(kit: Kit, tmp_path: Path, log: Any) -> N
     scores = kit.save_by_manager(tmp_path)
     shard = tmp_path / "ckpt-1.data-00000-of-00001"
     content = shard.read_bytes()
-    shard.write_bytes(content[: len(content) // 2])
+    shard.write_bytes(bytes(len(content)))
     repair = threading.Timer(0.7, lambda: shard.write_bytes(content))
     repair.start()
     SidecarEvaluator(kit.model(), dataset(), tmp_path, max_evaluations=1).start()
