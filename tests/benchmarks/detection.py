@@ -28,14 +28,15 @@ EXAMPLES = 200  # evaluated in a moment, so that the next checkpoint finds every
 
 @dataclass(frozen=True)
 class Side:
-    """One evaluator to measure."""
+    """One evaluator to measure, and how many seconds it rests before a checkpoint comes, at least and at most."""
 
     side: str
     keras: str
     form: str
+    pause: tuple[float, float] = (0.1, 0.4)
 
 
-PEER = Side("peer", "tf_keras", TENSORFLOW)
+PEER = Side("peer", "tf_keras", TENSORFLOW, (0.1, 1.1))  # it looks once a second
 OURS = (Side("ours", "tf_keras", TENSORFLOW), Side("ours", "keras", TENSORFLOW), Side("ours", "keras", KERAS_WEIGHTS))
 
 
@@ -48,7 +49,7 @@ def rows(scratch: Path) -> Iterator[Row]:
         delays: dict[Side, list[float]] = {side: [] for side in followers}
         for number in range(2, ROUNDS + 2):
             for side, follower in followers.items():
-                time.sleep(random.uniform(0.2, 1.2))
+                time.sleep(random.uniform(*side.pause))
                 delays[side].append(follower.delay(number, NOTICED_WITHIN))
     peers = Figure.of(delays[PEER])
     for side in OURS:

@@ -15,7 +15,7 @@ from benchmarks.workload import WRITTEN_AS
 from sidecar_evaluator.options import Compilation, DataInMemory, Options, Precision
 
 TITLE = "One evaluation, small CNN, 10,000 images of 28 x 28"
-ROUNDS = 10
+ROUNDS = 15
 INEXACT_ROUNDS = 3
 TOLERANCE = 1e-6
 DEFAULT = "by default"

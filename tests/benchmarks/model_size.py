@@ -1,11 +1,15 @@
 """Time and memory against the model's size: restoring a checkpoint and evaluating it, 1 M to 200 M parameters.
 
 Dense layers, saved by tf.train.Checkpoint with plain SGD, so that a checkpoint holds the weights alone. Each side has a
-process of its own for each size. Memory is the most that the process held; the limit for it is a process that evaluated
-but restored nothing. There is little data, so that the time is that of the weights.
+process of its own for each size, and the two take turns. Memory is the most that the process held; the limit for it is
+a process that evaluated but restored nothing. There is little data, so that the time is that of the weights.
 """
 
+import shutil
+import sys
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,33 +17,45 @@ import numpy as np
 
 from benchmarks import measure, ours, peer, processes, workload
 from benchmarks.evaluating import require_same
-from benchmarks.rows import Figure, Row, Unit
+from benchmarks.rows import Bound, Budget, Figure, Row, Unit
 
 TITLE = "Size of the model, tf_keras, TensorFlow format"
 SIZES = (1_000_000, 10_000_000, 50_000_000, 200_000_000)
 EXAMPLES = 64
-ROUNDS = 3
+ROUNDS = 5
+LIMIT = 120.0
+BUDGETS = (Budget(Bound.OF_PEER, 1.0),)
 SIDES = ("peer", "ours")
 
 
 def rows(scratch: Path) -> Iterator[Row]:
-    """Measure each size, with one checkpoint on the disk at a time."""
+    """Measure each size."""
+    processes.call("benchmarks.model_size:save_all", scratch=str(scratch))
     for parameters in SIZES:
         directory = scratch / f"sized-{parameters}"
-        arguments: dict[str, Any] = {"parameters": parameters, "directory": str(directory)}
-        processes.call("benchmarks.model_size:save", **arguments)
-        found = {side: processes.call(f"benchmarks.model_size:by_{side}", **arguments) for side in SIDES}
-        for file in directory.iterdir():
-            file.unlink()
+        found, times = _compare(parameters, str(directory))
         require_same(found["peer"]["scores"], found["ours"]["scores"])
-        yield from _rows(f"{parameters // 1_000_000} M parameters", found)
+        shutil.rmtree(directory)
+        yield from _rows(f"{parameters // 1_000_000} M parameters", found, times)
 
 
-def _rows(size: str, found: dict[str, Any]) -> Iterator[Row]:
-    times = {side: Figure(**found[side]["times"]) for side in SIDES}
+def _compare(parameters: int, directory: str) -> tuple[dict[str, Any], dict[str, Figure]]:
+    """Let both sides restore and evaluate in turn; return what each found at its first time, and the other times."""
+    with ExitStack() as stack:
+        sides = {
+            side: stack.enter_context(
+                processes.Child(f"benchmarks.model_size:by_{side}", parameters=parameters, directory=directory)
+            )
+            for side in SIDES
+        }
+        found = {side: child.next_report(LIMIT) for side, child in sides.items()}
+        return found, measure.in_turn({side: partial(child.ask, LIMIT) for side, child in sides.items()}, ROUNDS)
+
+
+def _rows(size: str, found: dict[str, Any], times: dict[str, Figure]) -> Iterator[Row]:
     peaks = {side: Figure(found[side]["peak"]) for side in SIDES}
     without = Figure(found["peer"]["before"])
-    yield Row(f"{size}, restore and evaluate", Unit.SECONDS, times["ours"], times["peer"])
+    yield Row(f"{size}, restore and evaluate", Unit.SECONDS, times["ours"], times["peer"], budgets=BUDGETS)
     yield Row(f"{size}, peak memory", Unit.MEBIBYTES, peaks["ours"], peaks["peer"], without)
 
 
@@ -54,8 +70,14 @@ def evaluation(parameters: int) -> Any:
     return Evaluation(workload.dense(workload.module("tf_keras"), width), data)
 
 
-def save(_report: processes.Report, parameters: int, directory: str) -> None:
-    """Save one checkpoint with random weights."""
+def save_all(_report: processes.Report, scratch: str) -> None:
+    """Save one checkpoint of each size."""
+    for parameters in SIZES:
+        _save(parameters, f"{scratch}/sized-{parameters}")
+
+
+def _save(parameters: int, directory: str) -> None:
+    """Save a checkpoint with random weights."""
     import tensorflow as tf
 
     model = evaluation(parameters).model
@@ -76,7 +98,7 @@ def by_peer(report: processes.Report, parameters: int, directory: str) -> None:
         restore(path)
         return peer.score(given.model, given.data)
 
-    _report_times(report, one, before)
+    _serve(report, one, before)
 
 
 def by_ours(report: processes.Report, parameters: int, directory: str) -> None:
@@ -84,10 +106,12 @@ def by_ours(report: processes.Report, parameters: int, directory: str) -> None:
     made = ours.built("benchmarks.model_size:evaluation", parameters=str(parameters))
     checkpoint = ours.found(Path(directory))[1]
     before = measure.peak_memory()
-    _report_times(report, lambda: ours.scores(made, [ours.read(made, checkpoint)])[0], before)
+    _serve(report, lambda: ours.scores(made, [ours.read(made, checkpoint)])[0], before)
 
 
-def _report_times(report: processes.Report, one: Callable[[], dict[str, float]], before: float) -> None:
-    scores = one()
-    times = measure.in_turn({"one": lambda: measure.seconds(one)}, ROUNDS)["one"]
-    report({"times": vars(times), "peak": measure.peak_memory(), "before": before, "scores": scores})
+def _serve(report: processes.Report, one: Callable[[], dict[str, float]], before: float) -> None:
+    """Report scores and memory of three times, then how long it takes as often as asked."""
+    scores, *_ = (one() for _ in range(3))
+    report({"peak": measure.peak_memory(), "before": before, "scores": scores})
+    for _ in sys.stdin:
+        report(measure.seconds(one))

@@ -4,8 +4,9 @@
     with Child("benchmarks.detection:follow", side="peer") as child:
         child.next_report(60)                                  # whatever it reports, one by one
 
-The function's first argument is `report`, which sends a JSON value to the parent. Standard output of a child goes to
-its log, with its errors; the end of the log is in the error that is raised when it fails.
+The function's first argument is `report`, which sends a JSON value to the parent. It may wait for `child.ask` by
+reading lines of standard input. Standard output of a child goes to its log, with its errors; the end of the log is in
+the error that is raised when it fails.
 """
 
 import importlib
@@ -53,7 +54,7 @@ class Child:
             [sys.executable, "-c", DIE_WITH_PARENT, str(os.getpid()), *command],
             env={**os.environ, **_QUIET, "PYTHONPATH": str(Path(__file__).resolve().parents[1])},
             pass_fds=[writing],
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=self._log,
             stderr=subprocess.STDOUT,
         )
@@ -79,6 +80,13 @@ class Child:
         line, _, self._unread = self._unread.partition(b"\n")
         return json.loads(line)
 
+    def ask(self, limit: float) -> Any:
+        """Let the function read one line of its standard input; return what it reports then."""
+        assert self.process.stdin
+        self.process.stdin.write(b"\n")
+        self.process.stdin.flush()
+        return self.next_report(limit)
+
     def reports(self, limit: float) -> Iterator[Any]:
         """Yield what the function reports until its end, waiting at most `limit` seconds for each.
 
@@ -101,6 +109,8 @@ class Child:
     ) -> None:
         self.process.kill()
         self.process.wait()
+        assert self.process.stdin
+        self.process.stdin.close()
         self._reports.close()
         self._log.close()
 

@@ -1,6 +1,7 @@
 """Functions for `test_processes` to run in processes of their own."""
 
 import sys
+import threading
 
 from benchmarks.processes import Report
 
@@ -10,10 +11,12 @@ def count(report: Report, upto: int) -> None:
         report({"number": number})
 
 
-def be_silent(_report: Report) -> None:
-    sys.stdin.read()
-    import threading
+def answer(report: Report) -> None:
+    for number, _ in enumerate(sys.stdin, 1):
+        report(number)
 
+
+def be_silent(_report: Report) -> None:
     threading.Event().wait()
 
 

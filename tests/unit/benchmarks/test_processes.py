@@ -16,6 +16,12 @@ def test_reports_come_one_by_one() -> None:
         assert list(child.reports(60)) == [{"number": 2}]
 
 
+def test_a_process_answers_as_often_as_it_is_asked() -> None:
+    with Child(f"{CHILDREN}:answer") as child:
+        assert [child.ask(60), child.ask(60)] == [1, 2]
+    assert child.process.poll() is not None
+
+
 def test_a_failure_shows_the_end_of_what_the_process_said() -> None:
     with Child(f"{CHILDREN}:fail") as child:
         assert child.next_report(60) == "before"
