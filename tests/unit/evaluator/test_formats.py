@@ -1,5 +1,6 @@
 """Every format with real models: what comes out is what was saved, or nothing."""
 
+import contextlib
 import importlib
 import shutil
 import threading
@@ -9,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from sidecar_evaluator.checkpoints.reading import read_whole
@@ -256,3 +258,30 @@ def test_reading_disturbs_no_evaluation(saver: Saver, kit: Kit, tmp_path: Path) 
         thread.join()
     assert all(scores == expected for scores in found)
     assert not any("save_own_variables" in vars(layer) for layer in model.layers)
+
+
+def test_saves_over_one_another_are_never_mixed(saver: Saver, kit: Kit, tmp_path: Path) -> None:
+    """Each save is of one number throughout, and is written over the last one while that is read."""
+    saved, model = trained(kit), architectures.sequential(kit)
+    done = threading.Event()
+    numbers: list[set[Any]] = []
+
+    def evaluate() -> None:
+        reader = saver.format()
+        while not done.is_set() or not numbers:
+            for checkpoint in look(reader, directory=tmp_path).values():
+                if not checkpoint.missing:
+                    with contextlib.suppress(CheckpointError):
+                        weights = read_whole(checkpoint, model)
+                        numbers.append({weights.iterations, *(each for value in weights.values for each in value.flat)})
+
+    thread = threading.Thread(target=evaluate)
+    thread.start()
+    for number in range(1, 17):
+        saved.set_weights([np.full_like(value, number) for value in saved.get_weights()])
+        saved.optimizer.iterations.assign(number)
+        saver.save(saved, tmp_path, number if saver.keras3_only else 1)
+    done.set()
+    thread.join(60)
+    assert numbers
+    assert all(len(each) == 1 for each in numbers)

@@ -139,6 +139,12 @@ def test_archives_that_keras_did_not_write_are_refused(kit: Kit, tmp_path: Path)
         read(KerasArchive(), tmp_path, model)
 
 
+def test_an_archive_that_is_hdf5_is_told_apart_from_half_an_archive(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / ARCHIVE, "w") as file:
+        file["model_weights/dense/kernel"] = np.zeros(10)
+    assert look(KerasArchive(), directory=tmp_path)["ckpt-1"].missing == "it is an HDF5 file and no archive"
+
+
 @KERAS_3
 def test_a_model_is_built_compiled_from_an_archive(kit: Kit, tmp_path: Path) -> None:
     saved = randomized(kit.model())

@@ -58,8 +58,11 @@ class KerasArchive:
     def inspect(self, checkpoint: Checkpoint) -> str:
         """Return what the archive lacks: its directory is the last that is written."""
         try:
-            with checkpoint.path.open("rb") as file, zipfile.ZipFile(file):
-                return ""
+            with checkpoint.path.open("rb") as file:
+                if Region(file.fileno(), 0, size_of(file)).is_whole_hdf5():  # tf_keras, outside the main thread
+                    return "it is an HDF5 file and no archive"
+                with zipfile.ZipFile(file):
+                    return ""
         except (zipfile.BadZipFile, EOFError, ValueError):
             return "its end is not written yet"
         except OSError as error:

@@ -8,7 +8,9 @@ Only the model's own variables are read, and the iterations where they were save
 
 import json
 import re
+import weakref
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +29,24 @@ _TREE_HANDLER = re.compile(r"PyTree|StandardCheckpoint")  # Orbax names the clas
 _MARKS = {*_OWN_FILES, "pytree", "default", "ocdbt.process_0"}
 
 
+@dataclass(frozen=True)
+class _Plan:
+    """Where a model and its iterations are, in all steps with the same leaves."""
+
+    model: "weakref.ref[Any]"
+    leaves: tuple[Leaf, ...]
+    match: Match
+    counters: Sequence[Leaf]
+
+
 class Orbax:
     """Step directories of Orbax."""
 
     name = "Orbax"
     depth = 2  # what is in a step tells it from other directories that are named by a number
+
+    def __init__(self) -> None:
+        self._plan: _Plan | None = None
 
     def claim(self, name: str, *, is_directory: bool) -> str | None:
         """Claim directories that are named by a number, alone or after a prefix and `_`."""
@@ -60,7 +75,20 @@ class Orbax:
     def read(self, checkpoint: Checkpoint, model: Any) -> Weights:
         """Read a value for each variable of the model, and the iterations where they were saved."""
         with of_one_save((checkpoint.path / _STEP).read_bytes):  # it tells the nanosecond of the save
-            return _read(checkpoint.path, model)
+            items = {item.name: item for item in items_of(checkpoint.path)}
+            plan = self._plan_for(model, tuple(leaf for item in items.values() for leaf in item.leaves))
+            return _read(items, plan, model)
+
+    def _plan_for(self, model: Any, leaves: tuple[Leaf, ...]) -> _Plan:
+        """Match model and leaves, once for all the steps of a training."""
+        plan = self._plan
+        if plan is None or plan.model() is not model or plan.leaves != leaves:
+            self._plan = plan = _Plan(weakref.ref(model), leaves, match(leaves, _names(model)), counters(leaves))
+        return plan
+
+
+def _names(model: Any) -> list[str]:
+    return [name_of(variable).partition("@")[0] for variable in model.weights]
 
 
 def _needed(handlers: Any) -> list[str]:
@@ -73,16 +101,13 @@ def _needed(handlers: Any) -> list[str]:
     return sorted(f"{name}{METADATA}" if _TREE_HANDLER.search(handler) else name for name, handler in named.items())
 
 
-def _read(step: Path, model: Any) -> Weights:
-    items = {item.name: item for item in items_of(step)}
-    leaves = [leaf for item in items.values() for leaf in item.leaves]
-    if not leaves:
+def _read(items: dict[str, Item], plan: _Plan, model: Any) -> Weights:
+    if not plan.leaves:
         raise CheckpointIncompatible("The step holds no tree of arrays; save the model's weights.")
-    found = match(leaves, [name_of(variable).partition("@")[0] for variable in model.weights])
-    arrays = _opened(items, found.leaves)
-    _require_fit(found, arrays, model)
+    arrays = _opened(items, plan.match.leaves)
+    _require_fit(plan.match, arrays, model)
     values = read_arrays([array for array in arrays if array is not None])
-    return Weights(same_types(values, model.weights), _iterations(items, counters(leaves)))
+    return Weights(same_types(values, model.weights), _iterations(items, plan.counters))
 
 
 def _opened(items: dict[str, Item], leaves: Sequence[Leaf | None]) -> list[Any]:

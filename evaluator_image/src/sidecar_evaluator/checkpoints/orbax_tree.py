@@ -11,6 +11,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from sidecar_evaluator.errors import CheckpointIncompatible
 
@@ -39,13 +40,13 @@ class Leaf:
         """The name of its array."""
         return ".".join(self.keys)
 
-    @property
+    @cached_property
     def path(self) -> Path:
         """Its keys without those that Keras groups variables by; a key may itself be a path."""
         parts = tuple(part for key in self.keys for part in _parts(key))
         return (self.item, *(part for part in parts if part not in _KERAS_GROUPS))
 
-    @property
+    @cached_property
     def is_of_optimizer(self) -> bool:
         """Whether it belongs to an optimizer, whose slots have the names of variables."""
         return any(_OPTIMIZER.fullmatch(part) for part in self.path)
@@ -123,14 +124,17 @@ def _by_name(group: Mapping[Path, Leaf], wanted: Sequence[Path]) -> Sequence[Pat
 
 
 def _by_rank(group: Mapping[Path, Leaf], wanted: Sequence[Path]) -> Sequence[Path] | None:
-    saved = {rank: path for path, rank in _ranks(group).items()}
-    ranks = _ranks(wanted)
-    if len(saved) != len(wanted) or set(saved) != set(ranks.values()):
+    if len(group) != len(wanted):
+        return None
+    saved, ranks = {rank: path for path, rank in _ranks(group).items()}, _ranks(wanted)
+    if set(saved) != set(ranks.values()):
         return None
     return [saved[ranks[name]] for name in wanted]
 
 
 def _by_order(group: Mapping[Path, Leaf], wanted: Sequence[Path]) -> Sequence[Path] | None:
+    if len(group) != len(wanted):
+        return None
     order = [(str(position),) for position in range(len(wanted))]
     return order if set(order) == set(group) else None
 
@@ -143,13 +147,15 @@ def _ranks(paths: Iterable[Path]) -> dict[Path, Path]:
         for depth, part in enumerate(path):
             kind, number = _numbered(part)
             siblings[path[:depth], kind].add(number)
-    ordered = {place: sorted(numbers) for place, numbers in siblings.items()}
+    ordered = {
+        place: {number: str(rank) for rank, number in enumerate(sorted(numbers))} for place, numbers in siblings.items()
+    }
 
-    def rank(path: Path, depth: int) -> str:
+    def ranked(path: Path, depth: int) -> str:
         kind, number = _numbered(path[depth])
-        return f"{kind}#{ordered[path[:depth], kind].index(number)}"
+        return f"{kind}#{ordered[path[:depth], kind][number]}"
 
-    return {path: tuple(rank(path, depth) for depth in range(len(path))) for path in paths}
+    return {path: tuple(ranked(path, depth) for depth in range(len(path))) for path in paths}
 
 
 def _numbered(part: str) -> tuple[str, int]:
