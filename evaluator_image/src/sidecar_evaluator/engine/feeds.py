@@ -20,16 +20,13 @@ from sidecar_evaluator.engine.layouts import (
     is_dense,
     optional_of,
     size_of,
-    variant_of,
 )
 from sidecar_evaluator.engine.stepping import Pace
-from sidecar_evaluator.errors import ConfigurationError, Stopped
+from sidecar_evaluator.engine.streaming import GroupSize, Reader
+from sidecar_evaluator.errors import ConfigurationError
 from sidecar_evaluator.options import DataInMemory
 
 _log = logging.getLogger(__name__)
-
-_PORTION_BYTES = 32 << 20
-_PORTION_BATCHES = 256
 
 
 class Feed(Protocol):
@@ -103,54 +100,28 @@ class StreamFeed:
         cardinality = int(dataset.cardinality())
         self.element_spec = dataset.element_spec
         self.total = steps or (cardinality if cardinality >= 0 else None)
-        self._dataset = _read_ahead(dataset)
+        self._dataset = dataset
         self._steps = steps
         self._stop = stop
+        self._size = GroupSize()
         self._layout = HeldLayout(self.element_spec)
 
     def portions(self, pace: Pace) -> Iterator[Portion]:
         """Read as many batches as one call should run, and yield them."""
-        import tensorflow as tf
-
-        done, most = 0, _PORTION_BATCHES
-        iterator = iter(self._dataset)
-        while wanted := min(pace.steps, most, (self._steps or _PORTION_BATCHES + done) - done):
-            variants = self._read(iterator, wanted)
-            if variants:
-                with tf.device(HOST):
-                    yield Portion(self._layout, (tf.stack(variants),), 0, len(variants))
-            if not done and variants:
-                most = _batches_in(_PORTION_BYTES, size_of(optional_of(self.element_spec, variants[0]).get_value()))
-            done += len(variants)
-            if len(variants) < wanted:
-                self._require_all(done)
-                return
-
-    def _read(self, iterator: Any, wanted: int) -> list[Any]:
-        variants: list[Any] = []
-        while len(variants) < wanted:
-            if self._stop.is_set():
-                raise Stopped
-            optional = iterator.get_next_as_optional()
-            if not optional.has_value():
-                break
-            variants.append(variant_of(optional))
-        return variants
-
-    def _require_all(self, done: int) -> None:
+        done = 0
+        with Reader(self._dataset, self._steps, self._size, pace, self._stop).reading() as groups:
+            for group in groups:
+                yield Portion(self._layout, (_vector(group),), 0, len(group))
+                done += len(group)
         if self._steps and done < self._steps:
             _log.warning("The data ends after %d batches, although steps is %d.", done, self._steps)
 
 
-def _batches_in(size: int, batch: int) -> int:
-    return max(1, min(_PORTION_BATCHES, size // max(batch, 1)))
-
-
-def _read_ahead(dataset: Any) -> Any:
-    """Read the next batches while the current ones are computed; what comes out stays the same."""
+def _vector(variants: Sequence[Any]) -> Any:
     import tensorflow as tf
 
-    return dataset.prefetch(tf.data.AUTOTUNE)
+    with tf.device(HOST):
+        return tf.stack(variants)
 
 
 class KeptFeed:
@@ -208,10 +179,7 @@ class KeptFeed:
         _log.info("Dataset %s stays in memory from now on: %d batches.", self._name, self.total)
 
     def _on_host(self, kept: list[Any]) -> Feed:
-        import tensorflow as tf
-
-        with tf.device(HOST):
-            return HeldFeed(HeldLayout(self.element_spec), tf.stack(kept))
+        return HeldFeed(HeldLayout(self.element_spec), _vector(kept))
 
     def _on_device(self, kept: list[Any]) -> Feed:
         import tensorflow as tf
