@@ -2,6 +2,7 @@
 
 import errno
 import os
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -168,6 +169,44 @@ def test_a_checkpoint_that_is_deleted_is_gone_from_the_next_listing(tmp_path: Pa
     assert not directory.look().exists
     tmp_path.mkdir()
     assert directory.look().checkpoints == ()
+
+
+def test_a_directory_that_is_made_anew_with_the_same_names_is_read_anew(tmp_path: Path) -> None:
+    directory = Directory(tmp_path / "run", formats=[Recorder()])
+    for content in ("x", "longer"):
+        (tmp_path / "run").mkdir()
+        (tmp_path / "run" / "ckpt-1.part").write_text(content)
+        (found,) = directory.look().checkpoints
+        assert found.files[0].size == len(content)
+        (tmp_path / "run" / "ckpt-1.part").unlink()
+        (tmp_path / "run").rmdir()
+        assert not directory.look().exists
+
+
+class Entry:
+    """An entry of a listing whose kind cannot be told as long as `error` is set."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.error: OSError | None = None
+
+    def is_dir(self) -> bool:
+        if self.error:
+            raise self.error
+        return False
+
+
+def test_an_entry_that_cannot_be_told_at_first_is_looked_at_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, "ckpt-1.part")
+    entry = Entry("ckpt-1.part")
+    monkeypatch.setattr(os, "scandir", lambda _path: nullcontext([entry]))
+    directory = Directory(tmp_path, formats=[Recorder()])
+    entry.error = OSError(errno.ESTALE, "Stale file handle")
+    assert directory.look().checkpoints == ()
+    entry.error = None
+    assert [found.name for found in directory.look().checkpoints] == ["ckpt-1"]
 
 
 @pytest.mark.parametrize(

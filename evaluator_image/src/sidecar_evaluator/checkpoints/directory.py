@@ -91,6 +91,8 @@ class Directory:
         self._groups: dict[str, _Group] = {}
         self._open: set[_Group] = set()
         self._ordered: tuple[Checkpoint, ...] | None = ()
+        self._names: list[str] = []
+        self._present: frozenset[str] = frozenset()
         self._last = Listing(exists=False)
         self._failing_since: float | None = None
         self._lock = threading.RLock()
@@ -105,7 +107,7 @@ class Directory:
             try:
                 self._last = self._look()
             except FileNotFoundError:
-                self._forget(self._owners.keys() - ())
+                self._take_note((), [])
                 _list_above(self.path)
                 return Listing(exists=False)
             except (NotADirectoryError, PermissionError) as error:
@@ -139,13 +141,24 @@ class Directory:
 
     def _look(self) -> Listing:
         with os.scandir(self.path) as entries:
-            present = {entry.name: entry for entry in entries}
-        self._forget(self._owners.keys() - present.keys())
-        for name in present.keys() - self._owners.keys():
-            self._take_up(present[name])
+            found = list(entries)
+        names = [entry.name for entry in found]
+        if names != self._names:  # two lists compare in a small part of the time that a listing takes
+            self._take_note(found, names)
         for group in list(self._open):
             self._assemble(group)
-        return Listing(self._in_order(), present.keys())
+        return Listing(self._in_order(), self._present)
+
+    def _take_note(self, found: Sequence["os.DirEntry[str]"], names: list[str]) -> None:
+        """Find out what came and what went."""
+        self._names, self._present = [], frozenset(names)
+        fresh = [entry for entry, name in zip(found, names, strict=True) if name not in self._owners]
+        if len(self._owners) + len(fresh) > len(names):
+            self._forget({name for name in self._owners if name not in self._present})
+        for entry in fresh:
+            self._take_up(entry)
+        if len(self._owners) == len(self._present):  # else some vanished meanwhile, or will open later
+            self._names = names
 
     def _assemble(self, group: _Group) -> None:
         self._beat()
