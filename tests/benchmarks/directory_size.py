@@ -1,8 +1,8 @@
 """The number of checkpoints in the directory: what one poll of the watcher costs, and how much memory it holds.
 
 The limit is one bare listing of the same directory (`os.scandir`), taken between two polls. A poll that finds nothing
-new must not cost much more than a listing, one that finds a checkpoint not more than two, however many are there. TensorFlow is not
-imported.
+new must not cost much more than a listing, one that finds a checkpoint not more than two, however many are there.
+TensorFlow is not imported.
 """
 
 import os
