@@ -16,7 +16,7 @@ class FakeClock:
 
     def __init__(self) -> None:
         self.now = 1000.0
-        self.events: list[tuple[float, Callable[[], None]]] = []
+        self.events: list[tuple[float, Callable[[], object]]] = []
         self.limit = 100_000.0
 
     def time(self) -> float:
@@ -25,7 +25,7 @@ class FakeClock:
     def monotonic(self) -> float:
         return self.now
 
-    def at(self, moment: float, action: Callable[[], None]) -> None:
+    def at(self, moment: float, action: Callable[[], object]) -> None:
         self.events.append((1000.0 + moment, action))
 
     def wait(self, seconds: float, until: threading.Event) -> bool:

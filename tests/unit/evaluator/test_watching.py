@@ -348,7 +348,8 @@ def test_a_file_that_grows_on_after_a_pause_is_evaluated_once_it_is_whole(tmp_pa
 
     scene = Scene()
     scene.watcher.directory = Directory(tmp_path, formats=[Lines()])
-    (tmp_path / "ckpt-1").write_text("half")
-    scene.clock.at(3.0, lambda: (tmp_path / "ckpt-1").write_text("whole it") and None)
+    path = tmp_path / "ckpt-1"
+    path.write_text("half")
+    scene.clock.at(3.0, lambda: path.write_text("whole it"))
     scene.clock.at(9.0, scene.finished.set)
     assert scene.drain() == ["ckpt-1"]
