@@ -16,6 +16,8 @@ from mounts.control import FaultyMount, faulty
 from mounts.evaluating import Scorer
 from mounts.faults import Faults
 from mounts.mount import own_namespace
+from mounts.process import Warm
+from mounts.process import warm as started
 from mounts.servers import PROGRAMS
 from mounts.training import small_evaluation
 from unit.evaluator.conftest import KERAS_AND_NUMPY
@@ -49,6 +51,13 @@ def programs() -> Programs:
 def scorer() -> Scorer:
     """Return a small model that is ready to score checkpoints."""
     return Scorer(small_evaluation())
+
+
+@pytest.fixture(scope="session")
+def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warm]:
+    """Return what starts evaluators as processes."""
+    with started(tmp_path_factory.mktemp("warm") / "log") as made:
+        yield made
 
 
 @pytest.fixture(scope="session")

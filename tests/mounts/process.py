@@ -2,58 +2,137 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cluster.processes import log_end, poll, spawn
+from cluster.processes import DIE_WITH_PARENT, log_end, poll
 
-SECONDS = 180.0
+SECONDS = 120.0
 _TESTS = Path(__file__).parents[1]
+_PIECE = 65536
 
 
-@dataclass(frozen=True)
+@dataclass
 class Evaluator:
     """A running `sidecar-evaluator run`."""
 
-    process: subprocess.Popen[bytes]
+    pid: int
     log: Path
+    warm: "Warm"
 
-    def says(self, text: str) -> bool:
-        """Tell whether its log has a text."""
-        return text in self.log.read_text(errors="replace")
+    def end_of_log(self) -> str:
+        """Return the last lines of its log."""
+        return log_end(self.log, 40)
 
     def wait_for(self, text: str) -> None:
         """Wait until its log has a text."""
-        found = poll(lambda: self.says(text) or self.process.poll() is not None, SECONDS)
-        assert found, f"{text!r} is not logged:\n{log_end(self.log)}"
-        assert self.says(text), f"ended with {self.process.returncode} before {text!r}:\n{log_end(self.log, 40)}"
+        poll(lambda: self._says(text) or self.has_ended(), SECONDS)
+        assert self._says(text), f"{text!r} is not logged:\n{self.end_of_log()}"
+
+    def has_ended(self) -> bool:
+        """Tell whether it has ended."""
+        return self.warm.exit_code(self.pid) is not None
+
+    def is_leaving(self) -> bool:
+        """Tell whether all its threads have gone but those that the kernel cannot end yet."""
+        try:
+            states = [path.read_text() for path in Path(f"/proc/{self.pid}/task").glob("*/stat")]
+        except OSError:
+            return self.has_ended()
+        return all(state.rpartition(")")[2].split()[0] in "DZX" for state in states)
 
     def exit_code(self) -> int:
         """Wait for its end."""
+        assert poll(self.has_ended, SECONDS), f"it does not end:\n{self.end_of_log()}"
+        code = self.warm.exit_code(self.pid)
+        assert code is not None
+        return code
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal, if it still runs."""
+        if not self.has_ended():
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
+    def _says(self, text: str) -> bool:
+        return self.log.exists() and text in self.log.read_text(errors="replace")
+
+
+@dataclass
+class Warm:
+    """The process that forks evaluators; see `warm`."""
+
+    process: subprocess.Popen[bytes]
+    _codes: dict[int, int] = field(default_factory=dict)
+    _started: list[int] = field(default_factory=list)
+    _unread: bytes = b""
+
+    @contextmanager
+    def evaluator(self, checkpoints: Path, log: Path, *flags: str) -> Iterator[Evaluator]:
+        """Run the evaluator of the small model, for every checkpoint of a directory; end it at the end."""
+        common = ["--selection", "Every", "--entrypoint", "mounts.training:build", "--verbose"]
+        argv = ["run", "--checkpoint-dir", str(checkpoints), *common, *flags]
+        self._ask({"argv": argv, "log": str(log)})
+        assert poll(self._has_started, SECONDS), "no evaluator was started"
+        made = Evaluator(self._started.pop(), log, self)
         try:
-            return self.process.wait(SECONDS)
-        except subprocess.TimeoutExpired:
-            raise AssertionError(f"it does not end:\n{log_end(self.log)}") from None
+            yield made
+        finally:
+            made.signal(signal.SIGKILL)
+            made.exit_code()
+
+    def exit_code(self, pid: int) -> int | None:
+        """Return the exit code of an evaluator, None while it runs."""
+        self._listen()
+        return self._codes.get(pid)
+
+    def _has_started(self) -> bool:
+        self._listen()
+        return bool(self._started)
+
+    def _ask(self, wanted: dict[str, Any]) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.write(json.dumps(wanted).encode() + b"\n")
+        self.process.stdin.flush()
+
+    def _listen(self) -> None:
+        """Take in what it has said."""
+        assert self.process.stdout is not None
+        with suppress(BlockingIOError):
+            self._unread += os.read(self.process.stdout.fileno(), _PIECE)
+        *lines, self._unread = self._unread.split(b"\n")
+        for said in map(json.loads, lines):
+            if "started" in said:
+                self._started.append(said["started"])
+            else:
+                self._codes[said["ended"]] = said["code"]
 
 
 @contextmanager
-def evaluator(checkpoints: Path, log: Path, *flags: str) -> Iterator[Evaluator]:
-    """Run the evaluator on a directory, every checkpoint, with the small model; kill it at the end if it still runs."""
-    common = ("--selection", "Every", "--entrypoint", "mounts.training:build", "--verbose")
-    command: list[str | Path] = [sys.executable, "-m", "sidecar_evaluator", "run", "--checkpoint-dir", checkpoints]
-    quiet = {"TF_CPP_MIN_LOG_LEVEL": "2", "CUDA_VISIBLE_DEVICES": "-1"}
-    environment = {**os.environ, **quiet, "PYTHONPATH": str(_TESTS)}
-    process = spawn([*command, *common, *flags], log, die_with_parent=True, env=environment)
+def warm(log: Path) -> Iterator[Warm]:
+    """Start the process that forks evaluators; they end with it."""
+    quiet = {"TF_CPP_MIN_LOG_LEVEL": "2", "CUDA_VISIBLE_DEVICES": "-1", "PYTHONPATH": str(_TESTS)}
+    command = [sys.executable, "-I", "-S", "-c", DIE_WITH_PARENT, str(os.getpid()), sys.executable, "-m", "mounts.warm"]
+    with log.open("ab") as errors:
+        process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, env={**os.environ, **quiet}
+        )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    os.set_blocking(process.stdout.fileno(), False)
     try:
-        yield Evaluator(process, log)
+        yield Warm(process)
     finally:
+        process.stdin.close()
         process.kill()
         process.wait()
+        process.stdout.close()
 
 
 def lines(output: Path) -> list[dict[str, Any]]:
@@ -70,7 +149,8 @@ def summaries(output: Path) -> dict[tuple[str, int], float]:
 
     found = {}
     for path in sorted((output / "validation").glob("events.out.tfevents.*")):
-        for event in tf.compat.v1.train.summary_iterator(str(path)):
+        for record in tf.data.TFRecordDataset(str(path)):
+            event = tf.compat.v1.Event.FromString(record.numpy())
             for value in event.summary.value:
                 found[value.tag, event.step] = float(tf.make_ndarray(value.tensor))
     return found

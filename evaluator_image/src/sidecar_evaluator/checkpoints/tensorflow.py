@@ -79,14 +79,15 @@ class TensorFlow:
 
         path = str(checkpoint.path)
         reader = tf.train.load_checkpoint(path)
-        plan = self._plan_for(model, reader.get_tensor(GRAPH_KEY))
+        dtypes = reader.get_variable_to_dtype_map()
+        [graph] = _restore(path, [GRAPH_KEY], [tf.string])
+        plan = self._plan_for(model, graph.item())
         if plan.iterations is None:
             raise IterationsMissingError(path)
         _require_fit(plan.match, reader.get_variable_to_shape_map(), model)
-        dtypes = reader.get_variable_to_dtype_map()
-        keys = [str(key) for key in plan.match.keys]
-        values = _restore(path, keys, [dtypes[key] for key in keys])
-        return Weights(same_types(values, model.weights), int(reader.get_tensor(plan.iterations)))
+        keys = [*map(str, plan.match.keys), plan.iterations]
+        *values, iterations = _restore(path, keys, [dtypes[key] for key in keys])
+        return Weights(same_types(values, model.weights), int(iterations))
 
     def _plan_for(self, model: Any, graph: bytes) -> _Plan:
         """Walk model and graph together, once for all the checkpoints of a training."""
@@ -105,12 +106,14 @@ def _require_fit(match: Match, shapes: dict[str, Sequence[int]], model: Any) -> 
 
 
 def _restore(path: str, keys: list[str], dtypes: list[Any]) -> list[Any]:
-    """Read tensors by the operation that reads large ones in several threads, without Python's lock."""
+    """Read tensors by the operation that reads large ones in several threads.
+
+    Unlike the checkpoint's reader it does not hold Python's lock, with which a mount that hangs would
+    stop every thread, the one included that publishes it.
+    """
     import numpy as np
     import tensorflow as tf
 
-    if not keys:
-        return []
     with tf.device("CPU:0"):
         tensors = tf.raw_ops.RestoreV2(prefix=path, tensor_names=keys, shape_and_slices=[""] * len(keys), dtypes=dtypes)
     return [np.asarray(tensor) for tensor in tensors]

@@ -1,0 +1,112 @@
+"""How the whole command ends when the storage below it dies or hangs: with the exit code that replaces the pod.
+
+No process can end while a file system in user space has taken up a question of its and does not answer: the kernel
+waits. So a test that lets one hang looks at what the process publishes, lets the mount answer, and looks at its end.
+"""
+
+import json
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from cluster.processes import poll
+from mounts.checkpoints import Specimens
+from mounts.control import FaultyMount, faulty
+from mounts.faults import Fail, Faults, Operation, Slow
+from mounts.process import SECONDS, Evaluator, Warm
+from sidecar_evaluator.errors import ExitCode
+
+Record = Callable[[str, object], None]
+EVERYTHING = tuple(Operation)
+SOON = 30.0
+"""Seconds that an end may take on a machine that is busy with other things; it takes about one."""
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[FaultyMount]:
+    """Return a faulty mount that this test alone may break."""
+    with faulty(tmp_path / "own") as mount:
+        (mount.origin / "run").mkdir()
+        yield mount
+
+
+def ended_within(process: Evaluator, seconds: float) -> int:
+    """Return the exit code of a process that ends soon."""
+    assert poll(process.has_ended, seconds), f"it does not end:\n{process.end_of_log()}"
+    return process.exit_code()
+
+
+@pytest.mark.parametrize("death", ["killed", "not-connected"])
+def test_a_dead_mount_ends_the_process_so_that_the_pod_is_replaced(
+    own: FaultyMount, warm: Warm, specimens: Specimens, tmp_path: Path, record_property: Record, *, death: str
+) -> None:
+    """The evaluator waits for the next checkpoint when the mount dies."""
+    version, _ = specimens.of("TensorFlow")
+    version.place(own.origin / "run", "ckpt-1")
+    with warm.evaluator(own.folder / "run", tmp_path / "log", "--output-dir", str(tmp_path / "out")) as process:
+        process.wait_for("End of evaluation.")
+        began = time.monotonic()
+        if death == "killed":
+            own.mount.kill()
+        else:
+            own.switch(Faults(fail=(Fail("ENOTCONN", EVERYTHING),)))
+        assert ended_within(process, SOON) == ExitCode.STORAGE_GONE, process.end_of_log()
+        record_property("measured", f"mount {death}: process ended after {time.monotonic() - began:.2f} s with 75")
+    assert [line["checkpoint"] for line in results(tmp_path / "out")] == ["ckpt-1"]
+
+
+def test_a_mount_that_dies_while_a_checkpoint_is_read_ends_the_process(
+    own: FaultyMount, warm: Warm, specimens: Specimens, tmp_path: Path
+) -> None:
+    version, _ = specimens.of("TensorFlow")
+    version.place(own.origin / "run", "ckpt-1")
+    own.switch(Faults(slow=(Slow((Operation.READ,), match=f"run/ckpt-1{version.pattern}"),)))
+    with warm.evaluator(own.folder / "run", tmp_path / "log", "--output-dir", str(tmp_path / "out")) as process:
+        assert poll(lambda: own.met().get("slow"), SECONDS), process.end_of_log()
+        own.mount.kill()
+        assert ended_within(process, SOON) == ExitCode.STORAGE_GONE, process.end_of_log()
+    assert not (tmp_path / "out" / "results.jsonl").exists()
+
+
+def test_a_read_that_hangs_is_published_as_timed_out_and_the_process_ends(
+    own: FaultyMount, warm: Warm, specimens: Specimens, tmp_path: Path
+) -> None:
+    """The next process goes on: what hung is not tried again, the rest is evaluated."""
+    version, other = specimens.of("TensorFlow")
+    flags = ("--output-dir", str(tmp_path / "out"), "--evaluation-timeout", "3", "--listing-age", "0.5")
+    own.switch(Faults(slow=(Slow((Operation.READ,), match=f"run/ckpt-1{version.pattern}"),)))
+    version.place(own.origin / "run", "ckpt-1")
+    with warm.evaluator(own.folder / "run", tmp_path / "log", *flags) as process:
+        assert poll((tmp_path / "out" / "results.jsonl").exists, SECONDS), process.end_of_log()
+        assert poll(process.is_leaving, SOON), process.end_of_log()
+        own.switch(Faults())
+        assert ended_within(process, SOON) == ExitCode.ERROR, process.end_of_log()
+    [line] = results(tmp_path / "out")
+    assert (line["checkpoint"], line["outcome"], line["reason"]) == ("ckpt-1", "failed", "TimedOut")
+    other.place(own.origin / "run", "ckpt-2")
+    (own.origin / "run" / "training.finished").touch()
+    with warm.evaluator(own.folder / "run", tmp_path / "second.log", *flags) as process:
+        assert process.exit_code() == ExitCode.DRAINED, process.end_of_log()
+    assert [line["checkpoint"] for line in results(tmp_path / "out")] == ["ckpt-1", "ckpt-2"]
+
+
+def test_a_stop_while_a_listing_hangs_is_obeyed_once_the_mount_answers(
+    own: FaultyMount, warm: Warm, specimens: Specimens, tmp_path: Path
+) -> None:
+    version, _ = specimens.of("TensorFlow")
+    version.place(own.origin / "run", "ckpt-1")
+    with warm.evaluator(own.folder / "run", tmp_path / "log", "--output-dir", str(tmp_path / "out")) as process:
+        process.wait_for("End of evaluation.")
+        own.switch(Faults(slow=(Slow((Operation.LIST, Operation.STAT)),)))
+        assert poll(lambda: own.met().get("slow"), SOON), process.end_of_log()
+        process.signal(signal.SIGTERM)
+        own.switch(Faults())
+        assert ended_within(process, SOON) == ExitCode.TERMINATED, process.end_of_log()
+    assert [line["checkpoint"] for line in results(tmp_path / "out")] == ["ckpt-1"]
+
+
+def results(output: Path) -> list[dict[str, str]]:
+    return [json.loads(line) for line in (output / "results.jsonl").read_bytes().splitlines()]
