@@ -89,6 +89,8 @@ def test_nothing_is_lost_and_nothing_comes_twice(
         await_lines(place, process, 1)
         second.place(place.training, "ckpt-2")
         await_lines(place, process, 2)
+        shows = poll(lambda: len(summaries(place.seen)) == 4, SECONDS)
+        assert shows, f"TensorBoard shows {summaries(place.seen)} while the evaluator runs"
         process.signal(signal.SIGTERM)
         assert process.exit_code() == ExitCode.TERMINATED, process.end_of_log()
     with started(warm, place, tmp_path / "second.log") as process:

@@ -18,7 +18,7 @@ from sidecar_evaluator.heartbeat import Heartbeat
 from sidecar_evaluator.journal import NAME as JOURNAL
 from sidecar_evaluator.keeping import Keeper
 from sidecar_evaluator.line_files import LineFiles
-from sidecar_evaluator.noticing import notices
+from sidecar_evaluator.noticing import listing_age, notices
 from sidecar_evaluator.resource import KubernetesResource, Resource
 from sidecar_evaluator.results_status import render
 from sidecar_evaluator.training import TrainingEnd
@@ -82,7 +82,9 @@ class Session:
             show = partial(render, primary=self.config.rules.primary)
             writers.append(StatusWriter(self.resource.apply_results, show))
         if self.lines and self.config.output_dir:
-            writers += [self.lines, BackgroundWriter(TensorBoardWriter(self.config.output_dir))]
+            is_bucket = listing_age(self.config.output_dir) > 0
+            board = TensorBoardWriter(self.config.output_dir, closes_files=is_bucket)
+            writers += [self.lines, BackgroundWriter(board)]
         return writers
 
     def _best_copies(self) -> BestCopies | None:

@@ -169,6 +169,21 @@ def test_tensorboard_logs_have_the_tags_of_the_callback(tmp_path: Path) -> None:
     }
 
 
+def test_summaries_can_be_files_that_are_closed_at_once(tmp_path: Path) -> None:
+    writer = TensorBoardWriter(tmp_path, closes_files=True)
+    for number in (1, 2):
+        writer.write(Report(evaluated(f"ckpt-{number}", number=number), Results()))
+        assert len(list(tmp_path.glob("validation/events*"))) == number
+        assert not open_below(tmp_path)
+    writer.close()
+
+
+def open_below(folder: Path) -> list[Path]:
+    """Return the files below a folder that this process has open."""
+    targets = [path.readlink() for path in Path("/proc/self/fd").iterdir() if path.is_symlink()]
+    return [target for target in targets if target.is_relative_to(folder)]
+
+
 def test_the_metrics_of_the_training_need_not_be_those_of_the_evaluation(
     kit: Kit, tmp_path: Path, evaluate_all: Evaluate
 ) -> None:

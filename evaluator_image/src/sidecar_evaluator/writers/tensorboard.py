@@ -12,10 +12,14 @@ from sidecar_evaluator.writers.interface import Report
 
 
 class TensorBoardWriter:
-    """Writes event files below `<directory>/validation`."""
+    """Writes event files below `<directory>/validation`.
 
-    def __init__(self, directory: Path) -> None:
+    With `closes_files` each report has a file of its own: a bucket shows a file only once it is closed.
+    """
+
+    def __init__(self, directory: Path, *, closes_files: bool = False) -> None:
         self._directory = directory / "validation"
+        self._closes_files = closes_files
         self._writers: dict[str, Any] = {}
 
     def write(self, report: Report) -> None:
@@ -28,6 +32,8 @@ class TensorBoardWriter:
             with self._writer(score.dataset).as_default(step=_step(report.outcome)):
                 tf.summary.scalar(tag(score), score.value)
         self.flush(0)
+        if self._closes_files:
+            self.close()
 
     def flush(self, timeout: float) -> bool:  # noqa: ARG002 - the interface's signature
         """Push what is buffered to the files."""
@@ -39,6 +45,7 @@ class TensorBoardWriter:
         """Close the files."""
         for writer in self._writers.values():
             writer.close()
+        self._writers.clear()
 
     def _writer(self, dataset: str) -> Any:
         import tensorflow as tf
