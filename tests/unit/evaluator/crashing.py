@@ -102,7 +102,7 @@ def _live(world: World, killed_at: tuple[str, int]) -> int:
         patch.setitem(directory.FORMATS, "Fake", Plain)
         patch.setattr(session, "SystemClock", lambda: clock)
         patch.setattr(session, "notices", lambda _directory, stop: Notices(clock, stop))
-        patch.setattr(session, "Directory", lambda path, name: TrainedDirectory(world, killer, path, name))
+        patch.setattr(session, "Directory", lambda path, name, **_: TrainedDirectory(world, killer, path, name))
         patch.setattr(session, "KubernetesResource", lambda _reference: FileResource(world, killer))
         patch.setattr(session, "TensorBoardWriter", NoWriter)
         patch.setattr(run, "built", lambda *_: FakeEvaluation(world, killer))
