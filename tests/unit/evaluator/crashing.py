@@ -254,7 +254,7 @@ class Notices(FakeNotices):
 class NoWriter:
     """In the place of TensorBoard's writer."""
 
-    def __init__(self, _directory: Path) -> None:
+    def __init__(self, *_arguments: object, **_named: object) -> None:
         pass
 
     def write(self, report: Report) -> None:
