@@ -85,9 +85,9 @@ class ModelScoring:
 
     def score(self, loaded: Sequence[Loaded]) -> list[tuple[Score, ...]]:
         """Score each checkpoint on each dataset."""
-        import tensorflow as tf
-
         if len(loaded) > 1 and self._can_share:
+            import tensorflow as tf
+
             try:
                 return self._score_together(loaded)
             except tf.errors.ResourceExhaustedError as error:
