@@ -4,6 +4,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from sidecar_evaluator.checkpoints.directory import Directory
 from sidecar_evaluator.checkpoints.interface import Checkpoint, CheckpointFormat, Weights
 from sidecar_evaluator.checkpoints.reading import read_whole
@@ -33,5 +35,5 @@ def is_same(weights: Weights, expected: list[Any]) -> bool:
     """Compare values bit by bit."""
     return all(
         ours.dtype == theirs.dtype and ours.shape == theirs.shape and ours.tobytes() == theirs.tobytes()
-        for ours, theirs in zip(weights.values, expected, strict=True)
+        for ours, theirs in zip(map(np.asarray, weights.values), expected, strict=True)
     )

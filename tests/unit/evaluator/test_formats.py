@@ -273,7 +273,9 @@ def test_saves_over_one_another_are_never_mixed(saver: Saver, kit: Kit, tmp_path
                 if not checkpoint.missing:
                     with contextlib.suppress(CheckpointError):
                         weights = read_whole(checkpoint, model)
-                        numbers.append({weights.iterations, *(each for value in weights.values for each in value.flat)})
+                        numbers.append(
+                            {weights.iterations, *(each for value in weights.values for each in np.asarray(value).flat)}
+                        )
 
     thread = threading.Thread(target=evaluate)
     thread.start()

@@ -13,6 +13,7 @@ from sidecar_evaluator.checkpoints.interface import Weights
 from sidecar_evaluator.checkpoints.reading import read_whole
 from sidecar_evaluator.checkpoints.tensor_bundle import Bundle, Malformed, parse_index
 from sidecar_evaluator.checkpoints.tensorflow import TensorFlow
+from sidecar_evaluator.engine.kerases import KerasModel
 from sidecar_evaluator.errors import CheckpointError, CheckpointIncompatible, CheckpointUnreadable
 from unit.evaluator import architectures, saving
 from unit.evaluator.architectures import randomized
@@ -148,3 +149,16 @@ def test_no_byte_of_an_index_makes_it_loop_or_fail_otherwise(kit: Kit, tmp_path:
             parse_index(index[:position] + bytes([index[position] ^ 0xFF]) + index[position + 1 :])
         except Malformed:
             continue
+
+
+def test_a_variable_takes_what_was_read_without_a_copy_and_never_changes_it(kit: Kit, tmp_path: Path) -> None:
+    kit.save_by_manager(tmp_path)
+    model = kit.model()
+    held = KerasModel(model)
+    weights = read(TensorFlow(), tmp_path, model)
+    held.assign(weights.values, weights.iterations)
+    kernel, saved = held.weights()[0], np.array(weights.values[0])
+    assert np.shares_memory(np.asarray(kernel.read_value()), np.asarray(weights.values[0]))
+    kernel.assign_add(np.ones_like(saved))
+    assert np.array_equal(weights.values[0], saved)
+    assert np.array_equal(kernel.numpy(), saved + 1)

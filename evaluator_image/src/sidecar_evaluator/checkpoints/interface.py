@@ -12,6 +12,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
+from sidecar_evaluator.checkpoints.variables import size_in_memory
+
 _NUMBER = re.compile(r"(?:^|(?<=[-_.]))\d+(?=$|[-_.])")
 _DECIMAL = re.compile(r"(?<!\d)\d+(?:\.\d+(?:[eE][-+]?\d+)?|[eE][-+]?\d+)(?!\.?\d)")
 _MAX_INT64 = 2**63 - 1
@@ -72,7 +74,7 @@ class Checkpoint:
 class Weights:
     """A checkpoint in host memory, provably of one moment.
 
-    `values` are arrays, one for each variable of `model.weights` in that order; `iterations` is the
+    `values` are arrays or tensors, one for each variable of `model.weights` in that order; `iterations` is the
     training's own counter, None where the format holds none.
     """
 
@@ -82,7 +84,7 @@ class Weights:
     @property
     def size(self) -> int:
         """Return the bytes that the values take."""
-        return sum(value.nbytes for value in self.values)
+        return size_in_memory(self.values)
 
 
 class CheckpointFormat(Protocol):

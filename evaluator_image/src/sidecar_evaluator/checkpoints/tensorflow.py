@@ -81,7 +81,7 @@ class TensorFlow:
         reader = tf.train.load_checkpoint(path)
         dtypes = reader.get_variable_to_dtype_map()
         [graph] = _restore(path, [GRAPH_KEY], [tf.string])
-        plan = self._plan_for(model, graph.item())
+        plan = self._plan_for(model, graph.numpy())
         if plan.iterations is None:
             raise IterationsMissingError(path)
         _require_fit(plan.match, reader.get_variable_to_shape_map(), model)
@@ -106,17 +106,17 @@ def _require_fit(match: Match, shapes: dict[str, Sequence[int]], model: Any) -> 
 
 
 def _restore(path: str, keys: list[str], dtypes: list[Any]) -> list[Any]:
-    """Read tensors by the operation that reads large ones in several threads.
+    """Read tensors by the operation that reads large ones in several threads; a variable takes them without a copy.
 
     Unlike the checkpoint's reader it does not hold Python's lock, with which a mount that hangs would
     stop every thread, the one included that publishes it.
     """
-    import numpy as np
     import tensorflow as tf
 
     with tf.device("CPU:0"):
-        tensors = tf.raw_ops.RestoreV2(prefix=path, tensor_names=keys, shape_and_slices=[""] * len(keys), dtypes=dtypes)
-    return [np.asarray(tensor) for tensor in tensors]
+        return list(
+            tf.raw_ops.RestoreV2(prefix=path, tensor_names=keys, shape_and_slices=[""] * len(keys), dtypes=dtypes)
+        )
 
 
 def _index(checkpoint: Checkpoint) -> Path:

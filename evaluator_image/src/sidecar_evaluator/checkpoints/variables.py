@@ -49,17 +49,19 @@ def name_of(variable: Any) -> str:
 
 
 def _same_type(value: Any, variable: Any) -> Any:
-    wanted = dtype_of(variable)
-    if value.dtype == wanted:
+    import numpy as np
+
+    wanted, found = dtype_of(variable), dtype_of(value)
+    if found == wanted:
         return value
-    if _is_float(value.dtype) != _is_float(wanted):
+    if _is_float(found) != _is_float(wanted):
         name = name_of(variable).partition("@")[0]
-        raise CheckpointIncompatible(f"{name} is {wanted} in the model and {value.dtype} in the checkpoint.")
-    return value.astype(wanted)
+        raise CheckpointIncompatible(f"{name} is {wanted} in the model and {found} in the checkpoint.")
+    return np.asarray(value).astype(wanted)
 
 
 def dtype_of(variable: Any) -> Any:
-    """Return the NumPy type of a variable of either Keras."""
+    """Return the NumPy type of an array, a tensor, or a variable of either Keras."""
     import numpy as np
 
     dtype = variable.dtype
