@@ -275,6 +275,9 @@ class Watcher:
         fresh = {found.key: found for found in complete}
         if fresh.keys() - self._waiting.keys():
             self._last_news = self.clock.monotonic()
+        fixed_names = {found.name for found in unsettled if found.number is None}
+        if fixed_names:  # what was written again is not gone
+            self._waiting = {key: found for key, found in self._waiting.items() if found.name not in fixed_names}
         self._waiting |= fresh
         return complete
 

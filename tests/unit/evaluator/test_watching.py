@@ -205,6 +205,15 @@ def test_a_fixed_name_that_is_overwritten_is_a_new_checkpoint() -> None:
     assert scene.drain() == ["best", "best"]
 
 
+def test_a_fixed_name_that_is_overwritten_before_it_was_evaluated_is_not_gone() -> None:
+    scene = Scene(checkpoint("first", modified=1.0), checkpoint("best", modified=2.0), selection=Selection.EVERY)
+    scene.finished.set()
+    candidates = iter(scene.watcher)
+    taken = [next(candidates)]
+    scene.directory.add(checkpoint("best", modified=3.0))
+    assert list(scene.settle_all(itertools.chain(taken, candidates))) == ["first", "best"]
+
+
 @pytest.mark.parametrize(("limit", "expected"), [(4, ["ckpt-2", "ckpt-5"]), (5, ["ckpt-2", "ckpt-5"]), (2, ["ckpt-2"])])
 def test_it_stops_at_or_past_the_maximum(limit: int, expected: list[str]) -> None:
     scene = Scene(checkpoint("ckpt-2"), checkpoint("ckpt-5"), selection=Selection.EVERY, max_evaluations=limit)
