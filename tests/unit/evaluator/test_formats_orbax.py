@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from sidecar_evaluator.checkpoints.directory import Directory
 from sidecar_evaluator.checkpoints.orbax import Orbax
 from sidecar_evaluator.checkpoints.orbax_tree import Leaf, counters, match
 from sidecar_evaluator.checkpoints.reading import read_whole
@@ -124,6 +125,15 @@ def test_a_numbered_directory_of_something_else_is_no_checkpoint(file: str, tmp_
     if file:
         (tmp_path / "7" / file).write_bytes(b"x")
     assert look(Orbax(), directory=tmp_path) == {}
+
+
+def test_numbered_directories_of_checkpoints_are_told_as_nested(tmp_path: Path) -> None:
+    for name in ("run_1/ckpt-1.index", "2/7/_CHECKPOINT_METADATA", "3/default/_METADATA", "4/notes.txt"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_bytes(b"x")
+    directory = Directory(tmp_path)
+    assert [found.name for found in directory.look().checkpoints] == ["3"]
+    assert directory.nested() == ["2", "run_1"]
 
 
 @KERAS_3

@@ -62,6 +62,11 @@ class _Group:
     retired: bool = False
 
     @property
+    def is_nothing(self) -> bool:
+        """Whether its format found nothing of its own: a directory that has but the name of a checkpoint."""
+        return not self.retired and not (self.checkpoint and self.checkpoint.files)
+
+    @property
     def may_change(self) -> bool:
         """Whether a look must see to its files: it is incomplete, or named so that it is written again."""
         known = self.checkpoint
@@ -136,7 +141,7 @@ class Directory:
     def nested(self) -> list[str]:
         """Return the subdirectories that hold checkpoints themselves."""
         with self._lock:
-            children = sorted(name for name, owner in self._owners.items() if owner is None)
+            children = sorted(name for name, owner in self._owners.items() if owner is None or owner.is_nothing)
         return [name for name in children if self._holds_checkpoints(self.path / name)]
 
     def _look(self) -> Listing:
