@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from benchmarks import limit, measure, ours, peer, processes, workload
 from benchmarks.rows import Bound, Budget, Figure, Row, Unit
 from benchmarks.workload import WRITTEN_AS
@@ -48,13 +50,13 @@ def rows(scratch: Path) -> Iterator[Row]:
 
 def require_same(expected: Scores, found: Scores, tolerance: float = TOLERANCE) -> None:
     """Raise WrongScoreError unless both have the same metrics with the same values."""
-    if expected.keys() != found.keys() or distance(expected, found) > tolerance:
+    if expected.keys() != found.keys() or not distance(expected, found) <= tolerance:  # NaN is in no order
         raise WrongScoreError(f"expected {expected}, found {found}")
 
 
 def distance(expected: Scores, found: Scores) -> float:
     """Return how far the metric is off that is furthest off."""
-    return max(abs(expected[name] - found[name]) for name in expected)
+    return float(np.max([abs(expected[name] - found[name]) for name in expected]))  # NaN if any is
 
 
 def compare(report: processes.Report, keras: str, directory: str) -> None:
