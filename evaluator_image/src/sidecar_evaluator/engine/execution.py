@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sidecar_evaluator.engine.kerases import KerasModel
+from sidecar_evaluator.engine.kerases import KerasModel, layers_of
 from sidecar_evaluator.errors import ConfigurationError
 from sidecar_evaluator.options import Compilation, Distribution, Options, Precision
 
@@ -61,7 +61,7 @@ def require_followed(model: KerasModel, options: Options) -> None:
     Raises ConfigurationError: it was not.
     """
     wanted = _COMPUTES_IN.get(options.precision)
-    if wanted and not any(_computes_in(layer) == wanted for layer in _layers(model.model)):
+    if wanted and not any(_computes_in(layer) == wanted for layer in layers_of(model.model)):
         raise ConfigurationError(
             f"No layer of the model computes in {wanted}; build the model inside the entry point and give its "
             "layers no dtype, or leave the precision at Model."
@@ -73,13 +73,6 @@ def require_followed(model: KerasModel, options: Options) -> None:
         )
     if options.compilation is Compilation.XLA:
         model.model.jit_compile = True
-
-
-def _layers(model: Any) -> list[Any]:
-    """Return the model's layers and those inside them."""
-    if hasattr(model, "_flatten_layers"):
-        return list(model._flatten_layers(include_self=False))
-    return list(model.layers)
 
 
 def _computes_in(layer: Any) -> str:

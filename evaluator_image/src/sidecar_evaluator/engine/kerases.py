@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from sidecar_evaluator.engine.finalizing import FinalizedLayers
 from sidecar_evaluator.errors import ConfigurationError
 
 _BATCH_HOOKS = ("on_test_batch_begin", "on_test_batch_end")
@@ -24,6 +25,7 @@ class KerasModel:
         self.model = model
         self.is_tf_keras = is_tf_keras(model)
         self.keras: Any = sys.modules["tf_keras" if self.is_tf_keras else "keras"]
+        self._finalized = FinalizedLayers(layers_of(model))
 
     @property
     def strategy(self) -> Any:
@@ -42,6 +44,8 @@ class KerasModel:
             return f"the model has its own {replaced[0]}"
         if not self.is_tf_keras and self.keras.backend.backend() != "tensorflow":
             return f"Keras computes with {self.keras.backend.backend()}"
+        if self._finalized:
+            return "the model has layers that compute with constants made of their weights"
         import tensorflow as tf
 
         if self.model.run_eagerly or tf.config.functions_run_eagerly():
@@ -103,9 +107,18 @@ class KerasModel:
         """Put weights and iterations into the model."""
         for variable, value in zip(self.model.weights, values, strict=True):
             variable.assign(value)
+        if self._finalized and self._finalized.finalize():
+            self.model.test_function = None  # holds what was finalized as constants
         optimizer = getattr(self.model, "optimizer", None)
         if step is not None and optimizer is not None:
             optimizer.iterations.assign(step)
+
+
+def layers_of(model: Any) -> list[Any]:
+    """Return the model's layers and those inside them."""
+    if hasattr(model, "_flatten_layers"):
+        return list(model._flatten_layers(include_self=False))
+    return list(getattr(model, "layers", ()))
 
 
 def is_tf_keras(model: Any) -> bool:

@@ -19,6 +19,7 @@ from sidecar_evaluator.errors import Stopped
 _GROUP_BYTES = 8 << 20
 _FIRST_GROUP = 16
 _LARGEST_GROUP = 64
+_FAREWELL = 0.5
 _PATIENCE = 0.1  # seconds between two looks whether somebody still wants batches
 
 
@@ -55,11 +56,14 @@ class Reader:
 
         Raises Stopped: a stop was requested.
         """
-        threading.Thread(target=self._read, name="reading", daemon=True).start()
+        thread = threading.Thread(target=self._read, name="reading", daemon=True)
+        thread.start()
         try:
             yield self._taken()
         finally:
             self._unwanted.set()
+            if self.stop.is_set():  # the process is about to end, which a thread inside TensorFlow may spoil
+                thread.join(_FAREWELL)
 
     def _taken(self) -> Iterator[list[Any]]:
         while True:

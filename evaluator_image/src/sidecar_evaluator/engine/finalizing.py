@@ -1,0 +1,31 @@
+"""Layers that compute with what they once made of their weights, such as Normalization with its mean.
+
+Keras has them make it anew (`finalize_state`) when it loads weights itself, and a compiled step holds
+it as a constant. `kerases` asks this after each assignment, so that a score is never computed with
+what another checkpoint left behind.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+
+class FinalizedLayers:
+    """The layers of a model that finalize what is in their weights; most models have none."""
+
+    def __init__(self, layers: Sequence[Any]) -> None:
+        self._layers = [layer for layer in layers if callable(getattr(layer, "finalize_state", None)) and layer.weights]
+        self._finalized: list[bytes] | None = None
+
+    def __bool__(self) -> bool:
+        """Tell whether there are any."""
+        return bool(self._layers)
+
+    def finalize(self) -> bool:
+        """Let them take over their weights; return whether those differ from the last time."""
+        values = [weight.numpy().tobytes() for layer in self._layers for weight in layer.weights]
+        if values == self._finalized:
+            return False
+        for layer in self._layers:
+            layer.finalize_state()
+        self._finalized = values
+        return True
