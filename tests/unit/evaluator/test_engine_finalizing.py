@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from sidecar_evaluator.checkpoints.interface import Weights
+from sidecar_evaluator.engine.kerases import KerasModel
 from sidecar_evaluator.entrypoint import Evaluation
 from sidecar_evaluator.evaluation import Loaded, ModelEvaluation
 from unit.evaluator.models import Kit, arrays, dataset
@@ -31,3 +32,8 @@ def test_each_checkpoint_is_scored_with_its_own_statistics(kit: Kit) -> None:
     for one, scores in zip([*loaded, loaded[0]], [*expected, expected[0]], strict=True):
         (found,) = evaluation.score([one])
         assert {score.name: score.value for score in found} == pytest.approx(scores, abs=1e-6)
+
+
+def test_layers_that_have_nothing_to_finalize_are_scored_by_the_compiled_loop(kit: Kit) -> None:
+    assert KerasModel(kit.model()).why_evaluate() == ""
+    assert KerasModel(normalized(kit, 1.0)).why_evaluate() != ""

@@ -10,10 +10,18 @@ from typing import Any
 
 
 class FinalizedLayers:
-    """The layers of a model that finalize what is in their weights; most models have none."""
+    """The layers of a model that finalize what is in their weights; most models have none.
 
-    def __init__(self, layers: Sequence[Any]) -> None:
-        self._layers = [layer for layer in layers if callable(getattr(layer, "finalize_state", None)) and layer.weights]
+    `base` is the class of all layers, which in tf_keras has a `finalize_state` that does nothing.
+    """
+
+    def __init__(self, layers: Sequence[Any], base: type[Any]) -> None:
+        nothing = getattr(base, "finalize_state", None)
+        self._layers = [
+            layer
+            for layer in layers
+            if getattr(type(layer), "finalize_state", nothing) is not nothing and layer.weights
+        ]
         self._finalized: list[bytes] | None = None
 
     def __bool__(self) -> bool:

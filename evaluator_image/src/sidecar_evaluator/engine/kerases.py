@@ -25,7 +25,7 @@ class KerasModel:
         self.model = model
         self.is_tf_keras = is_tf_keras(model)
         self.keras: Any = sys.modules["tf_keras" if self.is_tf_keras else "keras"]
-        self._finalized = FinalizedLayers(layers_of(model))
+        self._finalized = FinalizedLayers(layers_of(model), self.keras.layers.Layer)
 
     @property
     def strategy(self) -> Any:
