@@ -154,9 +154,18 @@ def has_scores(model: Any) -> bool:
     if model.loss:
         return True
     compiled = getattr(model, "compiled_metrics", None) or getattr(model, "_compile_metrics", None)
-    given = getattr(compiled, "_user_metrics", None) or getattr(compiled, "_metrics", None)
+    given = getattr(compiled, "_user_metrics", None) or getattr(compiled, "_user_weighted_metrics", None)
     own = [metric for metric in model.metrics if metric.name not in ("loss", "compile_metrics")]
-    return bool(given or own or model.losses)
+    return bool(_any_given(given) or own or model.losses)
+
+
+def _any_given(metrics: Any) -> bool:
+    """Tell whether there is a metric in a structure; tf_keras puts None where none was given."""
+    if isinstance(metrics, Mapping):
+        return any(_any_given(each) for each in metrics.values())
+    if isinstance(metrics, (list, tuple)):
+        return any(_any_given(each) for each in metrics)
+    return metrics is not None
 
 
 def flatten(logs: Mapping[str, Any]) -> list[tuple[str, float]]:
