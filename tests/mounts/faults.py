@@ -15,12 +15,14 @@ FOR_EVER = None
 
 
 class Operation(StrEnum):
-    """What a program asks of a file system when it reads."""
+    """What a program asks of a file system; CREATE is asked for a new file, and OPEN for one that is there."""
 
     LIST = "list"
     STAT = "stat"
     OPEN = "open"
     READ = "read"
+    CREATE = "create"
+    WRITE = "write"
 
 
 class Times(StrEnum):

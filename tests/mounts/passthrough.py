@@ -98,10 +98,12 @@ class Passthrough:
 
     def create(self, path: str, mode: int, flags: int) -> int:
         """Make a file and open it."""
+        self._meet(Operation.CREATE, path)
         return os.open(self._root / path.lstrip("/"), flags | os.O_CREAT, mode)
 
     def write(self, path: str, data: bytes, offset: int, fh: int) -> int:
         """Write a piece of a file."""
+        self._meet(Operation.WRITE, path)
         return os.pwrite(fh, data, offset)
 
     def truncate(self, path: str, length: int, fh: int | None = None) -> None:

@@ -30,10 +30,16 @@ class Evaluator:
         """Return the last lines of its log."""
         return log_end(self.log, 40)
 
+    def where(self) -> str:
+        """Let it log what each of its threads is doing; return the last lines of its log."""
+        self.signal(signal.SIGUSR1)
+        poll(lambda: self._says("Current thread") or self._says("most recent call first"), 1.0)
+        return log_end(self.log, 120)
+
     def wait_for(self, text: str) -> None:
         """Wait until its log has a text."""
         poll(lambda: self._says(text) or self.has_ended(), SECONDS)
-        assert self._says(text), f"{text!r} is not logged:\n{self.end_of_log()}"
+        assert self._says(text), f"{text!r} is not logged:\n{self.where()}"
 
     def has_ended(self) -> bool:
         """Tell whether it has ended."""
@@ -49,7 +55,7 @@ class Evaluator:
 
     def exit_code(self) -> int:
         """Wait for its end."""
-        assert poll(self.has_ended, SECONDS), f"it does not end:\n{self.end_of_log()}"
+        assert poll(self.has_ended, SECONDS), f"it does not end:\n{self.where()}"
         code = self.warm.exit_code(self.pid)
         assert code is not None
         return code

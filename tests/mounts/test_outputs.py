@@ -18,6 +18,7 @@ from cluster.programs import Programs
 from mounts.checkpoints import Specimens, Version
 from mounts.control import faulty
 from mounts.evaluating import SENTINEL
+from mounts.faults import Fail, Faults, Operation, Slow
 from mounts.process import SECONDS, Evaluator, Warm, lines, summaries
 from mounts.stores import store
 from mounts.training import kit, small_model
@@ -127,3 +128,37 @@ def assert_summaries(output: Path, saved: dict[str, Version]) -> None:
     expected = sorted({version.scores["loss"] for version in saved.values()})
     shown = sorted(value for (tag, _), value in summaries(output).items() if tag == "evaluation_loss_vs_iterations")
     assert shown == pytest.approx(expected, abs=1e-6)
+
+
+CREATE, WRITE = Operation.CREATE, Operation.WRITE
+TROUBLES = {
+    "no-space": Faults(fail=(Fail("ENOSPC", (CREATE, WRITE)),)),
+    "read-only": Faults(fail=(Fail("EROFS", (CREATE, WRITE)),)),
+    "error": Faults(fail=(Fail("EIO", (WRITE,)),)),
+    "hanging": Faults(slow=(Slow((CREATE, WRITE)),)),
+}
+
+
+@pytest.mark.parametrize("trouble", sorted(TROUBLES))
+def test_an_output_in_trouble_holds_up_no_evaluation_and_loses_nothing(
+    warm: Warm, specimens: Specimens, tmp_path: Path, trouble: str
+) -> None:
+    first, second = specimens.of("TensorFlow")
+    run = tmp_path / "run"
+    with faulty(tmp_path / "faulty") as mount:
+        place = Place(mount.folder / "out", mount.origin / "out", run, run)
+        mount.switch(TROUBLES[trouble])
+        first.place(run, "ckpt-1")
+        with started(warm, place, tmp_path / "log") as process:
+            process.wait_for("ckpt-1")
+            second.place(run, "ckpt-2")
+            process.wait_for("Evaluation starts: loading " + str(run / "ckpt-2"))
+            first.place(run, "ckpt-3")
+            process.wait_for("Checkpoint ckpt-3 at")
+            mount.switch(Faults())
+            await_lines(place, process, 3)
+            (run / SENTINEL).touch()
+            assert process.exit_code() == ExitCode.DRAINED, process.end_of_log()
+    assert [line["checkpoint"] for line in lines(place.seen)] == ["ckpt-1", "ckpt-2", "ckpt-3"]
+    assert_best(place.seen / "best", second)
+    assert_summaries(place.seen, {"ckpt-1": first, "ckpt-2": second})

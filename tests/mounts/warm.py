@@ -6,6 +6,7 @@ any other: it has its own log, can be killed, and dies with this one. TensorFlow
 """
 
 import ctypes
+import faulthandler
 import importlib
 import json
 import os
@@ -60,6 +61,7 @@ def _evaluator(argv: list[str], log: Path) -> int:
         os.dup2(nothing.fileno(), 0)
         for descriptor in (1, 2):
             os.dup2(output.fileno(), descriptor)
+    faulthandler.register(signal.SIGUSR1, file=2)  # where every thread is, for a test that waits in vain
     try:
         return command(argv)
     except SystemExit as ended:

@@ -178,6 +178,26 @@ def test_summaries_can_be_files_that_are_closed_at_once(tmp_path: Path) -> None:
     writer.close()
 
 
+def test_tensorboard_itself_reads_the_summaries(tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.plugin_event_multiplexer import EventMultiplexer
+    from tensorboard.util.tensor_util import make_ndarray
+
+    for closes in (False, True):
+        writer = TensorBoardWriter(tmp_path, closes_files=closes)
+        writer.write(Report(evaluated("ckpt-1", number=1, accuracy=0.25), Results()))
+        writer.write(Report(evaluated("ckpt-2", number=2, accuracy=float("nan")), Results()))
+        writer.close()
+    board = EventMultiplexer().AddRunsFromDirectory(str(tmp_path))
+    board.Reload()
+    found = [(event.step, float(make_ndarray(event.tensor_proto))) for event in shown(board)]
+    assert [step for step, _ in found] == [1, 2, 1, 2]
+    assert [str(value) for _, value in found] == ["0.25", "nan", "0.25", "nan"]
+
+
+def shown(board: Any) -> Any:
+    return board.Tensors("validation", "evaluation_accuracy_vs_iterations")
+
+
 def open_below(folder: Path) -> list[Path]:
     """Return the files below a folder that this process has open."""
     targets = [path.readlink() for path in Path("/proc/self/fd").iterdir() if path.is_symlink()]

@@ -79,10 +79,31 @@ def test_a_hanging_writer_in_the_background_delays_no_other() -> None:
 
 
 def test_a_background_writer_that_failed_says_so() -> None:
-    background = BackgroundWriter(FakeWriter(error=OSError("no space left")))
+    background = BackgroundWriter(FakeWriter(error=ValueError("a defect")))
     background.write(report())
     assert not background.flush(10)
     background.close()
+
+
+def test_a_background_writer_tries_again_what_the_system_refuses() -> None:
+    refused = FakeWriter(error=OSError("no space left"))
+    background = BackgroundWriter(refused, first_pause=0.01)
+    for _ in range(2):
+        background.write(report())
+    assert not background.flush(0.05)
+    refused.error = None
+    assert background.flush(10)
+    background.close()
+    assert len(refused.reports) == 2
+
+
+def test_a_background_writer_that_is_refused_for_ever_can_be_closed() -> None:
+    refused = FakeWriter(error=OSError("no space left"))
+    background = BackgroundWriter(refused, first_pause=60.0)
+    background.write(report())
+    background.close()
+    assert not background.flush(10)
+    assert refused.closed
 
 
 class FakeServer:
