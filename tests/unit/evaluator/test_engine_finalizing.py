@@ -7,6 +7,7 @@ import pytest
 
 from sidecar_evaluator.checkpoints.interface import Weights
 from sidecar_evaluator.engine.kerases import KerasModel
+from sidecar_evaluator.engine.finalizing import FinalizedLayers
 from sidecar_evaluator.entrypoint import Evaluation
 from sidecar_evaluator.evaluation import Loaded, ModelEvaluation
 from unit.evaluator.models import Kit, arrays, dataset
@@ -18,6 +19,12 @@ def normalized(kit: Kit, scale: float) -> Any:
     layer = layers.Normalization()
     layer.adapt(arrays()[0] * scale + scale)
     return kit.compiled(kit.keras.Sequential([layers.Input((4,)), layer, layers.Dense(2)]))
+
+
+def test_a_layer_that_is_not_built_yet_counts(kit: Kit) -> None:
+    base, layer = kit.keras.layers.Layer, kit.keras.layers.Normalization()
+    assert FinalizedLayers([layer], base)
+    assert not FinalizedLayers([kit.keras.layers.Dense(2)], base)
 
 
 def test_each_checkpoint_is_scored_with_its_own_statistics(kit: Kit) -> None:

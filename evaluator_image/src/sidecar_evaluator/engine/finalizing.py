@@ -12,7 +12,8 @@ from typing import Any
 class FinalizedLayers:
     """The layers of a model that finalize what is in their weights; most models have none.
 
-    `base` is the class of all layers, which in tf_keras has a `finalize_state` that does nothing.
+    `base` is the class of all layers, which in tf_keras has a `finalize_state` that does nothing. A layer
+    that is not built yet counts, since it may get weights.
     """
 
     def __init__(self, layers: Sequence[Any], base: type[Any]) -> None:
@@ -20,7 +21,7 @@ class FinalizedLayers:
         self._layers = [
             layer
             for layer in layers
-            if getattr(type(layer), "finalize_state", nothing) is not nothing and layer.weights
+            if getattr(type(layer), "finalize_state", nothing) is not nothing and (layer.weights or not layer.built)
         ]
         self._finalized: list[bytes] | None = None
 
