@@ -207,6 +207,24 @@ def test_what_is_replaced_while_it_is_read_is_never_a_mix(
     scene.end()
 
 
+@pytest.mark.parametrize("scene", ["TensorFlow", "KerasWeights", "Keras"], indirect=True)  # Orbax has numbers alone
+@pytest.mark.parametrize("stale", ["all of it", "the weights"])
+def test_a_fixed_name_that_is_overwritten_is_seen_once_the_mount_shows_it(scene: Scene, stale: str) -> None:
+    """A mount may show one file as it was and another as it is: that is no checkpoint at all."""
+    scene.first.place(scene.origin, "best")
+    scene.expect("best", scene.first)
+    old = scene.pattern("best") if stale == "all of it" else scene.weights("best")
+    scene.mount.switch(Faults(stale=old))
+    scene.second.place(scene.origin, "best")
+    scene.have_looked()
+    assert len(scene.running.of("best")) == 1
+    scene.mount.switch(Faults())
+    scene.running.wait(lambda: len(scene.running.of("best")) > 1, "the second version")
+    assert [scores_of(outcome)["loss"] for outcome in scene.running.of("best")] == pytest.approx(
+        [scene.first.scores["loss"], scene.second.scores["loss"]], abs=1e-6
+    )
+
+
 def test_what_grows_while_it_is_read_is_never_a_mix(scene: Scene, tmp_path: Path) -> None:
     (tmp_path / "more").write_bytes(b"more" * 100)
     grows = Meanwhile(Deed.APPEND, scene.weights("ckpt_2"), str(tmp_path / "more"))

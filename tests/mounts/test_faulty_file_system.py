@@ -2,6 +2,8 @@
 
 import errno
 import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -9,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster.processes import poll
+from cluster.processes import ProcessRecord, poll
 from mounts.control import FaultyMount, faulty
 from mounts.faults import Deed, Fail, Faults, Meanwhile, Operation, Slow, Times
 from mounts.mount import is_mounted
@@ -160,3 +162,28 @@ def test_a_hanging_mount_is_taken_away(tmp_path: Path) -> None:
         assert poll(lambda: mount.met().get("slow"), 10)
     thread.join(10)
     assert not is_mounted(mount.folder)
+
+
+KILLED = """
+import sys, time
+from pathlib import Path
+from mounts.control import faulty
+from mounts.mount import own_namespace
+own_namespace()
+with faulty(Path(sys.argv[1])) as mount:
+    print(mount.mount.process.pid, flush=True)
+    time.sleep(600)
+"""
+
+
+def test_a_test_that_is_killed_leaves_nothing(tmp_path: Path) -> None:
+    folder = tmp_path / "left"
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    command = [sys.executable, "-c", KILLED, str(folder)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as process:
+        assert process.stdout is not None
+        served = ProcessRecord.of(int(process.stdout.readline()))
+        process.kill()
+    assert poll(lambda: not served.alive(), 10)
+    assert not is_mounted(folder / "mount")
+    assert list((folder / "mount").iterdir()) == []
