@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from sidecar_evaluator.checkpoints.interface import Weights
-from sidecar_evaluator.engine.kerases import KerasModel
 from sidecar_evaluator.engine.finalizing import FinalizedLayers
+from sidecar_evaluator.engine.kerases import KerasModel
 from sidecar_evaluator.entrypoint import Evaluation
 from sidecar_evaluator.evaluation import Loaded, ModelEvaluation
 from unit.evaluator.models import Kit, arrays, dataset
