@@ -56,9 +56,9 @@ def test_other_paths_are_not_found(service: Service) -> None:
     assert service.get("/")[0] == 404
 
 
-@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this machine has no IPv6")
 def test_both_families_of_addresses_are_answered(service: Service) -> None:
-    assert service.get("/healthz", "[::1]") == service.get("/healthz", "127.0.0.1") == (200, "ok\n")
+    for address in ("127.0.0.1", *(["[::1]"] if socket.has_dualstack_ipv6() else [])):
+        assert service.get("/healthz", address) == (200, "ok\n")
 
 
 def test_the_name_service_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
