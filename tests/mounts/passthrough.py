@@ -212,13 +212,13 @@ class Passthrough:
             reads = self._reads[path]
         for meanwhile in self._faults.meanwhile:
             if reads == meanwhile.reads and matches(path, meanwhile.match):
-                self._count(meanwhile.do)
                 self._do(meanwhile, self._root / path.lstrip("/"))
+                self._count(meanwhile.do)
 
     def _do(self, meanwhile: Meanwhile, file: Path) -> None:
-        if meanwhile.do is Deed.DELETE:
+        if meanwhile.do == Deed.DELETE:  # a word, as it came through JSON
             file.unlink()
-        elif meanwhile.do is Deed.APPEND:
+        elif meanwhile.do == Deed.APPEND:
             with file.open("ab") as growing:
                 growing.write(Path(meanwhile.source).read_bytes())
         else:

@@ -107,9 +107,13 @@ def test_training_acts_in_the_middle_of_a_read(mount: FaultyMount, file: Path, t
     read = file.read_bytes()
     assert read.startswith(b"x")
     assert read.endswith(b"n")
+    (tmp_path / "more").write_bytes(b"more")
+    mount.switch(Faults(meanwhile=(Meanwhile(Deed.APPEND, "file", str(tmp_path / "more")),)))
+    assert file.read_bytes() == b"n" * len(CONTENT) + b"more"
     mount.switch(Faults(meanwhile=(Meanwhile(Deed.DELETE, "file"),)))
     with pytest.raises(OSError, match=r"Stale|No such file"):
         file.read_bytes()
+    assert not (mount.origin / "file").exists()
 
 
 def test_a_size_may_promise_more_than_there_is(mount: FaultyMount, file: Path) -> None:
