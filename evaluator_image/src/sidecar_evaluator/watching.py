@@ -15,7 +15,14 @@ from typing import Protocol
 from sidecar_evaluator.checkpoints.directory import Listing
 from sidecar_evaluator.checkpoints.interface import Checkpoint
 from sidecar_evaluator.clock import Clock
-from sidecar_evaluator.errors import CheckpointError, CheckpointGone, CheckpointUnreadable
+from sidecar_evaluator.errors import (
+    CheckpointError,
+    CheckpointGone,
+    CheckpointUnreadable,
+    StorageGoneError,
+    first_line,
+    is_storage_gone,
+)
 from sidecar_evaluator.ledger import EndReason, Selection
 from sidecar_evaluator.noticing import Notices
 from sidecar_evaluator.pacing import LONGEST
@@ -287,7 +294,7 @@ class Watcher:
         if checkpoint.missing or identity in self._inspected:
             return checkpoint.missing
         self.beat()
-        lacking = checkpoint.format.inspect(checkpoint)
+        lacking = _look_into(checkpoint)
         if lacking:
             self.directory.doubt(checkpoint)
         else:
@@ -360,6 +367,16 @@ class Watcher:
             f"The directory holds {_others(listing.names)}. Save checkpoints with tf.train.CheckpointManager, "
             "OrbaxCheckpoint, or ModelCheckpoint and a file name such as ckpt-{epoch}.weights.h5 or ckpt-{epoch}.keras."
         )
+
+
+def _look_into(checkpoint: Checkpoint) -> str:
+    """Ask the format what is lacking; what keeps it from looking is a lack too, unless the mount has died."""
+    try:
+        return checkpoint.format.inspect(checkpoint)
+    except Exception as error:
+        if is_storage_gone(error):
+            raise StorageGoneError(f"The storage has died: {first_line(error)}") from error
+        return f"it cannot be looked into: {first_line(error)}"
 
 
 def _track(checkpoint: Checkpoint) -> bool:

@@ -1,5 +1,6 @@
 """The watcher against a directory in memory and a clock that never sleeps."""
 
+import errno
 import itertools
 import threading
 from collections.abc import Iterable
@@ -11,7 +12,7 @@ import pytest
 
 from sidecar_evaluator.checkpoints.directory import Directory
 from sidecar_evaluator.checkpoints.interface import Checkpoint
-from sidecar_evaluator.errors import CheckpointGone, CheckpointUnreadable
+from sidecar_evaluator.errors import CheckpointGone, CheckpointUnreadable, StorageGoneError
 from sidecar_evaluator.ledger import EndReason, Selection
 from sidecar_evaluator.pacing import LONGEST
 from sidecar_evaluator.training import training_finished
@@ -362,3 +363,27 @@ def test_a_file_that_grows_on_after_a_pause_is_evaluated_once_it_is_whole(tmp_pa
     scene.clock.at(3.0, lambda: path.write_text("whole it"))
     scene.clock.at(9.0, scene.finished.set)
     assert scene.drain() == ["ckpt-1"]
+
+
+@pytest.mark.parametrize("error", [TypeError("no bytes came"), OSError(errno.EAGAIN, "try again")])
+def test_a_format_that_cannot_look_into_a_file_delays_that_checkpoint_only(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene = finished_scene("ckpt-1", "ckpt-2", selection=Selection.EVERY)
+
+    def inspect(found: Checkpoint) -> str:
+        if found.name == "ckpt-1" and scene.clock.now < 1002.0:
+            raise error
+        return ""
+
+    monkeypatch.setattr(FORMAT, "inspect", inspect)
+    assert scene.drain() == ["ckpt-2", "ckpt-1"]
+
+
+def test_a_dead_mount_ends_the_watching(monkeypatch: pytest.MonkeyPatch) -> None:
+    def inspect(_found: Checkpoint) -> str:
+        raise OSError(errno.ENOTCONN, "Transport endpoint is not connected")
+
+    monkeypatch.setattr(FORMAT, "inspect", inspect)
+    with pytest.raises(StorageGoneError):
+        finished_scene("ckpt-1").drain()
