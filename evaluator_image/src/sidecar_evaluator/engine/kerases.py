@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from sidecar_evaluator.checkpoints.keras_layout import is_tf_keras
 from sidecar_evaluator.engine.finalizing import FinalizedLayers
 from sidecar_evaluator.errors import ConfigurationError
 
@@ -119,11 +120,6 @@ def layers_of(model: Any) -> list[Any]:
     if hasattr(model, "_flatten_layers"):
         return list(model._flatten_layers(include_self=False))
     return list(getattr(model, "layers", ()))
-
-
-def is_tf_keras(model: Any) -> bool:
-    """Tell the two Kerases apart without importing either."""
-    return any(base.__module__.startswith("tf_keras.") for base in type(model).__mro__)
 
 
 def require_compiled(model: Any) -> None:
