@@ -8,14 +8,17 @@ import hashlib
 import json
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from itertools import count
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from unit.evaluator.crashing import World, lives
+from unit.evaluator import crashing
+from unit.evaluator.crashing import World
 
 IN_ORDER = {"ckpt-1": 0.3, "extra": 0.1, "ckpt-2": float("nan"), "ckpt-3": 0.7, "ckpt-4": 0.6}
 WITH_LATE_ONES = {"ckpt-2": 0.3, "ckpt-4": float("nan"), "extra": 0.1, "ckpt-1": 0.7}
@@ -30,13 +33,23 @@ BY_OUTPUT = {"open", "write", "torn-write", "fsync", "mkdir"}
 BY_COPIES = {"unlink", "rmdir"}
 
 
+Lives = Callable[..., bool]
+
+
+@pytest.fixture(scope="module")
+def lives() -> Iterator[Lives]:
+    """Run lives in children of a fresh process: one that other tests let import JAX must not fork."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        yield lambda *arguments: pool.submit(crashing.lives, *arguments).result()
+
+
 def published(world: World) -> set[str]:
     """Return the names that somebody outside the process may have seen settled."""
     return {entry["checkpoint"] for entry in (*world.status().get("history", ()), *world.lines())}
 
 
 def enumerate_kills(
-    root: Path, accuracies: dict[str, float], flags: tuple[str, ...], points: set[str]
+    lives: Lives, root: Path, accuracies: dict[str, float], flags: tuple[str, ...], points: set[str]
 ) -> Iterator[World]:
     """Kill at each point in turn, restart, and yield what was left after the restart."""
     for kind in sorted(points):
@@ -99,10 +112,10 @@ def best_of(names: set[str], accuracies: dict[str, float]) -> str:
     ids=["status and output", "output alone", "status alone"],
 )
 def test_every_checkpoint_is_settled_once(
-    accuracies: dict[str, float], flags: tuple[str, ...], points: set[str], tmp_path: Path
+    lives: Lives, accuracies: dict[str, float], flags: tuple[str, ...], points: set[str], tmp_path: Path
 ) -> None:
     selected, best = set(accuracies), best_of(set(accuracies), accuracies)
-    for world in enumerate_kills(tmp_path, accuracies, ("--selection=Every", *PRIMARY, *flags), points):
+    for world in enumerate_kills(lives, tmp_path, accuracies, ("--selection=Every", *PRIMARY, *flags), points):
         if OUTPUT[0] in flags:
             check_journal(world, selected)
         if COPIES[0] in flags:
@@ -118,9 +131,9 @@ def test_every_checkpoint_is_settled_once(
     ids=["status and output", "status alone"],
 )
 def test_the_newest_is_settled_once_and_each_other_counted_once(
-    flags: tuple[str, ...], points: set[str], tmp_path: Path
+    lives: Lives, flags: tuple[str, ...], points: set[str], tmp_path: Path
 ) -> None:
-    for world in enumerate_kills(tmp_path, IN_ORDER, ("--selection=Latest", *PRIMARY, *flags), points):
+    for world in enumerate_kills(lives, tmp_path, IN_ORDER, ("--selection=Latest", *PRIMARY, *flags), points):
         status = world.status()
         settled = {entry["checkpoint"] for entry in status["history"]}
         best = best_of(settled, IN_ORDER)
