@@ -1,14 +1,16 @@
 """In every mode the engine's scores are those of `model.evaluate`, for both Kerases."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 
 from sidecar_evaluator.checkpoints.interface import Weights
+from sidecar_evaluator.engine import loops, stepping
 from sidecar_evaluator.engine.datasets import arguments_of
+from sidecar_evaluator.engine.loops import loop_around
 from sidecar_evaluator.entrypoint import Evaluation
 from sidecar_evaluator.evaluation import Loaded, ModelEvaluation
 from sidecar_evaluator.options import DataInMemory, Options
@@ -60,12 +62,17 @@ def assert_same(found: list[Scores], expected: list[Scores]) -> None:
         assert ours == pytest.approx(theirs, abs=1e-6, rel=1e-6)
 
 
-POSSIBLE = [
-    pytest.param(case, keras, id=f"{name}-{keras}")
-    for name, case in CASES.items()
-    for keras in ("keras", "tf_keras")
-    if case.keras3 or keras == "tf_keras"  # some of it Keras 3 itself cannot evaluate
-]
+def possible(cases: Mapping[str, Case]) -> list[Any]:
+    return [
+        pytest.param(case, keras, id=f"{name}-{keras}")
+        for name, case in cases.items()
+        for keras in ("keras", "tf_keras")
+        if case.keras3 or keras == "tf_keras"  # some of it Keras 3 itself cannot evaluate
+    ]
+
+
+POSSIBLE = possible(CASES)
+COMPILED = possible({name: case for name, case in CASES.items() if case.compiled_loop})
 
 
 @pytest.mark.parametrize(("case", "kit"), POSSIBLE, indirect=["kit"])
@@ -83,3 +90,23 @@ def test_scores_are_those_of_evaluate(case: Case, kit: Kit) -> None:
             assert_same(by_engine(kept, loaded), expected)
             assert_same([by_engine(kept, [one])[0] for one in loaded], expected)
             assert kept.pass_size(8, 1) == 1
+
+
+@pytest.mark.parametrize(("case", "kit"), COMPILED, indirect=["kit"])
+def test_steps_side_by_side_give_the_same_scores(case: Case, kit: Kit, monkeypatch: pytest.MonkeyPatch) -> None:
+    widths: list[int] = []
+
+    def around(step: Any, layout: Any, carried: Any, width: int = 1) -> Any:
+        widths.append(width)
+        return loop_around(step, layout, carried, width)
+
+    monkeypatch.setattr(stepping, "loop_around", around)
+    monkeypatch.setattr(loops, "worth_widening", lambda _tracing, _ran, steps: steps > 0)
+    model = case.model(kit)
+    evaluation = prepared(case, kit, model, DataInMemory.HOST)
+    loaded = checkpoints(model)
+    expected = by_keras(case, kit, model, loaded)
+    for _ in range(2):
+        assert_same([by_engine(evaluation, [one])[0] for one in loaded], expected)
+        assert_same(by_engine(evaluation, loaded), expected)
+    assert loops.WIDTH in widths

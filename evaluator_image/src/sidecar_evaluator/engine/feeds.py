@@ -21,7 +21,7 @@ from sidecar_evaluator.engine.layouts import (
     optional_of,
     size_of,
 )
-from sidecar_evaluator.engine.stepping import Pace
+from sidecar_evaluator.engine.stepping import Pace, has_gpu
 from sidecar_evaluator.engine.streaming import GroupSize, Reader
 from sidecar_evaluator.errors import ConfigurationError
 from sidecar_evaluator.options import DataInMemory
@@ -194,9 +194,7 @@ class KeptFeed:
 
 def device() -> str:
     """Return where tensors belong that are to stay on the device."""
-    import tensorflow as tf
-
-    return "GPU:0" if tf.config.list_logical_devices("GPU") else HOST
+    return "GPU:0" if has_gpu() else HOST
 
 
 def feed_of(name: str, data: Any, steps: int | None, where: DataInMemory, stop: threading.Event) -> Feed | None:

@@ -65,14 +65,21 @@ class KerasModel:
         hooks = ((getattr(callback, name, None), getattr(base, name)) for name in _BATCH_HOOKS)
         return any(getattr(own, "__func__", None) is not inherited for own, inherited in hooks)
 
-    def step(self) -> Callable[[Any], Any]:
-        """Return the function that scores one batch, converted by AutoGraph exactly where Keras does that."""
+    def step(self, *, inline: bool = False) -> Callable[[Any], Any]:
+        """Return the function that scores one batch, converted by AutoGraph exactly where Keras does that.
+
+        It is for a tf.function of its own, or to be traced `inline` in one that AutoGraph leaves alone.
+        """
         import tensorflow as tf
 
         def step(data: Any) -> Any:
             return self.model.test_step(data)
 
-        return step if self.is_tf_keras else tf.autograph.experimental.do_not_convert(step)
+        if self.is_tf_keras and not inline:
+            return step
+        converting = tf.autograph.to_graph if self.is_tf_keras else tf.autograph.experimental.do_not_convert
+        converted: Callable[[Any], Any] = converting(step)
+        return converted
 
     def callback_list(self, callbacks: Sequence[Any], steps: int | None) -> Any:
         """Put callbacks together as `evaluate` does, which tells them the model and the number of steps."""

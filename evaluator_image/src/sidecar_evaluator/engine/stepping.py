@@ -1,17 +1,19 @@
 """The compiled loop: many steps of a model's own `test_step` in one call.
 
-A `Stepper` serves one model; it traces `test_step` once for each kind of batch and one loop around it
-for each layout, when they are first needed. Metrics collect in the model's own variables, as under
+A `Stepper` serves one model; it traces `test_step` once for each kind of batch, and for each layout the
+loops around it, when they are first needed. Metrics collect in the model's own variables, as under
 `model.evaluate`. It neither resets nor reads them; `passes` does.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from time import perf_counter
 from typing import Any
 
 from sidecar_evaluator.engine.kerases import KerasModel
-from sidecar_evaluator.engine.layouts import Layout, Portion, examples_in
+from sidecar_evaluator.engine.layouts import Layout, Portion
+from sidecar_evaluator.engine.loops import WIDTH, Loops, loop_around
 from sidecar_evaluator.engine.mirroring import MirroredSteps
 from sidecar_evaluator.errors import ConfigurationError, first_line
 
@@ -52,7 +54,8 @@ class Stepper:
     examples: int = 0
     last: Any = None
     _step: Any = None
-    _loops: dict[int, tuple[Layout, Any]] = field(default_factory=dict)
+    _tracing: float = 0.0
+    _loops: dict[int, tuple[Layout, Loops]] = field(default_factory=dict)
     _ran: bool = False
 
     def trace(self, element_spec: Any) -> Any:
@@ -61,7 +64,10 @@ class Stepper:
 
         if self._step is None:
             self._step = tf.function(self.model.step(), jit_compile=self._jit or None)
-        return self._step.get_concrete_function(element_spec)
+        began = perf_counter()
+        traced = self._step.get_concrete_function(element_spec)
+        self._tracing = max(self._tracing, perf_counter() - began)
+        return traced
 
     @property
     def mirrored(self) -> MirroredSteps:
@@ -85,8 +91,8 @@ class Stepper:
         """
         loop = self._loop(portion.layout)
         try:
-            examples, last = loop(portion.start, portion.count, *portion.arguments)
-            self.examples += int(examples)
+            examples, last = loop.run(portion)
+            self.examples += examples
         except Exception as error:
             if self.xla and not self._ran:
                 raise ConfigurationError(
@@ -97,58 +103,38 @@ class Stepper:
         self.last = last or None
         wait_for_devices()
 
-    def _loop(self, layout: Layout) -> Any:
+    def _loop(self, layout: Layout) -> Loops:
         found = self._loops.get(id(layout))
         if found is None:
             found = self._loops[id(layout)] = (layout, self._compiled(layout))
         return found[1]
 
-    def _compiled(self, layout: Layout) -> Any:
+    def _compiled(self, layout: Layout) -> Loops:
         if self.model.is_mirrored:
-            return self.mirrored.loop(layout)
+            return Loops(self.mirrored.loop(layout))
         concrete = self.trace(layout.element_spec)
         returned = concrete.structured_outputs
         if not isinstance(returned, dict):
             kind = type(returned).__name__
             raise ConfigurationError(f"The model's test_step returns a {kind}; let it return a dict of scores.")
         standard = set(returned) == self.model.metric_names()
-        return _loop_around(self._step, layout, {} if standard else returned)
+        carried = {} if standard else returned
+        wide = partial(loop_around, self.model.step(inline=True), layout, carried, WIDTH)
+        # XLA compiles a step as one, and a GPU takes what it is given one after the other.
+        alone = self._jit or has_gpu()
+        return Loops(loop_around(self._step, layout, carried), None if alone else wide, self._tracing)
 
 
-def _loop_around(step: Callable[[Any], Any], layout: Layout, carried: dict[str, Any]) -> Any:
-    """Return the loop; `carried` is what of the last step's return is needed, by example."""
+def has_gpu() -> bool:
+    """Tell whether TensorFlow computes on a GPU."""
     import tensorflow as tf
 
-    shapes = tf.nest.map_structure(lambda tensor: tensor.shape, carried)
-
-    def loop(start: Any, count: Any, *arguments: Any) -> Any:
-        def body(index: Any, examples: Any, _: Any) -> Any:
-            batch = layout.batch(arguments, index)
-            returned = step(batch)
-            return index + 1, examples + examples_in(batch), {name: returned[name] for name in carried}
-
-        zeros = tf.nest.map_structure(_zeros, carried)
-        end = start + count
-        first = (start, tf.constant(0, tf.int64), zeros)
-        limits = (start.shape, tf.TensorShape([]), shapes)
-        _, examples, last = tf.while_loop(
-            lambda index, *_: index < end, body, first, shape_invariants=limits, parallel_iterations=1
-        )
-        return examples, last
-
-    scalar = tf.TensorSpec([], tf.int32)
-    return tf.function(loop, input_signature=[scalar, scalar, *layout.signature()], autograph=False)
-
-
-def _zeros(tensor: Any) -> Any:
-    import tensorflow as tf
-
-    return tf.zeros([size or 0 for size in tensor.shape], tensor.dtype)
+    return bool(tf.config.list_logical_devices("GPU"))
 
 
 def wait_for_devices() -> None:
     """Wait until GPUs have done what was given to them, so that calls take the time that they take."""
     import tensorflow as tf
 
-    if tf.config.list_logical_devices("GPU"):
+    if has_gpu():
         tf.test.experimental.sync_devices()
