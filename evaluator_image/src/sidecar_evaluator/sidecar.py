@@ -14,9 +14,11 @@ from typing import Any
 
 from sidecar_evaluator.checkpoints.directory import Directory
 from sidecar_evaluator.clock import SystemClock
+from sidecar_evaluator.engine.memory import fits
 from sidecar_evaluator.entrypoint import Evaluation
 from sidecar_evaluator.loop import Loop
 from sidecar_evaluator.noticing import listing_age, notices
+from sidecar_evaluator.prefetching import Prefetcher
 from sidecar_evaluator.progress import ProgressLog
 from sidecar_evaluator.training import SENTINEL, training_finished
 from sidecar_evaluator.watching import Policy, Watcher
@@ -76,7 +78,8 @@ class SidecarEvaluator:
             training_finished=training_finished(SENTINEL, lambda: False),
         )
         try:
-            Loop(watcher, evaluation, LogWriter(), SystemClock()).run()
+            prefetcher = Prefetcher(evaluation.read, fits)
+            Loop(watcher, evaluation, LogWriter(), SystemClock(), prefetcher=prefetcher).run()
         finally:
             stop.set()
             told.close()
