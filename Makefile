@@ -116,6 +116,11 @@ images: ## Build both images and load them into the node
 	@$(BARE) -m images build
 	@$(BARE) -m images load
 
+.PHONY: image-sizes
+image-sizes: ## Build both images and say how large they are once compressed
+	@$(BARE) -m images build
+	@$(BARE) -m images sizes
+
 .PHONY: deploy
 deploy: cluster images ## Install the operator into the cluster
 	@$(BARE) -m demo install

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from sidecar_evaluator.checkpoints.interface import Checkpoint
+from sidecar_evaluator.checkpoints.keras_layout import is_tf_keras
 from sidecar_evaluator.outcome import DEFAULT_DATASET
 
 _log = logging.getLogger(__name__)
@@ -106,7 +107,7 @@ class SidecarEvaluatorModelExport:
         return Path(name + self._missing_ending(model, name))
 
     def _missing_ending(self, model: Any, name: str) -> str:
-        if _is_of_keras2(model):
+        if is_tf_keras(model):
             return ""
         ending = ".weights.h5" if self._weights_only else ".keras"
         return "" if name.endswith((ending, ".h5")) else ending
@@ -145,14 +146,10 @@ class SidecarEvaluatorModelExport:
             target.write_text(text + "\n")
 
 
-def _is_of_keras2(model: Any) -> bool:
-    return any(base.__module__.startswith("tf_keras.") for base in type(model).__mro__)
-
-
 def _build_optimizer(model: Any) -> None:
     """Let Keras 3 save an optimizer with all its variables, without which it does not load the model again."""
     optimizer = model.optimizer
-    if optimizer is not None and not _is_of_keras2(model) and not optimizer.built:
+    if optimizer is not None and not is_tf_keras(model) and not optimizer.built:
         optimizer.build(model.trainable_variables)
 
 
