@@ -7,8 +7,10 @@ the same before and after.
 """
 
 import re
+import tempfile
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,7 @@ from sidecar_evaluator.checkpoints.one_save import of_one_save
 from sidecar_evaluator.checkpoints.saved_graph import GRAPH_KEY, Match, SavedGraph
 from sidecar_evaluator.checkpoints.tensor_bundle import Bundle, Malformed, parse_index
 from sidecar_evaluator.checkpoints.variables import name_of, require_same, same_types
-from sidecar_evaluator.errors import IterationsMissingError, first_line
+from sidecar_evaluator.errors import CheckpointError, CheckpointUnreadable, IterationsMissingError, first_line
 
 _INDEX = ".index"
 _SHARD = re.compile(r"(?P<prefix>.+)\.data-(?P<index>\d{5})-of-(?P<count>\d{5})")
@@ -71,19 +73,18 @@ class TensorFlow:
 
     def read(self, checkpoint: Checkpoint, model: Any) -> Weights:
         """Read a value for each variable of the model, and the training iterations."""
-        with of_one_save(_index(checkpoint).read_bytes):
-            return self._read(checkpoint, model)
+        with of_one_save(_index(checkpoint).read_bytes), _own_index(checkpoint) as path:
+            return self._read(path, checkpoint, model)
 
-    def _read(self, checkpoint: Checkpoint, model: Any) -> Weights:
+    def _read(self, path: str, checkpoint: Checkpoint, model: Any) -> Weights:
         import tensorflow as tf
 
-        path = str(checkpoint.path)
         reader = tf.train.load_checkpoint(path)
         dtypes = reader.get_variable_to_dtype_map()
         [graph] = _restore(path, [GRAPH_KEY], [tf.string])
         plan = self._plan_for(model, graph.numpy())
         if plan.iterations is None:
-            raise IterationsMissingError(path)
+            raise IterationsMissingError(checkpoint.path)
         _require_fit(plan.match, reader.get_variable_to_shape_map(), model)
         keys = [*map(str, plan.match.keys), plan.iterations]
         *values, iterations = _restore(path, keys, [dtypes[key] for key in keys])
@@ -96,6 +97,36 @@ class TensorFlow:
             saved = SavedGraph(graph)
             self._plan = plan = _Plan(weakref.ref(model), graph, saved.match(model), saved.iterations_key())
         return plan
+
+
+@contextmanager
+def _own_index(checkpoint: Checkpoint) -> Iterator[str]:
+    """Yield a prefix that TensorFlow opens: a whole copy of the index, beside links to the data shards.
+
+    An index that is written again while TensorFlow opens it takes the whole process down, and one on a mount
+    that hangs would keep Python's lock.
+
+    Raises CheckpointUnreadable: the index is being written.
+    """
+    content = _index(checkpoint).read_bytes()
+    try:
+        parse_index(content)
+    except Malformed as error:
+        raise CheckpointUnreadable("Its index file is not whole.") from error
+    with tempfile.TemporaryDirectory(prefix="index-") as folder:
+        prefix = Path(folder, "checkpoint")
+        prefix.with_suffix(_INDEX).write_bytes(content)
+        for state in checkpoint.files:
+            if shard := _SHARD.fullmatch(state.name):
+                link = prefix.with_suffix(state.name.removeprefix(shard["prefix"]))
+                link.symlink_to(checkpoint.path.parent.absolute() / state.name)
+        try:
+            yield str(prefix)
+        except (CheckpointError, IterationsMissingError):
+            raise
+        except Exception as error:
+            message = first_line(error).replace(str(prefix), str(checkpoint.path))
+            raise CheckpointUnreadable(message) from error
 
 
 def _require_fit(match: Match, shapes: dict[str, Sequence[int]], model: Any) -> None:
