@@ -44,6 +44,27 @@ def test_an_index_and_a_shard_of_two_saves_are_unreadable(index: str, shard: str
         read(TensorFlow(), tmp_path / "mix", kit.model())
 
 
+def test_an_index_written_again_while_tensorflow_opens_it_does_no_harm(
+    kit: Kit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """TensorFlow may end the process over an index that is cut off under it, so it must never open the live one."""
+    import tensorflow as tf
+
+    opened: list[Path] = []
+    really_open = tf.train.load_checkpoint
+
+    def open_late(path: str) -> Any:
+        opened.append(Path(path))
+        (tmp_path / INDEX).write_bytes(b"")
+        return really_open(path)
+
+    monkeypatch.setattr(tf.train, "load_checkpoint", open_late)
+    saving.tensorflow(randomized(kit.model()), tmp_path)
+    with pytest.raises(CheckpointUnreadable, match="written again while it was read"):
+        read(TensorFlow(), tmp_path, kit.model())
+    assert not opened[0].parent.exists(), "the copy is taken away"
+
+
 def test_a_flipped_byte_never_changes_a_score(kit: Kit, tmp_path: Path) -> None:
     saved, model = randomized(kit.model()), kit.model()
     saving.tensorflow(saved, tmp_path)
