@@ -5,6 +5,7 @@ nothing and waits for nothing.
 """
 
 import json
+import logging
 import threading
 from collections.abc import Sequence
 
@@ -12,11 +13,14 @@ from sidecar_evaluator.building import built
 from sidecar_evaluator.checkpoints.directory import Directory
 from sidecar_evaluator.checkpoints.interface import Checkpoint
 from sidecar_evaluator.config import CheckConfig
-from sidecar_evaluator.errors import CheckpointUnreadable, ConfigurationError, ExitCode
-from sidecar_evaluator.evaluation import Loaded
+from sidecar_evaluator.errors import CheckpointError, CheckpointUnreadable, ConfigurationError, ExitCode, first_line
+from sidecar_evaluator.evaluation import Loaded, ModelEvaluation
 from sidecar_evaluator.ls import lacking, seen
-from sidecar_evaluator.outcome import Score, label
+from sidecar_evaluator.outcome import NO_SCORES, Score, label
+from sidecar_evaluator.plain_text import plain
 from sidecar_evaluator.results_status import render_value
+
+_log = logging.getLogger(__name__)
 
 
 def check(config: CheckConfig) -> ExitCode:
@@ -29,9 +33,25 @@ def check(config: CheckConfig) -> ExitCode:
     evaluation = built(config.model, threading.Event())
     weights = evaluation.read(checkpoint)
     step = checkpoint.number if weights.iterations is None else weights.iterations
-    (scores,) = evaluation.score([Loaded(weights, step, checkpoint)])
-    _print(config, checkpoint, step, scores)
+    _print(config, checkpoint, step, _scores(evaluation, Loaded(weights, step, checkpoint)))
     return ExitCode.DRAINED
+
+
+def _scores(evaluation: ModelEvaluation, loaded: Loaded) -> tuple[Score, ...]:
+    """Score one checkpoint; what goes wrong is told as a person needs it who looks for the mistake.
+
+    Raises CheckpointError: it has no score.
+    """
+    try:
+        (scores,) = evaluation.score([loaded])
+    except (ConfigurationError, CheckpointError):
+        raise
+    except (Exception, SystemExit) as error:
+        _log.warning("The evaluation failed.", exc_info=error)
+        raise CheckpointError(f"The evaluation failed: {first_line(error)}") from error
+    if not scores:
+        raise CheckpointError(NO_SCORES)
+    return scores
 
 
 def _chosen(config: CheckConfig) -> Checkpoint:
@@ -45,7 +65,8 @@ def _chosen(config: CheckConfig) -> Checkpoint:
     named = next((each for each in found if each.name == config.checkpoint), None)
     if named is None:
         raise ConfigurationError(
-            f"{directory.path} holds no checkpoint {config.checkpoint}; see `sidecar-evaluator ls`."
+            f"{directory.path} holds no checkpoint {config.checkpoint}; `sidecar-evaluator ls` shows their names, "
+            "which have no ending."
         )
     if lacks := lacking(named):
         raise CheckpointUnreadable(f"{named.name} is not complete: {lacks}.")
@@ -57,6 +78,6 @@ def _print(config: CheckConfig, checkpoint: Checkpoint, step: int | None, scores
         metrics = [{"name": each.name, "dataset": each.dataset, "value": render_value(each.value)} for each in scores]
         print(json.dumps({"checkpoint": checkpoint.name, "step": step, "metrics": metrics}))  # noqa: T201
         return
-    print(f"{checkpoint.name} step={'-' if step is None else step}")  # noqa: T201 - the command's own output
+    print(f"{plain(checkpoint.name)} step={'-' if step is None else step}")  # noqa: T201 - the command's own output
     for each in scores:
         print(f"{label(each)}={render_value(each.value)}")  # noqa: T201 - the command's own output

@@ -21,6 +21,7 @@ from sidecar_evaluator.errors import (
     first_line,
 )
 from sidecar_evaluator.flags import TERMINATION_LOG, parser
+from sidecar_evaluator.plain_text import PlainFormatter, plain
 
 _log = logging.getLogger(__name__)
 
@@ -76,11 +77,9 @@ _COMMANDS: dict[str, Callable[[Namespace], int]] = {"run": _run, "check": _check
 
 def _set_up_logging(arguments: Namespace) -> None:
     usual = logging.INFO if arguments.command == "run" else logging.WARNING
-    logging.basicConfig(
-        level=logging.DEBUG if arguments.verbose else usual,
-        format="%(asctime)s %(levelname)s %(message)s",
-        stream=sys.stderr,
-    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(PlainFormatter("%(asctime)s %(levelname)s %(message)s"))
+    logging.basicConfig(level=logging.DEBUG if arguments.verbose else usual, handlers=[handler])
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's own chatter hides what happens here
     logging.getLogger("urllib3").setLevel(logging.ERROR)
 
@@ -88,7 +87,7 @@ def _set_up_logging(arguments: Namespace) -> None:
 def _end(code: ExitCode, message: str, termination_log: Path, detail: str = "") -> int:
     if detail:
         print(detail.rstrip(), file=sys.stderr)  # noqa: T201 - the user's own traceback, as Python would show it
-    print(f"sidecar-evaluator: {message}", file=sys.stderr)  # noqa: T201 - the command's own error output
+    print(f"sidecar-evaluator: {plain(message)}", file=sys.stderr)  # noqa: T201 - the command's own error output
     if termination_log.exists():
         try:
             termination_log.write_text(message[:4096])

@@ -6,6 +6,7 @@
 
 import importlib
 import inspect
+import re
 import traceback
 import types
 import typing
@@ -13,8 +14,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sidecar_evaluator.engine.datasets import named_datasets
 from sidecar_evaluator.errors import ConfigurationError, first_line
 
+_DATASET_NAME = re.compile(r"\w(?:[\w. -]{0,126}\w)?")
 _BOOLEANS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 
@@ -51,7 +54,35 @@ def load(entrypoint: str, parameters: Mapping[str, str]) -> Evaluation:
             f"The entry point {entrypoint} returned {type(returned).__name__}; let it return "
             "sidecar_evaluator.Evaluation(model, data)."
         )
+    require_valid(returned)
     return returned
+
+
+def require_valid(evaluation: Evaluation) -> None:
+    """Check the fields of an evaluation but for the model.
+
+    Raises ConfigurationError: one is not what it must be.
+    """
+    steps, callbacks, data = evaluation.steps, evaluation.callbacks, evaluation.data
+    if steps is not None and not _is_count(steps):
+        raise ConfigurationError(f"The evaluation's steps is {steps!r}; it must be a whole number above 0, or None.")
+    if callbacks is not None and not isinstance(callbacks, Sequence):
+        raise ConfigurationError(
+            f"The evaluation's callbacks is a {type(callbacks).__name__}; give a list of callbacks."
+        )
+    if data is None or (isinstance(data, dict) and not data):
+        raise ConfigurationError("The evaluation has no data; give a tf.data.Dataset, arrays, or a dict of datasets.")
+    for name in named_datasets(data):
+        if not _DATASET_NAME.fullmatch(name):
+            raise ConfigurationError(
+                f"A dataset is named {name!r}; folders and labels are named after it: use letters, digits, and - _ . "
+                "and spaces within."
+            )
+
+
+def _is_count(value: Any) -> bool:
+    """Tell whether it is a whole number above 0, NumPy's or Python's."""
+    return hasattr(value, "__index__") and not isinstance(value, bool) and value >= 1
 
 
 def _import(entrypoint: str) -> Callable[..., object]:
@@ -71,8 +102,10 @@ def _import(entrypoint: str) -> Callable[..., object]:
 
 
 def _import_complaint(module_name: str, error: BaseException) -> str:
-    if isinstance(error, ModuleNotFoundError) and error.name == module_name:
-        return f"The module {module_name} of the entry point is not found; put it on PYTHONPATH."
+    if "/" in module_name or module_name.endswith(".py"):
+        return f"The module of the entry point is named as a file, {module_name}; give its name without folder and .py."
+    if isinstance(error, ModuleNotFoundError) and f"{module_name}.".startswith(f"{error.name}."):
+        return f"The module {module_name} of the entry point is in neither the working directory nor PYTHONPATH."
     return f"The module {module_name} of the entry point does not import: {first_line(error)}"
 
 

@@ -5,8 +5,10 @@
 """
 
 import argparse
+from collections.abc import Callable
+from enum import StrEnum
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 from sidecar_evaluator.best import Goal
 from sidecar_evaluator.checkpoints.directory import AUTO, FORMATS
@@ -16,6 +18,7 @@ from sidecar_evaluator.options import DEFAULT_CHECKPOINTS_PER_PASS, Compilation,
 from sidecar_evaluator.training import SENTINEL
 
 TERMINATION_LOG = Path("/dev/termination-log")
+Number = TypeVar("Number", int, float)
 
 _EPILOG = """\
 example:
@@ -25,9 +28,9 @@ example:
 exit codes:
   0    all is evaluated: training has finished, --max-evaluations or --no-checkpoint-timeout was reached
   1    an evaluation exceeded --evaluation-timeout, results could not be published, or an unforeseen error
-  75   the mount of the checkpoints has died; a new pod gets a new one
+  75   the mount of the checkpoints has died; start again (in Kubernetes a new pod gets a new mount)
   78   flags, entry point, model, or the way training saves checkpoints must be corrected
-  143  stopped by SIGTERM
+  143  stopped by SIGTERM, or by Ctrl-C
 """
 
 _CHECK_EPILOG = """\
@@ -102,6 +105,7 @@ def _add_check(commands: "argparse._SubParsersAction[_Parser]") -> None:
     what.add_argument("--checkpoint", metavar="NAME", help="name of the checkpoint, as `ls` shows it (default: newest)")
     _add_how(command.add_argument_group("how to evaluate"))
     command.add_argument("--json", action="store_true", help="print one JSON object instead of lines")
+    command.set_defaults(checkpoints_per_pass=1)
     _add_verbose(command)
 
 
@@ -113,7 +117,7 @@ def _add_ls(commands: "argparse._SubParsersAction[_Parser]") -> None:
         epilog=_LS_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    command.add_argument("checkpoint_dir", type=Path, metavar="DIR", help="directory that training saves to")
+    command.add_argument("checkpoint_dir", type=_path, metavar="DIR", help="directory that training saves to")
     _add_format(command)
     command.add_argument("--json", action="store_true", help="print a JSON object a line instead of a table")
     _add_verbose(command)
@@ -121,7 +125,7 @@ def _add_ls(commands: "argparse._SubParsersAction[_Parser]") -> None:
 
 def _add_model(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
-    add("--checkpoint-dir", type=Path, required=True, metavar="DIR", help="directory that training saves to")
+    add("--checkpoint-dir", type=_path, required=True, metavar="DIR", help="directory that training saves to")
     add("--entrypoint", required=True, metavar="MODULE:CALLABLE", help="returns Evaluation(model, data, ...)")
     add(
         "--parameter",
@@ -144,39 +148,9 @@ def _add_selection(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
     add(
         "--selection",
-        choices=list(Selection),
-        default=Selection.LATEST,
+        choices=_values(Selection),
+        default=Selection.LATEST.value,
         help="Latest: the newest wins, those passed over are counted; Every: all, in order (default: %(default)s)",
-    )
-    add("--primary-metric", metavar="NAME", help="metric that decides which checkpoint is best")
-    add("--goal", choices=list(Goal), default=Goal.MAXIMIZE, help="what is better (default: %(default)s)")
-
-
-def _add_how(group: argparse._ArgumentGroup) -> None:
-    add = group.add_argument
-    add(
-        "--data-in-memory",
-        choices=list(DataInMemory),
-        default=DataInMemory.NONE,
-        help="keep the first pass's batches for all others, if the data is the same each time (default: %(default)s)",
-    )
-    add(
-        "--compilation",
-        choices=list(Compilation),
-        default=Compilation.DEFAULT,
-        help="XLA compiles the model's step; scores may differ in the last digits (default: %(default)s)",
-    )
-    add(
-        "--precision",
-        choices=list(Precision),
-        default=Precision.MODEL,
-        help="compute in 16 bits where the model does not say otherwise; scores differ (default: %(default)s)",
-    )
-    add(
-        "--distribution",
-        choices=list(Distribution),
-        default=Distribution.NONE,
-        help="Mirrored: share the batches between all GPUs of the pod (default: %(default)s)",
     )
     add(
         "--checkpoints-per-pass",
@@ -185,11 +159,46 @@ def _add_how(group: argparse._ArgumentGroup) -> None:
         metavar="N",
         help="under Every, score up to so many waiting checkpoints in one pass over the data (default: %(default)s)",
     )
+    add("--primary-metric", metavar="NAME", help="metric that decides which checkpoint is best")
+    add("--goal", choices=_values(Goal), default=Goal.MAXIMIZE.value, help="what is better (default: %(default)s)")
+
+
+def _add_how(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add(
+        "--data-in-memory",
+        choices=_values(DataInMemory),
+        default=DataInMemory.NONE.value,
+        help="keep the first pass's batches for all others, if the data is the same each time (default: %(default)s)",
+    )
+    add(
+        "--compilation",
+        choices=_values(Compilation),
+        default=Compilation.DEFAULT.value,
+        help="XLA compiles the model's step; scores may differ in the last digits (default: %(default)s)",
+    )
+    add(
+        "--precision",
+        choices=_values(Precision),
+        default=Precision.MODEL.value,
+        help="compute in 16 bits where the model does not say otherwise; scores differ (default: %(default)s)",
+    )
+    add(
+        "--distribution",
+        choices=_values(Distribution),
+        default=Distribution.NONE.value,
+        help="Mirrored: share the batches between all GPUs (default: %(default)s)",
+    )
 
 
 def _add_when(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
-    add("--max-evaluations", type=_positive, metavar="N", help="stop at or past the checkpoint with this number")
+    add(
+        "--max-evaluations",
+        type=_positive,
+        metavar="N",
+        help="stop at or past the checkpoint with this number in its name",
+    )
     add(
         "--no-checkpoint-timeout",
         type=_seconds,
@@ -212,6 +221,7 @@ def _add_when(group: argparse._ArgumentGroup) -> None:
     add("--follow-training", action="store_true", help="stop when the resource says that training has ended")
     add(
         "--training-finished-file",
+        type=_name,
         default=SENTINEL,
         metavar="NAME",
         help="stop when a file of this name is in the checkpoint directory (default: %(default)s)",
@@ -220,7 +230,7 @@ def _add_when(group: argparse._ArgumentGroup) -> None:
 
 def _add_where(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
-    add("--output-dir", type=Path, metavar="DIR", help="write results.jsonl, TensorBoard logs and best/ there")
+    add("--output-dir", type=_path, metavar="DIR", help="write results.jsonl, TensorBoard logs and best/ there")
     add(
         "--keep-best",
         type=_positive,
@@ -238,7 +248,7 @@ def _add_where(group: argparse._ArgumentGroup) -> None:
     add("--port", type=_port, default=0, help="serve /metrics, /healthz and /readyz there (default: do not serve)")
     add(
         "--termination-log",
-        type=Path,
+        type=_path,
         default=TERMINATION_LOG,
         metavar="FILE",
         help="file for the last error, if it exists (default: %(default)s)",
@@ -250,29 +260,44 @@ def _add_verbose(group: argparse._ActionsContainer) -> None:
     group.add_argument("--verbose", action="store_true", help="log what helps to debug the evaluator")
 
 
+def _values(words: type[StrEnum]) -> list[str]:
+    return [each.value for each in words]
+
+
 def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
-    return value
+    value = _number(text, int, "a whole number above 0")
+    return value if value > 0 else _refuse(text, "a whole number above 0")
 
 
 def _seconds(text: str) -> float:
-    value = float(text)
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError("must be a positive number of seconds")
-    return value
+    value = _number(text, float, "a number of seconds above 0")
+    return value if 0 < value < float("inf") else _refuse(text, "a number of seconds above 0")
 
 
 def _not_negative(text: str) -> float:
-    value = float(text)
-    if not 0 <= value < float("inf"):
-        raise argparse.ArgumentTypeError("must be a number of seconds, 0 or more")
-    return value
+    value = _number(text, float, "a number of seconds, 0 or more")
+    return value if 0 <= value < float("inf") else _refuse(text, "a number of seconds, 0 or more")
 
 
 def _port(text: str) -> int:
-    value = int(text)
-    if not 0 <= value <= 65535:
-        raise argparse.ArgumentTypeError("must be a port between 0 and 65535")
-    return value
+    value = _number(text, int, "a port between 0 and 65535")
+    return value if 0 <= value <= 65535 else _refuse(text, "a port between 0 and 65535")
+
+
+def _path(text: str) -> Path:
+    return Path(text) if text else _refuse(text, "a path")
+
+
+def _name(text: str) -> str:
+    return text or _refuse(text, "a name")
+
+
+def _number(text: str, kind: Callable[[str], Number], wanted: str) -> Number:
+    try:
+        return kind(text)
+    except ValueError:
+        _refuse(text, wanted)
+
+
+def _refuse(text: str, wanted: str) -> NoReturn:
+    raise argparse.ArgumentTypeError(f"{text!r} must be {wanted}")

@@ -22,7 +22,7 @@ from sidecar_evaluator.results_status import parse_outcome, render_outcome
 _log = logging.getLogger(__name__)
 
 NAME = "results"
-_MALFORMED = (ValueError, KeyError, TypeError, AttributeError, OverflowError)
+_MALFORMED = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
 
 
 @dataclass(frozen=True)

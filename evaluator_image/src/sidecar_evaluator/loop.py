@@ -32,7 +32,7 @@ from sidecar_evaluator.errors import (
 from sidecar_evaluator.evaluation import Loaded
 from sidecar_evaluator.heartbeat import Heartbeat
 from sidecar_evaluator.ledger import Ended, Results, Rules
-from sidecar_evaluator.outcome import Outcome, OutcomeKind, Reason, Score, label
+from sidecar_evaluator.outcome import NO_SCORES, Outcome, OutcomeKind, Reason, Score, label
 from sidecar_evaluator.prefetching import Prefetcher
 from sidecar_evaluator.watching import Candidate, Group, Remaining, Watcher
 from sidecar_evaluator.writers.interface import Phase, Report, Writer
@@ -127,9 +127,17 @@ class Loop:
             self.enter(Phase.WAITING)
         if self.watcher.ended:
             _log.info("Nothing is left to evaluate: %s.", self.watcher.ended)
+            self._require_scores()
             self.results = replace(self.results, ended=Ended(self.watcher.ended, self.clock.time()))
             self.writer.write(Report(None, self.results))
         return self.results
+
+    def _require_scores(self) -> None:
+        """Say it loudly where every checkpoint failed: it is the entry point then, not a checkpoint."""
+        counts, history = self.results.counts, self.results.history
+        if counts.failed and not counts.evaluated:
+            last = f" The last one, {history[0].checkpoint}: {history[0].message}" if history else ""
+            _log.error("No checkpoint could be evaluated, %d failed.%s", counts.failed, last)
 
     def abandon(self) -> None:
         """Settle the checkpoint in hand as timed out; of several the first, so that each gets its turn."""
@@ -229,7 +237,7 @@ class Loop:
 
     def _scored(self, read: _Read, scores: tuple[Score, ...], shared_by: int) -> Outcome:
         if not scores:
-            return self._failed(read.running, Reason.NO_METRICS, "The model returned no metrics.")
+            return self._failed(read.running, Reason.NO_METRICS, NO_SCORES)
         made = self._made(read.running, OutcomeKind.EVALUATED)
         return replace(made, step=read.step, scores=scores, duration=made.duration / shared_by)
 

@@ -12,7 +12,9 @@ from pathlib import Path
 from sidecar_evaluator.checkpoints.directory import Directory, Listing, look_twice
 from sidecar_evaluator.checkpoints.interface import Checkpoint
 from sidecar_evaluator.errors import ConfigurationError, ExitCode
+from sidecar_evaluator.plain_text import plain
 
+_NAMED = 5
 _HEADINGS = ("CHECKPOINT", "FORMAT", "NUMBER", "FILES", "SIZE", "WRITTEN", "STATE")
 
 
@@ -40,6 +42,8 @@ def seen(directory: Directory) -> Listing:
     Raises ConfigurationError: there is no such directory, or it may not be read.
     """
     listing = look_twice(directory)
+    if not listing.fresh:
+        raise ConfigurationError(f"{directory.path} cannot be listed; see the warning above.")
     if not listing.exists:
         raise ConfigurationError(f"{directory.path} does not exist; give the directory that training saves to.")
     return listing
@@ -56,7 +60,7 @@ def _entry(checkpoint: Checkpoint) -> dict[str, object]:
         "checkpoint": checkpoint.name,
         "format": checkpoint.format.name,
         "number": checkpoint.number,
-        "files": [file.name for file in checkpoint.files],
+        "files": [str(path.relative_to(checkpoint.path.parent)) for path in _files(checkpoint)],
         "bytes": _size(checkpoint),
         "modifiedAt": _time(checkpoint),
         "complete": not lacks,
@@ -68,33 +72,47 @@ def _row(checkpoint: Checkpoint) -> tuple[str, ...]:
     lacks = lacking(checkpoint)
     number = "-" if checkpoint.number is None else str(checkpoint.number)
     state = f"incomplete: {lacks}" if lacks else "complete"
-    files, size = str(len(checkpoint.files)), _readable(_size(checkpoint))
+    files, size = str(len(_files(checkpoint))), _readable(_size(checkpoint))
     return (checkpoint.name, checkpoint.format.name, number, files, size, _time(checkpoint), state)
 
 
 def _table(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
     if not rows:
         return
-    lines = [_HEADINGS, *rows]
+    lines = [_HEADINGS, *(tuple(map(plain, row)) for row in rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(_HEADINGS))]
     for line in lines:
         yield "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
 
 
 def _remarks(directory: Directory, listing: Listing) -> Iterator[str]:
+    strangers = directory.strangers()
     claimed = {file.name.partition("/")[0] for found in listing.checkpoints for file in found.files}
-    others = sorted(set(listing.names) - claimed)
+    hidden = sorted(set(listing.names) - claimed - set(strangers))
     if nested := directory.nested():
-        yield f"Checkpoints below this directory, which are not evaluated: {', '.join(nested)}"
+        yield f"Checkpoints below this directory, which are not evaluated: {_some(nested)}"
     if not listing.checkpoints:
         yield f"No checkpoint is in {directory.path}."
-    if others:
-        more = f" and {len(others) - 5} more" if len(others) > 5 else ""
-        yield f"No part of a checkpoint: {', '.join(others[:5])}{more}"
+    if hidden:
+        yield f"Passed over, because another format has a checkpoint of the same name: {_some(hidden)}"
+    if strangers:
+        yield f"No part of a checkpoint: {_some(strangers)}"
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return f"{', '.join(names[:_NAMED])}{more}"
 
 
 def _size(checkpoint: Checkpoint) -> int:
-    return sum(file.size for file in checkpoint.files)
+    return sum(path.stat().st_size for path in _files(checkpoint))
+
+
+def _files(checkpoint: Checkpoint) -> list[Path]:
+    """Return the files; where the checkpoint is a directory, all that are below it."""
+    if checkpoint.path.is_dir():
+        return sorted(path for path in checkpoint.path.rglob("*") if path.is_file())
+    return [checkpoint.path.parent / file.name for file in checkpoint.files]
 
 
 def _readable(size: float) -> str:
@@ -110,4 +128,4 @@ def _time(checkpoint: Checkpoint) -> str:
 
 
 def _print(line: str) -> None:
-    print(line)  # noqa: T201 - the command's own output
+    print(plain(line))  # noqa: T201 - the command's own output

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 DEFAULT_DATASET = "default"
+NO_SCORES = "There is no score: the data holds no batch, or the model returned no metrics."
 
 
 class OutcomeKind(StrEnum):

@@ -86,8 +86,8 @@ def resume_from(files: LineFiles | None, run: str, status: Results, rules: Rules
         if status.counts != Counts():
             _log.warning("%s cannot be read, going on from the status: %s", place, error)
             return resume(status, None, rules)
-        if isinstance(error, PermissionError):
-            raise ConfigurationError(f"The results so far, {place}, cannot be read: permission denied.") from error
+        if isinstance(error, PermissionError | NotADirectoryError | IsADirectoryError):
+            raise ConfigurationError(f"The results so far, {place}, cannot be read: {error.strerror}.") from error
         raise
 
 

@@ -45,13 +45,23 @@ def run(config: Config) -> ExitCode:
     stop_on_signals(session.stop, partial(end_after_grace, session))
     server = _serve(session) if config.port else None
     try:
-        return _evaluate(session)
+        results = _evaluate(session)
     finally:
-        session.writer.flush(FLUSH_SECONDS)  # also what was settled before an error
+        written = session.writer.flush(FLUSH_SECONDS)  # also what was settled before an error
         session.writer.close()
         session.notices.close()
         if server:
             server.shutdown()
+    return _exit_code(results, written=written)
+
+
+def _exit_code(results: Results, *, written: bool) -> ExitCode:
+    if results.ended is None:
+        return ExitCode.TERMINATED
+    if not written:
+        _log.error("Not all results could be written; a restart goes on from those that were.")
+        return ExitCode.ERROR
+    return ExitCode.DRAINED
 
 
 def _serve(session: Session) -> BaseServer:
@@ -59,20 +69,16 @@ def _serve(session: Session) -> BaseServer:
     return serve(session.config.port, application)
 
 
-def _evaluate(session: Session) -> ExitCode:
+def _evaluate(session: Session) -> Results:
     earlier = _earlier(session)
     evaluation = _prepared(session)
     _copy_best(session, earlier.results)
     loop = _loop(session, evaluation, earlier)
     _start_threads(session, loop)
     results = loop.run()
-    if results.ended is None:
-        return ExitCode.TERMINATED
-    _copy_best(session, results)
-    if not session.writer.flush(FLUSH_SECONDS):
-        _log.error("Not all results could be written; a restart goes on from those that were.")
-        return ExitCode.ERROR
-    return ExitCode.DRAINED
+    if results.ended:
+        _copy_best(session, results)
+    return results
 
 
 def _earlier(session: Session) -> Resumed:

@@ -15,7 +15,7 @@ from typing import Any
 from sidecar_evaluator.checkpoints.directory import Directory
 from sidecar_evaluator.clock import SystemClock
 from sidecar_evaluator.engine.memory import fits
-from sidecar_evaluator.entrypoint import Evaluation
+from sidecar_evaluator.entrypoint import Evaluation, require_valid
 from sidecar_evaluator.loop import Loop
 from sidecar_evaluator.noticing import listing_age, notices
 from sidecar_evaluator.prefetching import Prefetcher
@@ -53,6 +53,7 @@ class SidecarEvaluator:
         callbacks: Sequence[Any] | None = None,
     ) -> None:
         self._evaluation = Evaluation(model, data, steps, callbacks)
+        require_valid(self._evaluation)
         self._checkpoint_dir = Path(checkpoint_dir)
         self._max_evaluations = max_evaluations
 

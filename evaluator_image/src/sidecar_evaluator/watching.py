@@ -231,9 +231,14 @@ class Watcher:
         longest = LONGEST
         if is_busy:
             longest = min(_SHORTEST_WAIT * 2 ** min(self._waits, 10), _LONGEST_WAIT_WHEN_UNSETTLED)
-        due = self._retries.next_due(now)
-        changed = self.notices.wait(longest if due is None else min(longest, due))
+        ends = [longest, self._retries.next_due(now), self._until_timeout()]
+        changed = self.notices.wait(min(end for end in ends if end is not None and end > 0))
         self._waits = 0 if changed else self._waits + 1
+
+    def _until_timeout(self) -> float | None:
+        """Return the seconds until no checkpoint has come for too long, None where there is no limit."""
+        limit = self.policy.no_checkpoint_timeout
+        return None if limit is None else self._last_news + limit - self.clock.monotonic()
 
     def _unsettled(self, listing: Listing) -> list[Checkpoint]:
         """Return the checkpoints of a listing that are still to be settled; retire the others."""
@@ -322,12 +327,10 @@ class Watcher:
         return False
 
     def _end_of_training(self, listing: Listing) -> EndReason | None:
-        quiet = self.clock.monotonic() - self._last_news
-        limit = self.policy.no_checkpoint_timeout
-        end = None
+        left, end = self._until_timeout(), None
         if self.training_finished(listing):
             end = EndReason.TRAINING_FINISHED
-        elif limit is not None and quiet >= limit:
+        elif left is not None and left <= 0:
             end = EndReason.NO_CHECKPOINT_TIMEOUT
         if end and self._looks_since_end == 0:
             self._end_seen_at = self.clock.monotonic()

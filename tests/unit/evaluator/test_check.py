@@ -23,6 +23,8 @@ class FakeEvaluation:
     """Scores a checkpoint by its number; `error` is raised by the read."""
 
     error: Exception | None = None
+    ends_with: BaseException | None = None
+    scores: tuple[Score, ...] | None = None
 
     def read(self, checkpoint: Checkpoint) -> Weights:
         if self.error:
@@ -30,6 +32,10 @@ class FakeEvaluation:
         return Weights((), None)
 
     def score(self, loaded: Sequence[Loaded]) -> list[tuple[Score, ...]]:
+        if self.ends_with:
+            raise self.ends_with
+        if self.scores is not None:
+            return [self.scores for _ in loaded]
         return [(Score("accuracy", (one.step or 0) / 10, "val"), Score("loss", math.nan)) for one in loaded]
 
 
@@ -83,7 +89,7 @@ def test_json_for_scripts(check: Callable[..., tuple[int, str, str]]) -> None:
     ("name", "code", "message"),
     [
         ("ckpt-9", ExitCode.ERROR, "ckpt-9 is not complete: its end."),
-        ("ckpt-2", ExitCode.CONFIGURATION, "holds no checkpoint ckpt-2; see `sidecar-evaluator ls`"),
+        ("ckpt-2", ExitCode.CONFIGURATION, "holds no checkpoint ckpt-2; `sidecar-evaluator ls` shows"),
     ],
 )
 def test_what_cannot_be_checked(
@@ -101,6 +107,26 @@ def test_a_checkpoint_that_does_not_fit(check: Callable[..., tuple[int, str, str
         "",
         "sidecar-evaluator: The checkpoint was saved from another architecture.\n",
     )
+
+
+@pytest.mark.parametrize(
+    ("ends_with", "message"),
+    [
+        (None, "There is no score: the data holds no batch"),
+        (ValueError("shapes differ"), "The evaluation failed: ValueError: shapes differ"),
+        (SystemExit(0), "The evaluation failed: SystemExit: 0"),
+    ],
+)
+def test_without_a_score_it_fails_and_says_why(
+    ends_with: BaseException | None,
+    message: str,
+    check: Callable[..., tuple[int, str, str]],
+    evaluation: FakeEvaluation,
+) -> None:
+    evaluation.ends_with, evaluation.scores = ends_with, ()
+    code, out, err = check()
+    assert (code, out) == (ExitCode.ERROR, "")
+    assert message in err.splitlines()[-1]
 
 
 def test_a_directory_without_a_complete_one(check: Callable[..., tuple[int, str, str]], tmp_path: Path) -> None:

@@ -223,12 +223,74 @@ def test_a_checkpoint_that_is_a_directory_is_listed_as_deep_as_its_format_asks(
     assert {file.name for file in found.files} == expected
 
 
-def test_of_two_formats_the_first_gets_the_name(tmp_path: Path) -> None:
+def test_of_two_formats_the_first_gets_the_entry(tmp_path: Path) -> None:
     first, second = Recorder(), Recorder()
     write(tmp_path, "ckpt-1.part")
     (found,) = Directory(tmp_path, formats=[first, second]).look().checkpoints
     assert found.format is first
     assert second.assembled == []
+
+
+class Suffixed(FakeFormat):
+    """A format of files with an ending; empty files are incomplete."""
+
+    def __init__(self, ending: str) -> None:
+        super().__init__()
+        self.name = ending
+
+    def claim(self, name: str, *, is_directory: bool) -> str | None:
+        return name.removesuffix(self.name) if name.endswith(self.name) and not is_directory else None
+
+    def assemble(self, directory: Path, name: str, files: Files) -> Checkpoint:
+        made = super().assemble(directory, name, files)
+        return replace(made, missing="" if all(file.size for file in made.files) else "everything")
+
+
+def test_of_one_name_in_two_formats_the_whole_one_that_can_be_read_is_listed(tmp_path: Path) -> None:
+    directory = Directory(tmp_path, formats=[Suffixed(".a"), Suffixed(".b")])
+    (tmp_path / "ckpt-1.a").touch()
+    write(tmp_path, "ckpt-1.b")
+
+    def listed() -> list[str]:
+        return [found.format.name for found in directory.look().checkpoints]
+
+    assert listed() == [".b"], "the other is incomplete"
+    write(tmp_path, "ckpt-1.a")
+    assert listed() == [".a"], "both are complete"
+    directory.doubt(directory.look().checkpoints[0])
+    assert listed() == [".b"], "the other could not be read"
+    (tmp_path / "ckpt-1.b").unlink()
+    assert listed() == [".a"], "the other is gone"
+
+
+def test_of_one_name_in_two_formats_each_can_be_retired(tmp_path: Path) -> None:
+    directory = Directory(tmp_path, formats=[Suffixed(".a"), Suffixed(".b")])
+    write(tmp_path, "ckpt-1.a", "ckpt-1.b")
+    while found := directory.look().checkpoints:
+        directory.retire(found[0])
+    assert directory.strangers() == []
+
+
+@pytest.mark.parametrize("code", [errno.ELOOP, errno.EACCES])
+def test_an_entry_that_nobody_can_look_at_hides_no_other(
+    code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    write(tmp_path, "ckpt-1.part")
+    odd = Entry("latest")
+    odd.error = OSError(code, os.strerror(code))
+    monkeypatch.setattr(os, "scandir", lambda _path: nullcontext([odd, Entry("ckpt-1.part")]))
+    directory = Directory(tmp_path, formats=[Recorder()])
+    for _ in range(3):
+        assert [found.name for found in directory.look().checkpoints] == ["ckpt-1"]
+    assert len(caplog.messages) == 1
+    assert "latest is left out, because it cannot be looked at" in caplog.text
+
+
+def test_a_link_that_leads_to_itself_hides_no_other(tmp_path: Path) -> None:
+    write(tmp_path, "ckpt-1.index")
+    for name in ("latest", "ckpt-2.weights.h5", "7"):
+        (tmp_path / name).symlink_to(name)
+    assert [found.name for found in Directory(tmp_path).look().checkpoints] == ["ckpt-1"]
 
 
 def test_subdirectories_with_checkpoints_are_named(tmp_path: Path) -> None:

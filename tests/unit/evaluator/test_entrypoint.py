@@ -17,7 +17,7 @@ def plain():
     return Evaluation("model", "data", steps=3)
 
 def typed(batch: int, rate: float = 0.5, shuffle: bool = False, name: str = "", size: int | None = None, other=None):
-    return Evaluation((batch, rate, shuffle, name, size, other), None)
+    return Evaluation((batch, rate, shuffle, name, size, other), "data")
 
 def nothing():
     return None
@@ -27,6 +27,9 @@ def raising():
 
 def leaving():
     raise SystemExit(0)
+
+def given(**fields):
+    return Evaluation("model", **{"data": "data", **{name: eval(text) for name, text in fields.items()}})
 """
 
 
@@ -61,7 +64,7 @@ def test_parameters_are_converted(parameters: dict[str, str], expected: tuple[An
     [
         ("{}", {}, "form module:callable"),
         (":plain", {}, "form module:callable"),
-        ("not_there_{}:plain", {}, "is not found; put it on PYTHONPATH"),
+        ("not_there_{}:plain", {}, "is in neither the working directory nor PYTHONPATH"),
         ("{}_broken:f", {}, "does not import: ModuleNotFoundError: No module named 'a_module_that_is_not_there'"),
         ("{}_syntax:f", {}, "does not import: SyntaxError"),
         ("{}:typo", {}, "has no typo"),
@@ -72,6 +75,20 @@ def test_parameters_are_converted(parameters: dict[str, str], expected: tuple[An
         ("{}:plain", {"batch": "1"}, "unexpected keyword argument 'batch'; it takes ()"),
         ("{}:typed", {}, "missing a required argument: 'batch'"),
         ("{}:typed", {"batch": "many"}, "batch=many must be of type int"),
+        ("{}.py:plain", {}, "is named as a file"),
+        ("./{}:plain", {}, "is named as a file"),
+        ("not_there_{}.below:plain", {}, "is in neither the working directory nor PYTHONPATH"),
+        ("{}:given", {"steps": "'3'"}, "steps is '3'; it must be a whole number above 0"),
+        ("{}:given", {"steps": "-1"}, "must be a whole number above 0"),
+        ("{}:given", {"steps": "0"}, "must be a whole number above 0"),
+        ("{}:given", {"steps": "True"}, "must be a whole number above 0"),
+        ("{}:given", {"callbacks": "object()"}, "callbacks is a object; give a list of callbacks"),
+        ("{}:given", {"data": "None"}, "has no data"),
+        ("{}:given", {"data": "{}"}, "has no data"),
+        ("{}:given", {"data": "{'../../escape': 1}"}, "A dataset is named '../../escape'"),
+        ("{}:given", {"data": "{'/absolute': 1}"}, "A dataset is named '/absolute'"),
+        ("{}:given", {"data": "{'a/b': 1}"}, "A dataset is named 'a/b'"),
+        ("{}:given", {"data": "{'': 1}"}, "A dataset is named ''"),
         ("{}:typed", {"batch": "1", "shuffle": "maybe"}, "shuffle=maybe must be of type bool"),
     ],
 )
@@ -82,6 +99,18 @@ def test_a_mistake_is_a_configuration_error_that_says_what_to_do(
         load(entrypoint.format(user_code), parameters)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"steps": "__import__('numpy').int64(3)"},
+        {"callbacks": "()"},
+        {"data": "{'val': 1, 'test set.2-a': 2, 'übung': 3, 7: 4}"},
+    ],
+)
+def test_what_is_right_is_accepted(fields: dict[str, str], user_code: str) -> None:
+    assert load(f"{user_code}:given", fields).model == "model"
 
 
 def test_the_users_own_traceback_is_kept_and_only_that(user_code: str) -> None:

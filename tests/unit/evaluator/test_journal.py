@@ -81,6 +81,7 @@ def test_a_line_has_the_fields_of_the_status_and_what_a_restart_needs() -> None:
         (b'{"run":"run","checkpoint":"ckpt-1","outc', True),
         (b"\x00\x00\xff", True),
         (b"[1, 2]", True),
+        (b"[" * 100_000, True),
         (b'"text"', True),
         (b"null", True),
         (b'{"checkpoint":"of nobody","outcome":"gone"}', True),

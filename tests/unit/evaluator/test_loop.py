@@ -134,6 +134,14 @@ def test_a_bad_checkpoint_gets_its_outcome_and_stops_no_other(
     assert model.restored.count("ckpt-2") == reads
 
 
+def test_it_is_said_loudly_that_nothing_could_be_evaluated(caplog: pytest.LogCaptureFixture) -> None:
+    scene = Scene("ckpt-1", "ckpt-2", model=FakeModel({"score": ValueError("shapes differ")}))
+    scene.loop.run()
+    (told,) = (record for record in caplog.records if record.levelname == "ERROR")
+    assert told.message.startswith("No checkpoint could be evaluated, ")
+    assert told.message.endswith("The last one, ckpt-2: ValueError: shapes differ")
+
+
 def test_a_checkpoint_deleted_while_it_is_read_is_gone_at_once() -> None:
     scene = Scene("ckpt-1", "ckpt-2")
 

@@ -68,6 +68,27 @@ def test_many_other_files_are_summed_up(tmp_path: Path, capsys: pytest.CaptureFi
     assert listed(capsys, str(tmp_path))[-1].endswith("note4.txt and 3 more")
 
 
+def test_one_name_in_two_formats_is_pointed_out(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (directory / "ckpt-9.keras").write_bytes(b"")
+    assert listed(capsys, str(directory))[-2] == (
+        "Passed over, because another format has a checkpoint of the same name: ckpt-9.keras"
+    )
+
+
+def test_a_checkpoint_that_is_a_directory_is_shown_with_all_its_files(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "7" / "d").mkdir(parents=True)
+    (tmp_path / "7" / "_CHECKPOINT_METADATA").write_bytes(b"{}")
+    (tmp_path / "7" / "d" / "part").write_bytes(b"x" * 98)
+    assert listed(capsys, str(tmp_path))[1].split()[:6] == ["7", "Orbax", "7", "2", "100", "B"]
+
+
+def test_a_name_cannot_forge_a_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "ckpt-1\nckpt-2.index").write_bytes(b"x")
+    assert listed(capsys, str(tmp_path))[1].startswith(r"ckpt-1\nckpt-2 ")
+
+
 def test_a_directory_that_is_not_there_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["ls", str(tmp_path / "none")]) == ExitCode.CONFIGURATION
     assert "does not exist; give the directory" in capsys.readouterr().err

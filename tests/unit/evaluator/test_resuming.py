@@ -246,6 +246,8 @@ class Unreadable(LineFiles):
     [
         (OSError(errno.ENOTCONN, "Transport endpoint is not connected"), StorageGoneError),
         (PermissionError(errno.EACCES, "Permission denied"), ConfigurationError),
+        (NotADirectoryError(errno.ENOTDIR, "Not a directory"), ConfigurationError),
+        (IsADirectoryError(errno.EISDIR, "Is a directory"), ConfigurationError),
         (OSError(errno.EIO, "Input/output error"), OSError),
     ],
 )

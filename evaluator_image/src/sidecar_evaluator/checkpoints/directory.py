@@ -27,6 +27,7 @@ _log = logging.getLogger(__name__)
 
 _BRIDGED_SECONDS = 60.0
 _VANISHED = {errno.ENOENT, errno.ESTALE, errno.ENOTDIR}
+_OF_THE_ENTRY = {errno.ELOOP, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG}  # a link to nowhere, a closed folder
 
 AUTO = "Auto"
 FORMATS: dict[str, Callable[[], CheckpointFormat]] = {
@@ -53,13 +54,15 @@ class Listing:
 
 @dataclass(eq=False)
 class _Group:
-    """The entries of one checkpoint, and what the last look made of them."""
+    """The entries of one checkpoint in one format, and what the last look made of them; `place` is the format's."""
 
     format: CheckpointFormat
     name: str
+    place: int
     entries: set[str] = field(default_factory=set)
     checkpoint: Checkpoint | None = None
     retired: bool = False
+    doubted: bool = False
 
     @property
     def is_nothing(self) -> bool:
@@ -71,6 +74,11 @@ class _Group:
         """Whether a look must see to its files: it is incomplete, or named so that it is written again."""
         known = self.checkpoint
         return known is None or bool(known.missing) or known.number is None
+
+    @property
+    def precedence(self) -> tuple[bool, bool, int]:
+        """Sort key of those that have one name in several formats: a whole one that could be read comes first."""
+        return (bool(self.checkpoint and self.checkpoint.missing), self.doubted, self.place)
 
 
 class Directory:
@@ -93,13 +101,14 @@ class Directory:
         names = FORMATS if format_name == AUTO else (format_name,)
         self._formats = formats if formats is not None else [FORMATS[name]() for name in names]
         self._owners: dict[str, _Group | None] = {}
-        self._groups: dict[str, _Group] = {}
+        self._groups: dict[tuple[str, str], _Group] = {}
         self._open: set[_Group] = set()
         self._ordered: tuple[Checkpoint, ...] | None = ()
         self._names: list[str] = []
         self._present: frozenset[str] = frozenset()
         self._last = Listing(exists=False)
         self._failing_since: float | None = None
+        self._closed: set[str] = set()
         self._lock = threading.RLock()
 
     def look(self) -> Listing:
@@ -125,7 +134,7 @@ class Directory:
     def retire(self, checkpoint: Checkpoint) -> None:
         """Leave a checkpoint that is settled out of every later listing, as long as any of its files is there."""
         with self._lock:
-            group = self._groups.get(checkpoint.name)
+            group = self._group_of(checkpoint)
             if group and not group.retired and checkpoint.number is not None:
                 group.retired, group.checkpoint = True, None
                 self._open.discard(group)
@@ -134,15 +143,19 @@ class Directory:
     def doubt(self, checkpoint: Checkpoint) -> None:
         """Look at a checkpoint's files again at the next look: it could not be read."""
         with self._lock:
-            group = self._groups.get(checkpoint.name)
+            group = self._group_of(checkpoint)
             if group:
+                group.doubted = True
                 self._reopen(group)
+
+    def strangers(self) -> list[str]:
+        """Return the entries that belong to no checkpoint."""
+        with self._lock:
+            return sorted(name for name, owner in self._owners.items() if owner is None or owner.is_nothing)
 
     def nested(self) -> list[str]:
         """Return the subdirectories that hold checkpoints themselves."""
-        with self._lock:
-            children = sorted(name for name, owner in self._owners.items() if owner is None or owner.is_nothing)
-        return [name for name in children if self._holds_checkpoints(self.path / name)]
+        return [name for name in self.strangers() if self._holds_checkpoints(self.path / name)]
 
     def _look(self) -> Listing:
         with os.scandir(self.path) as entries:
@@ -181,10 +194,16 @@ class Directory:
             self._open.add(group)
 
     def _in_order(self) -> tuple[Checkpoint, ...]:
+        """Return the checkpoints; of those that have one name in several formats the one that comes first."""
         if self._ordered is None:
-            known = (group.checkpoint for group in self._groups.values() if group.checkpoint)
-            self._ordered = tuple(sorted((found for found in known if found.files), key=lambda found: found.order))
+            groups = (group for group in self._groups.values() if group.checkpoint and group.checkpoint.files)
+            last_wins = sorted(groups, key=lambda group: group.precedence, reverse=True)
+            known = {group.name: group.checkpoint for group in last_wins if group.checkpoint}
+            self._ordered = tuple(sorted(known.values(), key=lambda found: found.order))
         return self._ordered
+
+    def _group_of(self, checkpoint: Checkpoint) -> _Group | None:
+        return self._groups.get((checkpoint.format.name, checkpoint.name))
 
     def _forget(self, names: set[str]) -> None:
         for name in names:
@@ -194,7 +213,7 @@ class Directory:
                 self._reopen(group)
                 if not group.entries:
                     self._open.discard(group)
-                    self._groups.pop(group.name, None)
+                    self._groups.pop((group.format.name, group.name), None)
 
     def _take_up(self, entry: "os.DirEntry[str]") -> None:
         """Find the checkpoint that a new entry belongs to."""
@@ -202,19 +221,19 @@ class Directory:
         try:
             is_directory = entry.is_dir()
         except OSError as error:
-            if error.errno not in _VANISHED:
-                raise
-            return
+            if error.errno in _VANISHED:
+                return
+            is_directory = False
+            self._pass_over(entry.name, error)
         self._owners[entry.name] = None
-        for known in self._formats:
+        for place, known in enumerate(self._formats):
             name = known.claim(entry.name, is_directory=is_directory)
             if name is not None:
-                group = self._groups.setdefault(name, _Group(known, name))
-                if group.format is known:
-                    group.entries.add(entry.name)
-                    self._reopen(group)
-                    self._owners[entry.name] = group
-                    return
+                group = self._groups.setdefault((known.name, name), _Group(known, name, place))
+                group.entries.add(entry.name)
+                self._reopen(group)
+                self._owners[entry.name] = group
+                return
 
     def _states(self, group: _Group) -> dict[str, FileState]:
         states = {}
@@ -230,12 +249,20 @@ class Directory:
                 yield state_of(self.path, name)
                 return
             below = [child.name for child in (self.path / name).iterdir()]
-        except OSError as error:  # deleted or replaced since the listing
-            if error.errno not in _VANISHED:
-                raise
+        except OSError as error:
+            if error.errno not in _VANISHED:  # else it was deleted or replaced since the listing
+                self._pass_over(name, error)
             return
         for child in below:
             yield from self._states_of(f"{name}/{child}", depth - 1)
+
+    def _pass_over(self, name: str, error: OSError) -> None:
+        """Go on without an entry that cannot be looked at, unless it is the mount that is in trouble."""
+        if error.errno not in _OF_THE_ENTRY:
+            raise error
+        if name not in self._closed:
+            self._closed.add(name)
+            _log.warning("%s is left out, because it cannot be looked at: %s", self.path / name, error.strerror)
 
     def _last_listing(self, error: OSError) -> Listing:
         """Bridge a short trouble of a network file system, so that nothing seems to be deleted."""

@@ -71,7 +71,7 @@ class BackgroundWriter:
                 self._writer.write(report)
             except OSError as error:
                 failures += 1
-                level = logging.WARNING if failures == 1 else logging.DEBUG
+                level = logging.WARNING if failures == 1 and not self._closed else logging.DEBUG
                 _log.log(level, "%s cannot write, trying again for as long as it takes: %s", self._name, error)
                 if self._rest(min(self._first_pause * 2 ** min(failures - 1, 16), _LONGEST_PAUSE)):
                     self._failed = True

@@ -56,15 +56,17 @@ class TensorBoardWriter:
             self._files.popitem()[1].close()
 
     def _append(self, dataset: str, records: bytes) -> None:
-        file = self._files.pop(dataset, None)
-        if file is None:
-            file, records = self._new_file(dataset), _header() + records
+        known = self._files.pop(dataset, None)
+        file = known or self._new_file(dataset)
+        records = records if known else _header() + records
         try:
             if file.write(records) != len(records):
                 raise OSError(errno.ENOSPC, "only a part of an event could be written")
         except OSError:
             with suppress(OSError):
                 file.close()
+            if not known:  # each attempt begins a file: on a full disk they would add up
+                Path(file.name).unlink(missing_ok=True)
             raise
         self._files[dataset] = file
 
