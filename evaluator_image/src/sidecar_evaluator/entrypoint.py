@@ -105,7 +105,7 @@ def _import_complaint(module_name: str, error: BaseException) -> str:
     if "/" in module_name or module_name.endswith(".py"):
         return f"The module of the entry point is named as a file, {module_name}; give its name without folder and .py."
     if isinstance(error, ModuleNotFoundError) and f"{module_name}.".startswith(f"{error.name}."):
-        return f"The module {module_name} of the entry point is in neither the working directory nor PYTHONPATH."
+        return f"The module {module_name} of the entry point is not found in the working directory or on PYTHONPATH."
     return f"The module {module_name} of the entry point does not import: {first_line(error)}"
 
 
