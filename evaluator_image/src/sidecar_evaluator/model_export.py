@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from sidecar_evaluator.checkpoints.interface import Checkpoint
-from sidecar_evaluator.checkpoints.keras_layout import is_tf_keras
+from sidecar_evaluator.checkpoints.restored import is_tf_keras
 from sidecar_evaluator.outcome import DEFAULT_DATASET
 
 _log = logging.getLogger(__name__)

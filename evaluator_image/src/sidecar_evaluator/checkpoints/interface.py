@@ -74,7 +74,7 @@ class Checkpoint:
 class Weights:
     """A checkpoint in host memory, provably of one moment.
 
-    `values` are arrays or tensors, one for each variable of `model.weights` in that order; `iterations` is the
+    `values` are arrays or tensors, one for each of `restored_variables(model)` in that order; `iterations` is the
     training's own counter, None where the format holds none.
     """
 

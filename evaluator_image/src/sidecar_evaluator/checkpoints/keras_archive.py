@@ -23,6 +23,7 @@ from sidecar_evaluator.checkpoints.hdf5 import Region
 from sidecar_evaluator.checkpoints.interface import Checkpoint, Files, Weights
 from sidecar_evaluator.checkpoints.keras_layout import Layouts
 from sidecar_evaluator.checkpoints.keras_reading import read_weights
+from sidecar_evaluator.checkpoints.restored import restored_variables
 from sidecar_evaluator.checkpoints.single_file import LastLook, checkpoint_named, readable, size_of
 from sidecar_evaluator.checkpoints.variables import size_in_memory
 from sidecar_evaluator.errors import CheckpointIncompatible, CheckpointUnreadable, first_line
@@ -71,7 +72,7 @@ class KerasArchive:
     def read(self, checkpoint: Checkpoint, model: Any) -> Weights:
         """Read a value for each variable of the model, and the iterations where an optimizer was saved."""
         layout = self._layouts.of(model)
-        limit = size_in_memory(model.weights) * _MAX_SLOTS + _MAX_OTHERS
+        limit = size_in_memory(restored_variables(model)) * _MAX_SLOTS + _MAX_OTHERS
         with readable(checkpoint.path) as file, _weights_in(file, limit) as region:
             return read_weights(region, layout, model)
 

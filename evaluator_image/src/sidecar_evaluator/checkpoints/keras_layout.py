@@ -15,10 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sidecar_evaluator.checkpoints.restored import is_tf_keras, metrics_of, optimizers_of, restored_variables
 from sidecar_evaluator.errors import CheckpointIncompatible, first_line
 
 _SAVE = "save_own_variables"
 _NUMBER = "number"
+_NO_LAYER = -1
 
 
 @dataclass(frozen=True)
@@ -31,10 +33,15 @@ class OwnWay:
 
 @dataclass(frozen=True)
 class Layout:
-    """Positions in `model.weights` by the names of datasets, and the layers that load in their own way."""
+    """Where the values of a model are.
+
+    `positions` are those in `restored_variables` by the names of datasets, `own_ways` the layers that load in
+    their own way; `beside` are the groups of what is no layer, such as optimizers and metrics.
+    """
 
     positions: Mapping[str, int]
     own_ways: tuple[OwnWay, ...]
+    beside: tuple[str, ...]
 
 
 class Layouts:
@@ -51,11 +58,6 @@ class Layouts:
         if self._last is None or self._last[0]() is not model:
             self._last = (weakref.ref(model), _layout(model))
         return self._last[1]
-
-
-def is_tf_keras(model: Any) -> bool:
-    """Tell the two Kerases apart without importing either."""
-    return any(base.__module__.startswith("tf_keras.") for base in type(model).__mro__)
 
 
 def load_own_way(own_way: OwnWay, arrays: Mapping[str, Any], variables: Mapping[int, Any]) -> dict[int, Any]:
@@ -80,10 +82,12 @@ def load_own_way(own_way: OwnWay, arrays: Mapping[str, Any], variables: Mapping[
 
 def _layout(model: Any) -> Layout:
     layers = list(model._flatten_layers())
-    order = {id(variable): position for position, variable in enumerate(model.weights)}
+    order = {id(variable): position for position, variable in enumerate(restored_variables(model))}
     positions: dict[str, int] = {}
-    own_ways = []
-    for group, number in _groups(model, layers).items():
+    own_ways, groups = [], _groups(model, layers)
+    for group, number in groups.items():
+        if number == _NO_LAYER:
+            continue
         layer = layers[number]
         variables = _saved_variables(layer)
         if variables is not None:
@@ -97,19 +101,19 @@ def _layout(model: Any) -> Layout:
             )
         else:
             own_ways.append(OwnWay(group, layer))
-    return Layout(positions, tuple(own_ways))
+    return Layout(positions, tuple(own_ways), tuple(group for group, number in groups.items() if number == _NO_LAYER))
 
 
 def _groups(model: Any, layers: list[Any]) -> dict[str, int]:
-    """Return the number of each layer by the group that its variables are saved in."""
+    """Return the number of each layer by the group that its variables are saved in, and the groups of no layer."""
     import h5py
 
     found: dict[str, int] = {}
 
     def visit(name: str, item: Any) -> None:
         group, _, key = name.rpartition("/")
-        if key == _NUMBER:
-            found[group] = int(item[()])
+        if isinstance(item, h5py.Dataset):
+            found[group] = int(item[()]) if key == _NUMBER else _NO_LAYER
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "layout.weights.h5"
@@ -127,26 +131,23 @@ def _groups(model: Any, layers: list[Any]) -> dict[str, int]:
 
 @contextmanager
 def _saving_numbers(model: Any, layers: list[Any]) -> Iterator[None]:
-    """Shadow how each layer saves; the optimizer's slots and the metrics' sums are of no use here."""
+    """Shadow how each layer saves; the optimizers' slots and the metrics' sums are of no use here."""
     with ExitStack() as stack:
         for number, layer in enumerate(layers):
             stack.enter_context(_shadowed(layer, number))
-        optimizer = getattr(model, "optimizer", None)
-        for other in (optimizer, getattr(optimizer, "inner_optimizer", None), *model.metrics):
-            if other is not None:
-                stack.enter_context(_shadowed(other, None))
+        for other in (*optimizers_of(model), *metrics_of(model)):
+            stack.enter_context(_shadowed(other, _NO_LAYER))
         yield
 
 
 @contextmanager
-def _shadowed(owner: Any, number: int | None) -> Iterator[None]:
+def _shadowed(owner: Any, number: int) -> Iterator[None]:
     """Write past the object's own `__setattr__`, which would track what it is given."""
 
     def save_number(store: Any) -> None:
         import numpy as np
 
-        if number is not None:
-            store[_NUMBER] = np.int64(number)
+        store[_NUMBER] = np.int64(number)
 
     owner.__dict__[_SAVE] = save_number
     try:
@@ -164,7 +165,8 @@ def _saved_variables(layer: Any) -> dict[str, Any] | None:
     if not is_tf_keras(layer):
         known = {id(variable) for variable in layer.weights}
         return saved if all(id(value) in known for value in saved.values()) else None
-    variables = [*layer._trainable_weights, *layer._non_trainable_weights]
+    own = [*layer._trainable_weights, *layer._non_trainable_weights]
+    variables = [each for each in own if hasattr(each, "assign")]  # the others are handlers of vocabularies
     keys = [str(position) for position in range(len(variables))]
     return dict(zip(keys, variables, strict=True)) if list(saved) == keys else None
 

@@ -3,18 +3,19 @@
 The formats of Keras open it and call `read_weights`; the model is only looked at.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from sidecar_evaluator.checkpoints.hdf5 import Arrays, Region
 from sidecar_evaluator.checkpoints.interface import Weights
 from sidecar_evaluator.checkpoints.keras_layout import Layout, load_own_way
+from sidecar_evaluator.checkpoints.restored import restored_variables
 from sidecar_evaluator.checkpoints.variables import Shape, name_of, require_same, same_types
 
 # The first belongs to mixed precision's LossScaleOptimizer, whose own counter stays at 0 in Keras 3.
 _ITERATIONS = ("optimizer/inner_optimizer/vars/0", "optimizer/vars/0")
 _NOT_THE_MODEL = ("optimizer", "metrics", "_metrics", "_loss_tracker", "_compile_metrics", "seed_generator")
-_RANDOM_STATES = {"seed_generator", "random_generator", "_random_generator"}
+_NO_WEIGHTS = {*_NOT_THE_MODEL, "random_generator", "_random_generator"}  # of the model, or of one within it
 
 
 def read_weights(region: Region, layout: Layout, model: Any) -> Weights:
@@ -24,19 +25,22 @@ def read_weights(region: Region, layout: Layout, model: Any) -> Weights:
     """
     with Arrays(region) as arrays:
         datasets = arrays.below(_NOT_THE_MODEL)
-        values = dict(_own_ways(arrays, datasets, layout, model))
-        _require_fit(datasets, layout, model, values)
+        variables = restored_variables(model)
+        values = dict(_own_ways(arrays, datasets, layout, variables))
+        _require_fit(datasets, layout, variables, values)
         for name, position in layout.positions.items():
             values[position] = arrays.read(datasets[name])
         found = (arrays.integer(name) for name in _ITERATIONS)
         iterations = next((count for count in found if count is not None), None)
-    ordered = [values[position] for position in range(len(model.weights))]
-    return Weights(same_types(ordered, model.weights), iterations)
+    ordered = [values[position] for position in range(len(variables))]
+    return Weights(same_types(ordered, variables), iterations)
 
 
-def _own_ways(arrays: Arrays, datasets: Mapping[str, Any], layout: Layout, model: Any) -> Iterator[tuple[int, Any]]:
+def _own_ways(
+    arrays: Arrays, datasets: Mapping[str, Any], layout: Layout, restored: Sequence[Any]
+) -> Iterator[tuple[int, Any]]:
     others = set(layout.positions.values())
-    variables = {position: each for position, each in enumerate(model.weights) if position not in others}
+    variables = {position: each for position, each in enumerate(restored) if position not in others}
     for own_way in layout.own_ways:
         start = own_way.group + "/"
         own = {name.removeprefix(start): each for name, each in datasets.items() if name.startswith(start)}
@@ -44,12 +48,14 @@ def _own_ways(arrays: Arrays, datasets: Mapping[str, Any], layout: Layout, model
         yield from loaded.items()
 
 
-def _require_fit(datasets: Mapping[str, Any], layout: Layout, model: Any, values: Mapping[int, Any]) -> None:
+def _require_fit(
+    datasets: Mapping[str, Any], layout: Layout, variables: Sequence[Any], values: Mapping[int, Any]
+) -> None:
     saved: dict[int, Shape] = {position: tuple(value.shape) for position, value in values.items()}
     for name, position in layout.positions.items():
         if name in datasets:
             saved[position] = tuple(datasets[name].shape)
-    found = {name_of(each): (tuple(each.shape), saved.get(position)) for position, each in enumerate(model.weights)}
-    starts = tuple(own_way.group + "/" for own_way in layout.own_ways)
+    found = {name_of(each): (tuple(each.shape), saved.get(position)) for position, each in enumerate(variables)}
+    starts = tuple(group + "/" for group in (*(own_way.group for own_way in layout.own_ways), *layout.beside))
     excess = [name for name in datasets if name not in layout.positions and not name.startswith(starts)]
-    require_same(found, [name for name in excess if not _RANDOM_STATES & set(name.split("/"))])
+    require_same(found, [name for name in excess if _NO_WEIGHTS.isdisjoint(name.split("/"))])

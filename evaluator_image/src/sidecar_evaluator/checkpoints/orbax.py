@@ -18,6 +18,7 @@ from sidecar_evaluator.checkpoints.interface import Checkpoint, Files, Weights
 from sidecar_evaluator.checkpoints.one_save import of_one_save
 from sidecar_evaluator.checkpoints.orbax_arrays import METADATA, Item, items_of, missing_files, open_arrays, read_arrays
 from sidecar_evaluator.checkpoints.orbax_tree import Leaf, Match, counters, match
+from sidecar_evaluator.checkpoints.restored import restored_variables
 from sidecar_evaluator.checkpoints.variables import name_of, require_same, same_types
 from sidecar_evaluator.errors import CheckpointIncompatible, first_line
 
@@ -88,7 +89,7 @@ class Orbax:
 
 
 def _names(model: Any) -> list[str]:
-    return [name_of(variable).partition("@")[0] for variable in model.weights]
+    return [name_of(variable).partition("@")[0] for variable in restored_variables(model)]
 
 
 def _needed(handlers: Any) -> list[str]:
@@ -107,7 +108,7 @@ def _read(items: dict[str, Item], plan: _Plan, model: Any) -> Weights:
     arrays = _opened(items, plan.match.leaves)
     _require_fit(plan.match, arrays, model)
     values = read_arrays([array for array in arrays if array is not None])
-    return Weights(same_types(values, model.weights), _iterations(items, plan.counters))
+    return Weights(same_types(values, restored_variables(model)), _iterations(items, plan.counters))
 
 
 def _opened(items: dict[str, Item], leaves: Sequence[Leaf | None]) -> list[Any]:
@@ -116,7 +117,7 @@ def _opened(items: dict[str, Item], leaves: Sequence[Leaf | None]) -> list[Any]:
 
 
 def _require_fit(found: Match, arrays: Sequence[Any], model: Any) -> None:
-    pairs = zip(model.weights, arrays, strict=True)
+    pairs = zip(restored_variables(model), arrays, strict=True)
     shapes = {name_of(each): (tuple(each.shape), tuple(array.shape) if array else None) for each, array in pairs}
     require_same(shapes, found.excess)
 

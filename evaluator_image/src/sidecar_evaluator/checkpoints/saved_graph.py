@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from sidecar_evaluator.checkpoints.restored import restored_variables
 from sidecar_evaluator.errors import CheckpointIncompatible
 
 GRAPH_KEY = "_CHECKPOINTABLE_OBJECT_GRAPH"
@@ -76,7 +77,7 @@ class SavedGraph:
         beside = self._keys_beside(node, model)
         in_layers = {key for key, in_layer in self._variables_below(node) if in_layer}
         return Match(
-            tuple(beside.get(id(variable)) for variable in model.weights),
+            tuple(beside.get(id(variable)) for variable in restored_variables(model)),
             tuple(sorted(in_layers - set(beside.values()))),
         )
 
@@ -90,7 +91,7 @@ class SavedGraph:
             listed = self._listed(self._children(optimizer).get(_TRAINED))
             if len(listed) != len(order):
                 continue
-            keys = [listed[order[id(each)]] if id(each) in order else None for each in model.weights]
+            keys = [listed[order[id(each)]] if id(each) in order else None for each in restored_variables(model)]
             pairs = list(zip(match.keys, keys, strict=True))
             if all(one is None or other in (one, None) for one, other in pairs):
                 return Match(tuple(one or other for one, other in pairs), match.excess)

@@ -17,6 +17,7 @@ from typing import Any
 
 from sidecar_evaluator.checkpoints.interface import Checkpoint, Files, FileState, Weights
 from sidecar_evaluator.checkpoints.one_save import of_one_save
+from sidecar_evaluator.checkpoints.restored import restored_variables
 from sidecar_evaluator.checkpoints.saved_graph import GRAPH_KEY, Match, SavedGraph
 from sidecar_evaluator.checkpoints.tensor_bundle import Bundle, Malformed, parse_index
 from sidecar_evaluator.checkpoints.variables import name_of, require_same, same_types
@@ -88,7 +89,7 @@ class TensorFlow:
         _require_fit(plan.match, reader.get_variable_to_shape_map(), model)
         keys = [*map(str, plan.match.keys), plan.iterations]
         *values, iterations = _restore(path, keys, [dtypes[key] for key in keys])
-        return Weights(same_types(values, model.weights), int(iterations))
+        return Weights(same_types(values, restored_variables(model)), int(iterations))
 
     def _plan_for(self, model: Any, graph: bytes) -> _Plan:
         """Walk model and graph together, once for all the checkpoints of a training."""
@@ -131,7 +132,7 @@ def _own_index(checkpoint: Checkpoint) -> Iterator[str]:
 
 def _require_fit(match: Match, shapes: dict[str, Sequence[int]], model: Any) -> None:
     found = {}
-    for variable, key in zip(model.weights, match.keys, strict=True):
+    for variable, key in zip(restored_variables(model), match.keys, strict=True):
         found[name_of(variable)] = (tuple(variable.shape), tuple(shapes[key]) if key else None)
     require_same(found, match.excess)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from sidecar_evaluator.errors import CheckpointIncompatible
 
-Shape = tuple[int, ...]
+Shape = tuple[int | None, ...]  # None is any size: it is known once the variable has a value
 _NAMED = 3
 _FLOATS = "fV"  # NumPy knows bfloat16 and the 8 bit floats as V
 
@@ -20,7 +20,7 @@ def require_same(found: Mapping[str, tuple[Shape, Shape | None]], excess: Sequen
 
     Raises CheckpointIncompatible: they differ, or the checkpoint holds variables in excess.
     """
-    problems = [_problem(name, *shapes) for name, shapes in found.items() if shapes[0] != shapes[1]]
+    problems = [_problem(name, *shapes) for name, shapes in found.items() if not _fits(*shapes)]
     problems += [f"{name} is not in the model" for name in excess]
     if problems:
         more = f" and {len(problems) - _NAMED} more" if len(problems) > _NAMED else ""
@@ -40,7 +40,9 @@ def same_types(values: Iterable[Any], variables: Iterable[Any]) -> list[Any]:
 
 def size_in_memory(variables: Iterable[Any]) -> int:
     """Return the bytes that the values of variables take."""
-    return sum(math.prod(variable.shape) * int(dtype_of(variable).itemsize) for variable in variables)
+    return sum(
+        math.prod(size or 0 for size in variable.shape) * int(dtype_of(variable).itemsize) for variable in variables
+    )
 
 
 def name_of(variable: Any) -> str:
@@ -66,6 +68,14 @@ def dtype_of(variable: Any) -> Any:
 
     dtype = variable.dtype
     return np.dtype(getattr(dtype, "as_numpy_dtype", dtype))
+
+
+def _fits(in_model: Shape, in_checkpoint: Shape | None) -> bool:
+    return (
+        in_checkpoint is not None
+        and len(in_model) == len(in_checkpoint)
+        and all(wanted in (None, found) for wanted, found in zip(in_model, in_checkpoint, strict=True))
+    )
 
 
 def _is_float(dtype: Any) -> bool:

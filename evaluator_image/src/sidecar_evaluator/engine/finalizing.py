@@ -8,6 +8,8 @@ what another checkpoint left behind.
 from collections.abc import Sequence
 from typing import Any
 
+from sidecar_evaluator.checkpoints.restored import restored_variables
+
 
 class FinalizedLayers:
     """The layers of a model that finalize what is in their weights; most models have none.
@@ -21,7 +23,8 @@ class FinalizedLayers:
         self._layers = [
             layer
             for layer in layers
-            if getattr(type(layer), "finalize_state", nothing) is not nothing and (layer.weights or not layer.built)
+            if getattr(type(layer), "finalize_state", nothing) is not nothing
+            and (restored_variables(layer) or not layer.built)
         ]
         self._finalized: list[bytes] | None = None
 
@@ -31,7 +34,7 @@ class FinalizedLayers:
 
     def finalize(self) -> bool:
         """Let them take over their weights; return whether those differ from the last time."""
-        values = [weight.numpy().tobytes() for layer in self._layers for weight in layer.weights]
+        values = [weight.numpy().tobytes() for layer in self._layers for weight in restored_variables(layer)]
         if values == self._finalized:
             return False
         for layer in self._layers:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from sidecar_evaluator.checkpoints.keras_layout import is_tf_keras
+from sidecar_evaluator.checkpoints.restored import is_tf_keras, restored_variables
 from sidecar_evaluator.engine.finalizing import FinalizedLayers
 from sidecar_evaluator.errors import ConfigurationError
 
@@ -97,7 +97,7 @@ class KerasModel:
 
     def weights(self) -> list[Any]:
         """Return TensorFlow's own variables of the weights."""
-        return self._variables(self.model.weights)
+        return self._variables(restored_variables(self.model))
 
     def metric_variables(self) -> list[Any]:
         """Return TensorFlow's own variables of all metrics."""
@@ -113,7 +113,7 @@ class KerasModel:
 
     def assign(self, values: Sequence[Any], step: int | None) -> None:
         """Put weights and iterations into the model."""
-        for variable, value in zip(self.model.weights, values, strict=True):
+        for variable, value in zip(restored_variables(self.model), values, strict=True):
             variable.assign(value)
         if self._finalized and self._finalized.finalize():
             self.model.test_function = None  # holds what was finalized as constants

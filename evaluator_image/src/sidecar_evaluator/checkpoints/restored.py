@@ -1,0 +1,65 @@
+"""Which variables of a model a checkpoint restores: one answer for every format and for the engine.
+
+Formats read a value for each of them, and `kerases` assigns the values in the same order. The two
+Kerases differ in what they count among the weights, so that nobody else asks a model for them.
+The model is only looked at.
+"""
+
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+
+def is_tf_keras(model: Any) -> bool:
+    """Tell the two Kerases apart without importing either."""
+    return any(base.__module__.startswith("tf_keras.") for base in type(model).__mro__)
+
+
+def restored_variables(model: Any) -> list[Any]:
+    """Return the model's weights in their order, without those of metrics and of lookup tables, as tf_keras has them.
+
+    Metrics start anew with each evaluation, and may appear with the first. A vocabulary has no value to
+    assign: it is the entry point's.
+    """
+    weights: list[Any] = model.weights
+    if not is_tf_keras(model):
+        return weights
+    of_metrics = {id(each) for metric in metrics_of(model) for each in metric.weights}
+    return [each for each in weights if hasattr(each, "assign") and id(each) not in of_metrics]
+
+
+def metrics_of(model: Any) -> Iterator[Any]:
+    """Yield all metrics that a model and its layers hold, and those inside them."""
+    return _held_by(model, _keras_of(model).metrics.Metric)
+
+
+def optimizers_of(model: Any) -> Iterator[Any]:
+    """Yield all optimizers that a model and its layers hold, and those inside them."""
+    return _held_by(model, _keras_of(model).optimizers.Optimizer)
+
+
+def _keras_of(model: Any) -> Any:
+    return sys.modules["tf_keras" if is_tf_keras(model) else "keras"]
+
+
+def _held_by(model: Any, kind: type[Any]) -> Iterator[Any]:
+    owners, seen = list(model._flatten_layers()), set()
+    while owners:
+        owner = owners.pop()
+        for each in _leaves([*vars(owner).values(), getattr(owner, "metrics", ())]):
+            if isinstance(each, kind) and id(each) not in seen:
+                seen.add(id(each))
+                owners.append(each)
+                yield each
+
+
+def _leaves(containers: Iterable[Any]) -> Iterator[Any]:
+    """Yield what is in lists, dictionaries and the like, however deep."""
+    pending, seen = list(containers), set()
+    while pending:
+        each = pending.pop()
+        if not isinstance(each, (list, tuple, set, Mapping)):
+            yield each
+        elif id(each) not in seen:
+            seen.add(id(each))
+            pending += each.values() if isinstance(each, Mapping) else each
