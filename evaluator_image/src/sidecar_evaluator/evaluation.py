@@ -97,7 +97,7 @@ class ModelEvaluation:
         """Write the model with these weights to a file `NAME.weights.h5`."""
         if self._scored is None:
             raise ConfigurationError("There is no model; return one in Evaluation(model, data).")
-        self._scored.keras_model.assign(weights.values, None)
+        self._scored.keras_model.assign(weights, None)
         self._scored.keras_model.model.save_weights(str(path))
 
     def _prepared(self, model: Any) -> "ModelScoring":

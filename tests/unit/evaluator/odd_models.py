@@ -132,6 +132,39 @@ def discretized(kit: Kit) -> Any:
     return kit.compiled(kit.keras.Model(inputs, layers.Dense(2)(buckets(inputs))))
 
 
+def variables_of_tensorflow(kit: Kit) -> Any:
+    """In a layer, in a module within it, and of the model itself."""
+    import tensorflow as tf
+
+    layers = kit.keras.layers
+
+    class Shift(tf.Module):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.values = tf.Variable(tf.zeros([4]))
+
+    class Scaled(layers.Layer):  # type: ignore[name-defined, misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.scale = tf.Variable(tf.ones([4]))
+            self.shift = Shift()
+
+        def call(self, inputs: Any) -> Any:
+            return inputs * self.scale + self.shift.values
+
+    class Whole(kit.keras.Model):  # type: ignore[name-defined, misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.scaled = Scaled()
+            self.head = layers.Dense(2)
+            self.factor = tf.Variable([1.0, 1.0])
+
+        def call(self, inputs: Any) -> Any:
+            return self.head(self.scaled(inputs)) * self.factor
+
+    return kit.compiled(Whole())
+
+
 ALL = (two_optimizers, compiled_part, metrics_as_attributes, metric_of_the_first_step, vocabulary, discretized)
 
 

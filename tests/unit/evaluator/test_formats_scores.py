@@ -10,9 +10,11 @@ import pytest
 
 from sidecar_evaluator.checkpoints.interface import Weights
 from sidecar_evaluator.checkpoints.restored import restored_variables
+from sidecar_evaluator.checkpoints.tensorflow import TensorFlow
 from sidecar_evaluator.entrypoint import Evaluation
+from sidecar_evaluator.errors import CheckpointIncompatible
 from sidecar_evaluator.evaluation import Loaded, ModelEvaluation
-from unit.evaluator import odd_models
+from unit.evaluator import odd_models, saving
 from unit.evaluator.looking import read
 from unit.evaluator.models import Kit, dataset
 from unit.evaluator.odd_models import trained
@@ -47,3 +49,32 @@ def test_a_model_that_holds_more_than_layers_is_scored_as_in_training(build: Bui
             (alone,) = scores_of(evaluation, read(reader, directory, model))
             _, together = scores_of(evaluation, first, read(reader, directory, model))
             assert alone == together == pytest.approx(kit.score(saved), abs=1e-6), saver
+
+
+def test_variables_of_tensorflow_in_a_model_are_restored(kit: Kit, tmp_path: Path) -> None:
+    saved, model = (odd_models.variables_of_tensorflow(kit) for _ in range(2))
+    evaluation = prepared(model)
+    trained(saved)
+    reader, found, expected = TensorFlow(), [], []
+    for number in (1, 2, 3):
+        saved.factor.assign([1.0 + number, 2.0])
+        saved.scaled.scale.assign([3.0, -2.0, number, 1.0])
+        saved.scaled.shift.values.assign([0.0, number, 0.0, -1.0])
+        saving.tensorflow(saved, directory := tmp_path / str(number), number)
+        found.append(read(reader, directory, model))
+        expected.append(pytest.approx(kit.score(saved), abs=1e-6))
+    assert [scores_of(evaluation, each)[0] for each in found] == expected
+    assert scores_of(evaluation, *found) == expected
+
+
+@pytest.mark.parametrize("kit", ["keras"], indirect=True)
+def test_a_variable_of_tensorflow_that_is_not_in_the_checkpoint_is_named(kit: Kit, tmp_path: Path) -> None:
+    import tensorflow as tf
+
+    saved, model = (odd_models.variables_of_tensorflow(kit) for _ in range(2))
+    for each in (trained(saved), model):
+        kit.score(each)
+    saving.tensorflow(saved, tmp_path)
+    model.scaled.other = tf.Variable(1.0)
+    with pytest.raises(CheckpointIncompatible, match=r"scaled/other is not in the checkpoint"):
+        read(TensorFlow(), tmp_path, model)

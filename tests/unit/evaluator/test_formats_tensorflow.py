@@ -177,7 +177,7 @@ def test_a_variable_takes_what_was_read_without_a_copy_and_never_changes_it(kit:
     model = kit.model()
     held = KerasModel(model)
     weights = read(TensorFlow(), tmp_path, model)
-    held.assign(weights.values, weights.iterations)
+    held.assign(weights, weights.iterations)
     kernel, saved = held.weights()[0], np.array(weights.values[0])
     assert np.shares_memory(np.asarray(kernel.read_value()), np.asarray(weights.values[0]))
     kernel.assign_add(np.ones_like(saved))

@@ -75,16 +75,18 @@ class Weights:
     """A checkpoint in host memory, provably of one moment.
 
     `values` are arrays or tensors, one for each of `restored_variables(model)` in that order; `iterations` is the
-    training's own counter, None where the format holds none.
+    training's own counter, None where the format holds none. `others` are variables of the model that are none of
+    its weights, each with its value.
     """
 
     values: Sequence[Any]
     iterations: int | None
+    others: Sequence[tuple[Any, Any]] = ()
 
     @property
     def size(self) -> int:
         """Return the bytes that the values take."""
-        return size_in_memory(self.values)
+        return size_in_memory([*self.values, *(value for _, value in self.others)])
 
 
 class CheckpointFormat(Protocol):

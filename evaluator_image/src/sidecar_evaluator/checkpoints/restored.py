@@ -6,6 +6,7 @@ The model is only looked at.
 """
 
 import sys
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -26,6 +27,30 @@ def restored_variables(model: Any) -> list[Any]:
         return weights
     of_metrics = {id(each) for metric in metrics_of(model) for each in metric.weights}
     return [each for each in weights if hasattr(each, "assign") and id(each) not in of_metrics]
+
+
+def other_variables(model: Any) -> dict[str, Any]:
+    """Return, by their places, TensorFlow's own variables in a model of Keras 3, which are none of its weights.
+
+    Only TensorFlow's checkpoints hold them. Random states are left to the entry point, as in the other formats.
+    """
+    import tensorflow as tf
+
+    if is_tf_keras(model):
+        return {}
+    keras, view = _keras_of(model), tf.train.TrackableView(model)
+    passed = (keras.optimizers.Optimizer, keras.metrics.Metric, tf.random.Generator)
+    found: dict[str, Any] = {}
+    queue, seen = deque([("", model)]), {id(model)}
+    while queue:
+        place, each = queue.popleft()
+        if isinstance(each, tf.Variable):
+            found[place] = each
+        for name, child in view.children(each).items():
+            if id(child) not in seen and not isinstance(child, passed):
+                seen.add(id(child))
+                queue.append((f"{place}/{name}".strip("/"), child))
+    return found
 
 
 def metrics_of(model: Any) -> Iterator[Any]:

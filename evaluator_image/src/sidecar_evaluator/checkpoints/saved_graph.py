@@ -6,11 +6,11 @@ but the graph itself, and the model is only looked at.
 """
 
 from collections import deque
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
-from sidecar_evaluator.checkpoints.restored import restored_variables
+from sidecar_evaluator.checkpoints.restored import other_variables, restored_variables
 from sidecar_evaluator.errors import CheckpointIncompatible
 
 GRAPH_KEY = "_CHECKPOINTABLE_OBJECT_GRAPH"
@@ -23,15 +23,24 @@ _LAYER_LISTS = ("_operations", "_layers", "layer_with_weights")
 
 @dataclass(frozen=True)
 class Match:
-    """The key of each variable of a model, None where the checkpoint has it not, and the keys in excess."""
+    """The key of each variable of a model, None where the checkpoint has it not, and the keys in excess.
+
+    `others` are the model's `other_variables` by their places, each with its key.
+    """
 
     keys: tuple[str | None, ...]
     excess: tuple[str, ...]
+    others: Mapping[str, tuple[Any, str | None]]
+
+    @property
+    def all_keys(self) -> list[str | None]:
+        """The keys of the model's variables and of the others."""
+        return [*self.keys, *(key for _, key in self.others.values())]
 
     @property
     def is_whole(self) -> bool:
         """Whether each variable has a key."""
-        return None not in self.keys
+        return None not in self.all_keys
 
 
 class SavedGraph:
@@ -79,6 +88,7 @@ class SavedGraph:
         return Match(
             tuple(beside.get(id(variable)) for variable in restored_variables(model)),
             tuple(sorted(in_layers - set(beside.values()))),
+            {place: (each, beside.get(id(each))) for place, each in other_variables(model).items()},
         )
 
     def _completed(self, match: Match, model: Any) -> Match:
@@ -94,7 +104,7 @@ class SavedGraph:
             keys = [listed[order[id(each)]] if id(each) in order else None for each in restored_variables(model)]
             pairs = list(zip(match.keys, keys, strict=True))
             if all(one is None or other in (one, None) for one, other in pairs):
-                return Match(tuple(one or other for one, other in pairs), match.excess)
+                return replace(match, keys=tuple(one or other for one, other in pairs))
         return match
 
     def _listed(self, node: int | None) -> list[str | None]:

@@ -87,9 +87,12 @@ class TensorFlow:
         if plan.iterations is None:
             raise IterationsMissingError(checkpoint.path)
         _require_fit(plan.match, reader.get_variable_to_shape_map(), model)
-        keys = [*map(str, plan.match.keys), plan.iterations]
-        *values, iterations = _restore(path, keys, [dtypes[key] for key in keys])
-        return Weights(same_types(values, restored_variables(model)), int(iterations))
+        keys = [*map(str, plan.match.all_keys), plan.iterations]
+        *found, iterations = _restore(path, keys, [dtypes[key] for key in keys])
+        others = [variable for variable, _ in plan.match.others.values()]
+        values = same_types(found, [*restored_variables(model), *others])
+        own = len(plan.match.keys)
+        return Weights(values[:own], int(iterations), list(zip(others, values[own:], strict=True)))
 
     def _plan_for(self, model: Any, graph: bytes) -> _Plan:
         """Walk model and graph together, once for all the checkpoints of a training."""
@@ -131,9 +134,9 @@ def _own_index(checkpoint: Checkpoint) -> Iterator[str]:
 
 
 def _require_fit(match: Match, shapes: dict[str, Sequence[int]], model: Any) -> None:
-    found = {}
-    for variable, key in zip(restored_variables(model), match.keys, strict=True):
-        found[name_of(variable)] = (tuple(variable.shape), tuple(shapes[key]) if key else None)
+    own = [(name_of(each), each, key) for each, key in zip(restored_variables(model), match.keys, strict=True)]
+    others = [(place, each, key) for place, (each, key) in match.others.items()]
+    found = {name: (tuple(each.shape), tuple(shapes[key]) if key else None) for name, each, key in own + others}
     require_same(found, match.excess)
 
 

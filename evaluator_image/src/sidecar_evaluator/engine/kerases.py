@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from sidecar_evaluator.checkpoints.interface import Weights
 from sidecar_evaluator.checkpoints.restored import is_tf_keras, restored_variables
 from sidecar_evaluator.engine.finalizing import FinalizedLayers
 from sidecar_evaluator.errors import ConfigurationError
@@ -111,9 +112,10 @@ class KerasModel:
         found = self.model.get_metrics_result() if last is None else last
         return _python_values(found) if self.is_tf_keras else _flat_floats(found)
 
-    def assign(self, values: Sequence[Any], step: int | None) -> None:
+    def assign(self, weights: Weights, step: int | None) -> None:
         """Put weights and iterations into the model."""
-        for variable, value in zip(restored_variables(self.model), values, strict=True):
+        own = zip(restored_variables(self.model), weights.values, strict=True)
+        for variable, value in (*own, *weights.others):
             variable.assign(value)
         if self._finalized and self._finalized.finalize():
             self.model.test_function = None  # holds what was finalized as constants

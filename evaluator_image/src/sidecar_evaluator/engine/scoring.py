@@ -96,7 +96,7 @@ class ModelScoring:
         return [self._score_one(one) for one in loaded]
 
     def _score_one(self, loaded: Loaded) -> tuple[Score, ...]:
-        self.keras_model.assign(loaded.weights.values, loaded.step)
+        self.keras_model.assign(loaded.weights, loaded.step)
         self._tell("evaluated_checkpoint", loaded.checkpoint)
         return tuple(Score(metric, value, name) for name in self.datasets for metric, value in self._scores_on(name))
 
@@ -112,7 +112,7 @@ class ModelScoring:
         return flatten(passes.score(self.callbacks) if passes else self._evaluate(name))
 
     def _score_together(self, loaded: Sequence[Loaded]) -> list[tuple[Score, ...]]:
-        loads = [partial(self.keras_model.assign, one.weights.values, one.step) for one in loaded]
+        loads = [partial(self.keras_model.assign, one.weights, one.step) for one in loaded]
         scores: list[list[Score]] = [[] for _ in loaded]
         for name, passes in self.passes.items():
             together = passes.score_together(loads) if passes else []
