@@ -165,7 +165,57 @@ def variables_of_tensorflow(kit: Kit) -> Any:
     return kit.compiled(Whole())
 
 
-ALL = (two_optimizers, compiled_part, metrics_as_attributes, metric_of_the_first_step, vocabulary, discretized)
+def loading_in_its_own_way(kit: Kit) -> Any:
+    """A layer that saves a weight, a variable of TensorFlow's own, and what is no variable: see its `loads`."""
+    import tensorflow as tf
+
+    class Own(kit.keras.layers.Layer):  # type: ignore[name-defined, misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.scale = tf.Variable(tf.ones([4]))
+            self.shift = np.zeros(4, "float32")
+            self.shifts = {"all": [np.zeros(4, "float32")]}
+            self.loads = ""
+
+        def build(self, shape: Any) -> None:
+            self.factor = self.add_weight(name="factor", shape=(4,), initializer="ones")
+
+        def call(self, inputs: Any) -> Any:
+            return inputs * self.factor * self.scale + self.shift + self.shifts["all"][0]
+
+        def save_own_variables(self, store: Any) -> None:
+            store["factor"] = np.asarray(self.factor)
+            store["scale"] = self.scale.numpy()
+
+        def load_own_variables(self, store: Any) -> None:
+            self.factor.assign(store["factor"])
+            self.scale.assign(np.asarray(store["scale"]))
+            if self.loads == "shift":
+                self.shift = np.array(store["scale"])
+            elif self.loads == "shifts":
+                self.shifts["all"][0][:] = store["scale"]
+
+    layers = kit.keras.layers
+    return kit.compiled(kit.keras.Sequential([layers.Input((4,)), Own(), layers.Dense(2)]))
+
+
+def low_rank(kit: Kit) -> Any:
+    """Keras 3 saves such a layer's product and not its factors."""
+    model = kit.model(frozen_statistics=False)
+    if kit.is_keras3:
+        model.layers[0].enable_lora(2)
+    return kit.compiled(model)
+
+
+ALL = (
+    two_optimizers,
+    compiled_part,
+    metrics_as_attributes,
+    metric_of_the_first_step,
+    vocabulary,
+    discretized,
+    low_rank,
+)
 
 
 def trained(model: Any) -> Any:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from sidecar_evaluator.checkpoints.interface import Weights
+from sidecar_evaluator.checkpoints.keras_weights import KerasWeights
 from sidecar_evaluator.checkpoints.restored import restored_variables
 from sidecar_evaluator.checkpoints.tensorflow import TensorFlow
 from sidecar_evaluator.entrypoint import Evaluation
@@ -19,6 +20,8 @@ from unit.evaluator.looking import read
 from unit.evaluator.models import Kit, dataset
 from unit.evaluator.odd_models import trained
 from unit.evaluator.saving import SAVERS
+
+KERAS_3 = pytest.mark.parametrize("kit", ["keras"], indirect=True)
 
 Build = Callable[[Kit], Any]
 
@@ -60,14 +63,14 @@ def test_variables_of_tensorflow_in_a_model_are_restored(kit: Kit, tmp_path: Pat
         saved.factor.assign([1.0 + number, 2.0])
         saved.scaled.scale.assign([3.0, -2.0, number, 1.0])
         saved.scaled.shift.values.assign([0.0, number, 0.0, -1.0])
-        saving.tensorflow(saved, directory := tmp_path / str(number), number)
+        saving.tensorflow(saved, directory := tmp_path / str(number))
         found.append(read(reader, directory, model))
         expected.append(pytest.approx(kit.score(saved), abs=1e-6))
     assert [scores_of(evaluation, each)[0] for each in found] == expected
     assert scores_of(evaluation, *found) == expected
 
 
-@pytest.mark.parametrize("kit", ["keras"], indirect=True)
+@KERAS_3
 def test_a_variable_of_tensorflow_that_is_not_in_the_checkpoint_is_named(kit: Kit, tmp_path: Path) -> None:
     import tensorflow as tf
 
@@ -78,3 +81,32 @@ def test_a_variable_of_tensorflow_that_is_not_in_the_checkpoint_is_named(kit: Ki
     model.scaled.other = tf.Variable(1.0)
     with pytest.raises(CheckpointIncompatible, match=r"scaled/other is not in the checkpoint"):
         read(TensorFlow(), tmp_path, model)
+
+
+@KERAS_3
+def test_what_a_layer_loads_in_its_own_way_is_assigned_when_it_is_scored(kit: Kit, tmp_path: Path) -> None:
+    saved, model = (odd_models.loading_in_its_own_way(kit) for _ in range(2))
+    evaluation = prepared(model)
+    reader, found, expected = KerasWeights(), [], []
+    for number in (1, 2, 3):
+        trained(saved).layers[0].scale.assign([3.0, -2.0, number, 1.0])
+        (directory := tmp_path / str(number)).mkdir()
+        saving.weights_file(saved, directory)
+        found.append(read(reader, directory, model))
+        expected.append(pytest.approx(kit.score(saved), abs=1e-6))
+    assert (model.layers[0].scale.numpy() == 1.0).all()
+    assert [scores_of(evaluation, each)[0] for each in found] == expected
+    assert scores_of(evaluation, *found) == expected
+
+
+@KERAS_3
+@pytest.mark.parametrize("loads", ["shift", "shifts"])
+def test_a_layer_that_loads_what_is_no_variable_is_refused_and_left_alone(loads: str, kit: Kit, tmp_path: Path) -> None:
+    model = odd_models.loading_in_its_own_way(kit)
+    saving.weights_file(odd_models.loading_in_its_own_way(kit), tmp_path)
+    model.layers[0].loads = loads
+    before = kit.score(model)
+    with pytest.raises(CheckpointIncompatible, match=rf"layer own\S* loads {loads}, which is no variable; make it one"):
+        read(KerasWeights(), tmp_path, model)
+    assert not model.layers[0].shift.any()
+    assert kit.score(model) == before

@@ -6,7 +6,6 @@ tells the group of each layer. Nothing of the model is changed, and no layer's o
 runs on it, so this may be done while the model is being evaluated. Used by the formats of Keras.
 """
 
-import sys
 import tempfile
 import weakref
 from collections.abc import Iterator, Mapping
@@ -15,20 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sidecar_evaluator.checkpoints.own_ways import OwnWay
 from sidecar_evaluator.checkpoints.restored import is_tf_keras, metrics_of, optimizers_of, restored_variables
 from sidecar_evaluator.errors import CheckpointIncompatible, first_line
 
 _SAVE = "save_own_variables"
 _NUMBER = "number"
 _NO_LAYER = -1
-
-
-@dataclass(frozen=True)
-class OwnWay:
-    """A layer with code of its own to load its variables, and the group that it loads from."""
-
-    group: str
-    layer: Any
 
 
 @dataclass(frozen=True)
@@ -60,26 +52,6 @@ class Layouts:
         return self._last[1]
 
 
-def load_own_way(own_way: OwnWay, arrays: Mapping[str, Any], variables: Mapping[int, Any]) -> dict[int, Any]:
-    """Let a layer of Keras 3 load from its arrays; return the values by position, without assigning them.
-
-    Raises CheckpointIncompatible: the layer's code raises.
-    """
-    import numpy as np
-    import tensorflow as tf
-
-    keras = sys.modules["keras"]
-    with tf.device("CPU:0"), keras.StatelessScope() as scope:
-        try:
-            own_way.layer.load_own_variables(dict(arrays))
-        except Exception as error:
-            raise CheckpointIncompatible(
-                f"{own_way.layer.name} cannot load {own_way.group}: {first_line(error)}"
-            ) from error
-        values = {position: scope.get_current_value(variable) for position, variable in variables.items()}
-    return {position: np.asarray(value) for position, value in values.items() if value is not None}
-
-
 def _layout(model: Any) -> Layout:
     layers = list(model._flatten_layers())
     order = {id(variable): position for position, variable in enumerate(restored_variables(model))}
@@ -100,7 +72,7 @@ def _layout(model: Any) -> Layout:
                 "Keras 3 only; save TensorFlow checkpoints."
             )
         else:
-            own_ways.append(OwnWay(group, layer))
+            own_ways.append(OwnWay.of(group, layer))
     return Layout(positions, tuple(own_ways), tuple(group for group, number in groups.items() if number == _NO_LAYER))
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from sidecar_evaluator.checkpoints.hdf5 import Arrays, Region
 from sidecar_evaluator.checkpoints.interface import Weights
-from sidecar_evaluator.checkpoints.keras_layout import Layout, load_own_way
+from sidecar_evaluator.checkpoints.keras_layout import Layout
+from sidecar_evaluator.checkpoints.own_ways import Loaded, load_own_way
 from sidecar_evaluator.checkpoints.restored import restored_variables
 from sidecar_evaluator.checkpoints.variables import Shape, name_of, require_same, same_types
 
@@ -26,26 +27,24 @@ def read_weights(region: Region, layout: Layout, model: Any) -> Weights:
     with Arrays(region) as arrays:
         datasets = arrays.below(_NOT_THE_MODEL)
         variables = restored_variables(model)
-        values = dict(_own_ways(arrays, datasets, layout, variables))
+        loaded = list(_own_ways(arrays, datasets, layout, variables))
+        values = {position: value for each in loaded for position, value in each.values.items()}
         _require_fit(datasets, layout, variables, values)
         for name, position in layout.positions.items():
             values[position] = arrays.read(datasets[name])
         found = (arrays.integer(name) for name in _ITERATIONS)
         iterations = next((count for count in found if count is not None), None)
     ordered = [values[position] for position in range(len(variables))]
-    return Weights(same_types(ordered, variables), iterations)
+    return Weights(same_types(ordered, variables), iterations, [pair for each in loaded for pair in each.others])
 
 
-def _own_ways(
-    arrays: Arrays, datasets: Mapping[str, Any], layout: Layout, restored: Sequence[Any]
-) -> Iterator[tuple[int, Any]]:
+def _own_ways(arrays: Arrays, datasets: Mapping[str, Any], layout: Layout, restored: Sequence[Any]) -> Iterator[Loaded]:
     others = set(layout.positions.values())
     variables = {position: each for position, each in enumerate(restored) if position not in others}
     for own_way in layout.own_ways:
         start = own_way.group + "/"
         own = {name.removeprefix(start): each for name, each in datasets.items() if name.startswith(start)}
-        loaded = load_own_way(own_way, {name: arrays.read(each) for name, each in own.items()}, variables)
-        yield from loaded.items()
+        yield load_own_way(own_way, {name: arrays.read(each) for name, each in own.items()}, variables)
 
 
 def _require_fit(
