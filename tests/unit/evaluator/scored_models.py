@@ -7,6 +7,14 @@ from typing import Any
 import numpy as np
 
 from unit.evaluator.models import BATCH, Kit, arrays, dataset
+from unit.evaluator.scored_metrics import (
+    auc,
+    dict_metric,
+    kept_in_a_table,
+    kept_in_python,
+    no_result_of_nothing,
+    vector_metrics,
+)
 
 UNEVEN = 5 * BATCH + 3
 
@@ -15,7 +23,8 @@ UNEVEN = 5 * BATCH + 3
 class Case:
     """A model and its data; `compiled_loop` says whether the engine's own loop must have scored them.
 
-    `keras3` is false for what Keras 3 cannot evaluate, `dense` for batches that are not of dense tensors.
+    `keras3` is false for what Keras 3 cannot evaluate, `dense` for batches that are not of dense tensors, and
+    `in_variables` where steps change something that is no variable.
     """
 
     model: Callable[[Kit], Any]
@@ -24,6 +33,7 @@ class Case:
     compiled_loop: bool = True
     keras3: bool = True
     dense: bool = True
+    in_variables: bool = True
 
 
 def plain(kit: Kit) -> Any:
@@ -105,18 +115,6 @@ def inputs_alone(kit: Kit) -> Any:
     return arrays(3, UNEVEN)[0]
 
 
-def dict_metric(kit: Kit) -> Any:
-    class TwoInOne(kit.keras.metrics.Mean):  # type: ignore[name-defined, misc]
-        def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
-            return super().update_state(y_pred[..., 0])
-
-        def result(self) -> Any:
-            mean = super().result()
-            return {"error_1": mean, "error_2": mean * 2.0}
-
-    return kit.compiled(kit.model(compiled=False), metrics=["accuracy", TwoInOne(name="two")])
-
-
 def _overriding(kit: Kit, **methods: Any) -> Any:
     inputs = kit.keras.layers.Input((4,))
     kind = type("Own", (kit.keras.Model,), methods)
@@ -149,6 +147,50 @@ def own_metric_step(kit: Kit) -> Any:
     return _overriding(kit, test_step=test_step, metrics=property(lambda self: [spread]))
 
 
+def only_a_metric_named_loss(kit: Kit) -> Any:
+    """The usual way of a training_step of one's own: the model tracks its loss, and is compiled with an optimizer."""
+    tracker = kit.keras.metrics.Mean(name="loss")
+
+    def test_step(self: Any, data: Any) -> Any:
+        import tensorflow as tf
+
+        tracker.update_state(tf.reduce_mean(tf.square(self(data[0], training=False))))
+        return {"loss": tracker.result()}
+
+    model = _overriding(kit, test_step=test_step, metrics=property(lambda self: [tracker]))
+    model.compile("adam")
+    return model
+
+
+def no_metric_at_all(kit: Kit) -> Any:
+    model = last_batch_step(kit)
+    model.compile("adam")
+    return model
+
+
+def counting_batches(kit: Kit) -> Any:
+    """A test_step that asks tf_keras which batch this is."""
+
+    def test_step(self: Any, data: Any) -> Any:
+        import tensorflow as tf
+
+        return {**kit.keras.Model.test_step(self, data), "batch": tf.cast(self._test_counter, tf.float32)}
+
+    return _overriding(kit, test_step=test_step)
+
+
+def several_optimizers(kit: Kit) -> Any:
+    return kit.compiled(kit.model(compiled=False), optimizer=[kit.keras.optimizers.Adam(), kit.keras.optimizers.SGD()])
+
+
+def classes(kit: Kit) -> Any:
+    import tensorflow as tf
+
+    x, y = arrays(3, UNEVEN)
+    targets = (np.eye(3, dtype="float32")[np.arange(UNEVEN) % 3], y[:, None].astype("float32"))
+    return tf.data.Dataset.from_tensor_slices((x, targets)).batch(BATCH)
+
+
 def own_evaluate(kit: Kit) -> Any:
     def evaluate(self: Any, *arguments: Any, **named: Any) -> Any:
         found = kit.keras.Model.evaluate(self, *arguments, **named)
@@ -167,13 +209,6 @@ def random_layers(kit: Kit) -> Any:
     layers = kit.keras.layers
     body = [layers.Dense(8), layers.Dropout(0.5), layers.BatchNormalization(), layers.Dense(2)]
     return kit.compiled(kit.keras.Sequential([layers.Input((4,)), *body]))
-
-
-def auc(kit: Kit) -> Any:
-    model = kit.keras.Sequential([kit.keras.layers.Input((4,)), kit.keras.layers.Dense(1, activation="sigmoid")])
-    metrics = [kit.keras.metrics.AUC(name="auc"), kit.keras.metrics.Precision(name="precision")]
-    model.compile("adam", loss="binary_crossentropy", metrics=metrics, jit_compile=False)
-    return model
 
 
 def of_unknown_length(kit: Kit) -> Any:
@@ -228,6 +263,11 @@ def batches_of(kit: Kit) -> Any:
     return Batches()
 
 
+def long_doubles(kit: Kit) -> Any:
+    x, y = arrays(3, UNEVEN)
+    return x.astype(np.longdouble), y
+
+
 def several_weights(kit: Kit) -> Any:
     x, y = two_heads_data(kit)
     weights = np.linspace(0.5, 1.5, UNEVEN).astype("float32")
@@ -258,6 +298,16 @@ CASES = {
     "a test_step with its own metric": Case(own_metric_step, uneven),
     "normalisation and dropout": Case(random_layers, uneven),
     "area under the curve": Case(auc, uneven),
+    "metrics with a result for each class": Case(vector_metrics, classes),
+    "a metric that keeps predictions in Python": Case(kept_in_python, uneven, in_variables=False),
+    "a metric that keeps a table": Case(kept_in_a_table, uneven, in_variables=False),
+    "a metric without a result of nothing": Case(no_result_of_nothing, uneven),
+    "a test_step with a metric named loss": Case(only_a_metric_named_loss, uneven),
+    "a test_step without metrics": Case(no_metric_at_all, uneven),
+    "a test_step that counts": Case(counting_batches, uneven, keras3=False),
+    "several optimizers": Case(several_optimizers, uneven, keras3=False),
+    "None for weights": Case(plain, lambda kit: uneven(kit).map(lambda x, y: (x, y, None))),
+    "numbers that TensorFlow has not": Case(plain, long_doubles, compiled_loop=False, keras3=False),
     "ragged batches": Case(over_ragged, ragged, dense=False),
     "unbuilt": Case(lambda kit: kit.subclassed(), uneven),
     "unbuilt, arrays": Case(lambda kit: kit.subclassed(), numpy_arrays),

@@ -14,7 +14,16 @@ from sidecar_evaluator.evaluation import Loaded, ModelEvaluation
 from unit.evaluator.conftest import KERAS_AND_NUMPY
 from unit.evaluator.fakes import FORMAT
 from unit.evaluator.models import Kit, arrays, dataset
-from unit.evaluator.scored_models import Case, dict_metric, last_batch_step, plain, two_heads, two_heads_data, uneven
+from unit.evaluator.scored_metrics import dict_metric
+from unit.evaluator.scored_models import (
+    Case,
+    last_batch_step,
+    plain,
+    several_optimizers,
+    two_heads,
+    two_heads_data,
+    uneven,
+)
 from unit.evaluator.test_engine_scores import checkpoints
 
 
@@ -81,6 +90,14 @@ def test_a_callback_of_every_batch_is_called_for_every_batch(kit: Kit) -> None:
     model, callback = kit.model(), recorder(kit, every_batch=True)
     scored(model, dataset(), [callback], checkpoints(model)[:1])
     assert [call for call in callback.calls if call[0] == "batch"] == [("batch", at) for at in range(4)]
+
+
+def test_each_of_several_optimizers_has_the_iterations_of_the_training() -> None:
+    import tf_keras
+
+    model = several_optimizers(Kit(tf_keras))
+    scored(model, dataset(), [], checkpoints(model)[1:2])
+    assert [int(each.iterations) for each in model.optimizer] == [10, 10]
 
 
 def test_a_hook_that_was_set_on_the_callback_itself_is_called(kit: Kit) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sidecar_evaluator.engine import memory
+from sidecar_evaluator.engine.datasets import batch_of
 from sidecar_evaluator.engine.feeds import Feed, RowsFeed, device
 from sidecar_evaluator.engine.kerases import KerasModel
 from sidecar_evaluator.engine.layouts import HOST, Portion, RowsLayout
@@ -20,8 +21,8 @@ from sidecar_evaluator.options import DataInMemory
 
 _log = logging.getLogger(__name__)
 
-_BATCH = 32  # what both Kerases take where nobody says
 _NUMBERS = "fiub"
+_WIDEST = 8  # bytes: TensorFlow has no longer numbers
 
 
 @dataclass
@@ -96,7 +97,7 @@ def arrays_feed(
     if not memory.fits(size):
         _log.warning("The arrays are left to model.evaluate: memory is short for a copy of %d MiB.", size >> 20)
         return None
-    batch = math.ceil(arrays[0].shape[0] / steps) if steps else _BATCH
+    batch = batch_of(arrays[0].shape[0], steps)
     return ArraysFeed(structure, arrays, dtypes, batch, where is DataInMemory.DEVICE)
 
 
@@ -125,7 +126,8 @@ def _are_plain(arrays: list[Any]) -> bool:
     for array in arrays:
         if not (type(array) is np.ndarray or isinstance(array, tf.Tensor)) or len(array.shape) == 0:
             return False
-        if np.dtype(getattr(array.dtype, "as_numpy_dtype", array.dtype)).kind not in _NUMBERS:
+        dtype = np.dtype(getattr(array.dtype, "as_numpy_dtype", array.dtype))
+        if dtype.kind not in _NUMBERS or dtype.itemsize > _WIDEST:
             return False
     return len({int(array.shape[0]) for array in arrays}) == 1 and int(arrays[0].shape[0]) > 0
 

@@ -1,14 +1,16 @@
 """What the user may return as data: one dataset or several by name, and in which form each is.
 
-Pure rules about plain values; nothing is read here.
+Rules about plain values; nothing is read here but the first batch of an iterator, which is put back.
 """
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
 from sidecar_evaluator.errors import ConfigurationError
 from sidecar_evaluator.outcome import DEFAULT_DATASET
 
+_BATCH = 32  # what both Kerases take where nobody says
 _ENDLESS = -1  # tf.data.INFINITE_CARDINALITY
 
 
@@ -28,6 +30,32 @@ def named_datasets(data: Any) -> dict[str, Any]:
 
 def _is_array(value: Any) -> bool:
     return isinstance(value, list) or (hasattr(value, "shape") and hasattr(value, "dtype"))
+
+
+def first_batch(data: Any) -> tuple[Any, Any]:
+    """Return data that begins with the first batch of `data`, and data that is as if nothing had been read.
+
+    Only an iterator yields two different ones, generators both: Keras takes no other iterators.
+    """
+    if not isinstance(data, Iterator):
+        return data, data
+    first = next(data)
+    return (batch for batch in (first,)), (batch for batches in ((first,), data) for batch in batches)
+
+
+def batch_size(data: Any, steps: int | None) -> dict[str, int]:
+    """Return the argument that has Keras make batches of arrays as large as in an evaluation of so many steps."""
+    arrays = data[0] if isinstance(data, tuple) else data
+    while isinstance(arrays, (dict, list, tuple)) and arrays:
+        arrays = next(iter(arrays.values() if isinstance(arrays, dict) else arrays))
+    if not hasattr(arrays, "shape"):
+        return {}  # brings batches of its own
+    return {"batch_size": batch_of(arrays.shape[0], steps)}
+
+
+def batch_of(rows: int, steps: int | None) -> int:
+    """Return how many of the rows of arrays both Kerases put into a batch."""
+    return math.ceil(rows / steps) if steps else _BATCH
 
 
 def require_repeatable(name: str, data: Any, steps: int | None) -> None:

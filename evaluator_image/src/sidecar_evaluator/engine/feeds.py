@@ -185,7 +185,7 @@ class KeptFeed:
         import tensorflow as tf
 
         batches = [tf.nest.flatten(optional_of(self.element_spec, variant).get_value()) for variant in kept]
-        columns = list(zip(*batches, strict=True))
+        columns = [column for column in zip(*batches, strict=True) if column[0] is not None]
         with tf.device(device()):
             tensors = [tf.concat(column, 0) for column in columns]
         sizes = tf.constant([[0, *(int(part.shape[0]) for part in column)] for column in columns], tf.int64)

@@ -6,6 +6,7 @@ to is already imported when there is a model; nothing here imports another one. 
 
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from sidecar_evaluator.checkpoints.interface import Weights
@@ -16,6 +17,7 @@ from sidecar_evaluator.errors import ConfigurationError
 _BATCH_HOOKS = ("on_test_batch_begin", "on_test_batch_end")
 _ONE_DEVICE = ("_DefaultDistributionStrategy", "OneDeviceStrategy")
 _REPLACEABLE = ("evaluate", "make_test_function")
+_SCORING = ("test_step", "compute_metrics", "compute_loss")
 
 Logs = dict[str, Any]
 
@@ -31,8 +33,8 @@ class KerasModel:
 
     @property
     def strategy(self) -> Any:
-        """The tf.distribute strategy that the model was built under."""
-        return self.model.distribute_strategy
+        """The tf.distribute strategy that the model was built under; Keras 3 has one only with TensorFlow."""
+        return getattr(self.model, "distribute_strategy", None)
 
     @property
     def is_mirrored(self) -> bool:
@@ -66,6 +68,15 @@ class KerasModel:
         hooks = ((getattr(callback, name, None), getattr(base, name)) for name in _BATCH_HOOKS)
         return any(getattr(own, "__func__", None) is not inherited for own, inherited in hooks)
 
+    @property
+    def has_scores(self) -> bool:
+        """Tell whether a loss or metrics were compiled, or the model brings its own.
+
+        Losses that layers add to a model of Keras 3 are seen only once it was called.
+        """
+        own = any(self._replaces(name) for name in _SCORING)
+        return bool(own or self.model.loss or _has_metrics(self.model) or self.model.losses)
+
     def step(self, *, inline: bool = False) -> Callable[[Any], Any]:
         """Return the function that scores one batch, converted by AutoGraph exactly where Keras does that.
 
@@ -74,7 +85,10 @@ class KerasModel:
         import tensorflow as tf
 
         def step(data: Any) -> Any:
-            return self.model.test_step(data)
+            returned = self.model.test_step(data)
+            if self.is_tf_keras:
+                self.model._test_counter.assign_add(1)
+            return returned
 
         if self.is_tf_keras and not inline:
             return step
@@ -90,11 +104,15 @@ class KerasModel:
         )
 
     def metric_names(self) -> set[str]:
-        """Return the names of the metrics' results; a result that is a dict has several."""
+        """Return the names of the metrics' results; a result that is a dict has several.
+
+        They are traced and not computed, since before the first batch that may fail.
+        """
         import tensorflow as tf
 
         with tf.init_scope():
-            return set(self.model.get_metrics_result())
+            results = tf.function(self.model.get_metrics_result, autograph=self.is_tf_keras)
+            return set(results.get_concrete_function().structured_outputs)
 
     def weights(self) -> list[Any]:
         """Return TensorFlow's own variables of the weights."""
@@ -104,6 +122,30 @@ class KerasModel:
         """Return TensorFlow's own variables of all metrics."""
         return self._variables(variable for metric in self.model.metrics for variable in metric.variables)
 
+    def kept_by_layers(self) -> list[Any]:
+        """Return TensorFlow's variables that the model's layers hold, with the weights but not the optimizer's."""
+        if self.strategy is None:
+            return []
+        held = [*self.model.variables, *(getattr(layer, "states", None) for layer in layers_of(self.model))]
+        found = self._reachable([self.model, *_flat(held)])  # not all of these are reachable from the model
+        others = self._reachable(_flat(getattr(self.model, "optimizer", None)))
+        return [variable for key, variable in found.items() if key not in others]
+
+    def _reachable(self, roots: Iterable[Any]) -> dict[int, Any]:
+        """Return TensorFlow's own variables among these objects, their attributes and so on."""
+        import tensorflow as tf
+
+        trackable = (root for root in roots if hasattr(root, "_trackable_children"))
+        found = list(chain.from_iterable(tf.train.TrackableView(root).descendants() for root in trackable))
+        if not self.is_tf_keras:
+            found = [each.value if isinstance(each, self.keras.Variable) else each for each in found]
+        return {id(each): each for each in found if isinstance(each, tf.Variable)}
+
+    def parts(self, variable: Any) -> Sequence[Any]:
+        """Return what a variable is on each device of the strategy."""
+        found: Sequence[Any] = self.strategy.experimental_local_results(variable)
+        return found
+
     def _variables(self, found: Iterable[Any]) -> list[Any]:
         return list(found) if self.is_tf_keras else [variable.value for variable in found]
 
@@ -112,6 +154,12 @@ class KerasModel:
         found = self.model.get_metrics_result() if last is None else last
         return _python_values(found) if self.is_tf_keras else _flat_floats(found)
 
+    def reset(self) -> None:
+        """Begin an evaluation as `evaluate` does."""
+        self.model.reset_metrics()
+        if self.is_tf_keras:
+            self.model._test_counter.assign(0)
+
     def assign(self, weights: Weights, step: int | None) -> None:
         """Put weights and iterations into the model."""
         own = zip(restored_variables(self.model), weights.values, strict=True)
@@ -119,9 +167,16 @@ class KerasModel:
             variable.assign(value)
         if self._finalized and self._finalized.finalize():
             self.model.test_function = None  # holds what was finalized as constants
-        optimizer = getattr(self.model, "optimizer", None)
-        if step is not None and optimizer is not None:
-            optimizer.iterations.assign(step)
+        for optimizer in _flat(getattr(self.model, "optimizer", None)):  # tf_keras takes a list
+            if step is not None and hasattr(optimizer, "iterations"):
+                optimizer.iterations.assign(step)
+
+
+def _flat(structure: Any) -> list[Any]:
+    import tensorflow as tf
+
+    found: list[Any] = tf.nest.flatten(structure)
+    return found
 
 
 def layers_of(model: Any) -> list[Any]:
@@ -151,17 +206,13 @@ def without_scores() -> ConfigurationError:
     )
 
 
-def has_scores(model: Any) -> bool:
-    """Tell whether a loss or metrics were compiled, or the model brings its own.
-
-    Losses that layers add to a model of Keras 3 are seen only once it was called.
-    """
-    if model.loss:
-        return True
+def _has_metrics(model: Any) -> bool:
+    """Tell whether metrics were compiled, or the model has metrics of its own."""
     compiled = getattr(model, "compiled_metrics", None) or getattr(model, "_compile_metrics", None)
     given = getattr(compiled, "_user_metrics", None) or getattr(compiled, "_user_weighted_metrics", None)
-    own = [metric for metric in model.metrics if metric.name not in ("loss", "compile_metrics")]
-    return bool(_any_given(given) or own or model.losses)
+    always = [getattr(model, name, None) for name in ("_loss_tracker", "_compile_metrics")]
+    always += getattr(getattr(model, "compiled_loss", None), "metrics", ())
+    return _any_given(given) or any(all(metric is not other for other in always) for metric in model.metrics)
 
 
 def _any_given(metrics: Any) -> bool:
@@ -174,11 +225,21 @@ def _any_given(metrics: Any) -> bool:
 
 
 def flatten(logs: Mapping[str, Any]) -> list[tuple[str, float]]:
-    """Return the scores in logs by name; a value that is a dict is a metric with several results."""
+    """Return the scores in logs by name; a value that is a dict or an array is a metric with several results."""
     found: list[tuple[str, float]] = []
     for name, value in logs.items():
-        found += flatten(value) if isinstance(value, Mapping) else [(str(name), float(value))]
+        found += flatten(value) if isinstance(value, Mapping) else _numbered(str(name), value)
     return found
+
+
+def _numbered(name: str, value: Any) -> list[tuple[str, float]]:
+    """Name the numbers in an array by where they are in it; one alone keeps the name."""
+    import numpy as np
+
+    array = np.asarray(value)
+    if array.size == 1:
+        return [(name, float(array.item()))]
+    return [("_".join([name, *map(str, index)]), float(each)) for index, each in np.ndenumerate(array)]
 
 
 def _flat_floats(logs: Mapping[str, Any]) -> Logs:
@@ -189,7 +250,7 @@ def _flat_floats(logs: Mapping[str, Any]) -> Logs:
             found.update(_flat_floats(value))
         else:
             array = value.numpy() if hasattr(value, "numpy") else value
-            found[name] = float(array) if getattr(array, "size", 1) == 1 else array
+            found[name] = float(array) if getattr(array, "ndim", 0) == 0 else array
     return found
 
 

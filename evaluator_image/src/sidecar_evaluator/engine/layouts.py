@@ -67,7 +67,7 @@ class RowsLayout:
         """Return the specs of the tensors and of the bounds of batches, which are int64 of [tensors, batches + 1]."""
         import tensorflow as tf
 
-        tensors = [tf.TensorSpec([None, *spec.shape[1:]], spec.dtype) for spec in tf.nest.flatten(self.element_spec)]
+        tensors = [tf.TensorSpec([None, *spec.shape[1:]], spec.dtype) for spec in _tensor_specs(self.element_spec)]
         return [*tensors, tf.TensorSpec([len(tensors), None], tf.int64)]
 
     def batch(self, arguments: Sequence[Any], index: Any) -> Any:
@@ -75,12 +75,27 @@ class RowsLayout:
         import tensorflow as tf
 
         *tensors, bounds = arguments
-        specs = tf.nest.flatten(self.element_spec)
         with tf.device(self._device):
             parts = [tensor[bounds[at, index] : bounds[at, index + 1]] for at, tensor in enumerate(tensors)]
-        for part, spec in zip(parts, specs, strict=True):
+        for part, spec in zip(parts, _tensor_specs(self.element_spec), strict=True):
             part.set_shape(spec.shape)
-        return tf.nest.pack_sequence_as(self.element_spec, parts)
+        return _packed(self.element_spec, parts)
+
+
+def _packed(element_spec: Any, parts: Sequence[Any]) -> Any:
+    """Put the tensors of a batch together; what is None in all batches is None."""
+    import tensorflow as tf
+
+    remaining = iter(parts)
+    specs = tf.nest.flatten(element_spec)
+    filled = [next(remaining) if isinstance(spec, tf.TensorSpec) else None for spec in specs]
+    return tf.nest.pack_sequence_as(element_spec, filled)
+
+
+def _tensor_specs(element_spec: Any) -> list[Any]:
+    import tensorflow as tf
+
+    return [spec for spec in tf.nest.flatten(element_spec) if isinstance(spec, tf.TensorSpec)]
 
 
 def optional_of(element_spec: Any, variant: Any) -> Any:
@@ -102,8 +117,10 @@ def is_dense(element_spec: Any) -> bool:
     """Tell whether batches are of dense tensors whose rows can be laid one after the other."""
     import tensorflow as tf
 
+    nothing = tf.NoneTensorSpec
     return all(
-        isinstance(spec, tf.TensorSpec) and spec.shape.rank is not None and spec.shape.rank >= 1
+        isinstance(spec, nothing)
+        or (isinstance(spec, tf.TensorSpec) and spec.shape.rank is not None and spec.shape.rank >= 1)
         for spec in tf.nest.flatten(element_spec)
     )
 

@@ -9,11 +9,13 @@ the batches as if it were alone.
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from sidecar_evaluator.engine.feeds import Feed
 from sidecar_evaluator.engine.kerases import KerasModel, Logs
 from sidecar_evaluator.engine.layouts import Portion
+from sidecar_evaluator.engine.state import Exchange, Values
 from sidecar_evaluator.engine.stepping import Pace, Stepper
 from sidecar_evaluator.errors import Stopped
 
@@ -29,7 +31,6 @@ class DatasetPasses:
     stop: threading.Event
     progress: Progress
     pace: Pace = field(default_factory=Pace)
-    _state: "_State | None" = None
 
     @property
     def model(self) -> KerasModel:
@@ -52,7 +53,7 @@ class DatasetPasses:
         """
         told = self.model.callback_list(callbacks, self.feed.total)
         told.on_test_begin()
-        self.model.model.reset_metrics()
+        self.model.reset()
         done = 0
         for portion in self.feed.portions(self.pace):
             self._run(portion)
@@ -62,25 +63,24 @@ class DatasetPasses:
         told.on_test_end(logs)
         return logs
 
-    def score_together(self, loads: Sequence[Callable[[], None]]) -> list[Logs]:
-        """Score what each of the functions loads into the model.
+    def score_together(self, exchange: Exchange, values: list[Values]) -> list[Logs]:
+        """Score what each of the values brings to the variables, and leave in `values` what they are afterwards.
 
         Raises Stopped: a stop was requested between two calls.
         """
-        state = self._state = self._state or _State(self.stepper.variables(self.feed.element_spec))
-        begun = [state.taken_after(load, self.model.model.reset_metrics) for load in loads]
-        values, last, done = begun, [None] * len(loads), 0
+        values[:] = [exchange.taken_after(partial(exchange.put, each), self.model.reset) for each in values]
+        last, done = [None] * len(values), 0
         for portion in self.feed.portions(self.pace):
-            for at in range(len(loads)):
-                state.put(values[at])
+            for at in range(len(values)):
+                exchange.put(values[at])
                 self._run(portion)
-                values[at], last[at] = state.take(), self.stepper.last
+                values[at], last[at] = exchange.take(), self.stepper.last
             done += portion.count
             self.progress(done, self.feed.total)
-        return [self._logs(state, *pair) if done else {} for pair in zip(values, last, strict=True)]
+        return [self._logs(exchange, *pair) if done else {} for pair in zip(values, last, strict=True)]
 
-    def _logs(self, state: "_State", values: Sequence[Any], last: Any) -> Logs:
-        state.put(values)
+    def _logs(self, exchange: Exchange, values: Values, last: Any) -> Logs:
+        exchange.put(values)
         return self.model.logs(last)
 
     def _run(self, portion: Portion) -> None:
@@ -89,29 +89,3 @@ class DatasetPasses:
         self.pace.begin()
         self.stepper.run(portion)
         self.pace.end(portion.count)
-
-
-class _State:
-    """All variables that a step reads or writes. Values are handed over by reference, never copied."""
-
-    def __init__(self, variables: Sequence[Any]) -> None:
-        import tensorflow as tf
-
-        self._variables = variables
-        specs = [tf.TensorSpec(variable.shape, variable.dtype) for variable in variables]
-        self.put = tf.function(self._put, input_signature=[specs], autograph=False)
-        self.take = tf.function(self._take, input_signature=[], autograph=False)
-
-    def taken_after(self, *effects: Callable[[], None]) -> Sequence[Any]:
-        """Return the values that the variables have after some effects."""
-        for effect in effects:
-            effect()
-        taken: Sequence[Any] = self.take()
-        return taken
-
-    def _put(self, values: Sequence[Any]) -> None:
-        for variable, value in zip(self._variables, values, strict=True):
-            variable.assign(value, read_value=False)
-
-    def _take(self) -> Sequence[Any]:
-        return [variable.read_value() for variable in self._variables]

@@ -7,17 +7,18 @@ between two batches.
 
 import logging
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Any
 
 from sidecar_evaluator.checkpoints.interface import Checkpoint, Weights
 from sidecar_evaluator.engine.arrays import arrays_feed
-from sidecar_evaluator.engine.datasets import arguments_of
+from sidecar_evaluator.engine.datasets import arguments_of, batch_size, first_batch
 from sidecar_evaluator.engine.feeds import Feed, feed_of
-from sidecar_evaluator.engine.kerases import KerasModel, flatten, has_scores, without_scores
+from sidecar_evaluator.engine.kerases import KerasModel, flatten, without_scores
 from sidecar_evaluator.engine.passes import DatasetPasses, Progress
+from sidecar_evaluator.engine.state import Beginning, Exchange, is_in_variables
 from sidecar_evaluator.engine.stepping import Stepper
 from sidecar_evaluator.entrypoint import Evaluation
 from sidecar_evaluator.errors import ConfigurationError, Stopped, first_line
@@ -45,7 +46,7 @@ class ModelScoring:
     """A model and its datasets, each with a feed for the engine or none."""
 
     keras_model: KerasModel
-    datasets: Mapping[str, Any]
+    datasets: dict[str, Any]
     evaluation: Evaluation
     stop: threading.Event
     options: Options
@@ -69,7 +70,35 @@ class ModelScoring:
     @property
     def _can_share(self) -> bool:
         alone = bool(self.callbacks) or self.keras_model.is_mirrored or self._memory_is_short
-        return not alone and all(self.passes.values())
+        return not alone and all(self.passes.values()) and self._is_in_variables
+
+    @cached_property
+    def _is_in_variables(self) -> bool:
+        """Tell whether all that steps change can be exchanged; scoring will say why a step cannot be traced."""
+        try:
+            return all(is_in_variables(self.stepper.trace(spec)) for spec in self._compiled)
+        except Exception:
+            _log.debug("The step cannot be traced.", exc_info=True)
+            return False
+
+    @property
+    def _compiled(self) -> list[Any]:
+        """What the batches of each dataset that the compiled loop scores are made of."""
+        return [] if self.keras_model.is_mirrored else [each.feed.element_spec for each in self.passes.values() if each]
+
+    @cached_property
+    def _exchange(self) -> Exchange:
+        return Exchange(self.stepper.variables(self._compiled))
+
+    @cached_property
+    def _beginning(self) -> Beginning:
+        """What the model keeps besides weights and metrics, as it was before the first score."""
+        model = self.keras_model
+        found = self.stepper.variables(self._compiled)
+        if model.is_mirrored or not all(self.passes.values()):
+            found += model.kept_by_layers()
+        known = {id(variable) for variable in (*model.weights(), *model.metric_variables())}
+        return Beginning([each for each in found if id(each) not in known], model.parts)
 
     def prepare(self) -> None:
         """Find each dataset's way, and build the model."""
@@ -79,7 +108,7 @@ class ModelScoring:
             self.passes[name] = DatasetPasses(feed, self.stepper, self.stop, self.progress) if feed else None
             if not feed:
                 self._explain(name, reason or f"its data is a {type(data).__name__} that is not plain arrays")
-        scores_known = has_scores(self.keras_model.model)
+        scores_known = self.keras_model.has_scores
         if not self.keras_model.model.built or self.keras_model.is_mirrored or not scores_known:
             self._build(scores_known=scores_known)
 
@@ -96,9 +125,14 @@ class ModelScoring:
         return [self._score_one(one) for one in loaded]
 
     def _score_one(self, loaded: Loaded) -> tuple[Score, ...]:
-        self.keras_model.assign(loaded.weights, loaded.step)
+        self._load(loaded)
         self._tell("evaluated_checkpoint", loaded.checkpoint)
         return tuple(Score(metric, value, name) for name in self.datasets for metric, value in self._scores_on(name))
+
+    def _load(self, loaded: Loaded) -> None:
+        """Make the model the checkpoint's; whatever was scored before leaves no trace in it."""
+        self._beginning.restore()
+        self.keras_model.assign(loaded.weights, loaded.step)
 
     def _tell(self, attribute: str, value: Any) -> None:
         """Tell the callbacks that ask for it by having such an attribute."""
@@ -112,10 +146,10 @@ class ModelScoring:
         return flatten(passes.score(self.callbacks) if passes else self._evaluate(name))
 
     def _score_together(self, loaded: Sequence[Loaded]) -> list[tuple[Score, ...]]:
-        loads = [partial(self.keras_model.assign, one.weights, one.step) for one in loaded]
+        values = [self._exchange.taken_after(partial(self._load, one)) for one in loaded]
         scores: list[list[Score]] = [[] for _ in loaded]
         for name, passes in self.passes.items():
-            together = passes.score_together(loads) if passes else []
+            together = passes.score_together(self._exchange, values) if passes else []
             for found, logs in zip(scores, together, strict=True):
                 found += [Score(metric, value, name) for metric, value in flatten(logs)]
         return [tuple(found) for found in scores]
@@ -160,17 +194,25 @@ class ModelScoring:
     def _build(self, *, scores_known: bool) -> None:
         """Create the model's variables with as little as possible: trace a step, or score one batch."""
         name, passes = next(iter(self.passes.items()))
+        begun = Beginning(self.keras_model.kept_by_layers(), self.keras_model.parts)
         try:
             if passes:
                 passes.build()
             else:
-                self.keras_model.model.evaluate(**arguments_of(self.datasets[name]), steps=1, verbose=0)
+                self._evaluate_a_batch(name)
         except Exception as error:
             if not scores_known:
                 raise without_scores() from error
             raise ConfigurationError(f"The model cannot be evaluated on its data: {first_line(error)}") from error
-        if not has_scores(self.keras_model.model):
+        begun.restore()
+        if not self.keras_model.has_scores:
             raise without_scores()
+
+    def _evaluate_a_batch(self, name: str) -> None:
+        """Evaluate the first batch, of the size that the others have, and leave it to the first evaluation too."""
+        first, self.datasets[name] = first_batch(self.datasets[name])
+        size = batch_size(first, self.evaluation.steps)
+        self.keras_model.model.evaluate(**arguments_of(first), **size, steps=1, verbose=0)
 
 
 def _batch_callback(model: KerasModel, stop: threading.Event, progress: Progress, total: int | None) -> Any:

@@ -5,7 +5,7 @@ loops around it, when they are first needed. Metrics collect in the model's own 
 `model.evaluate`. It neither resets nor reads them; `passes` does.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from time import perf_counter
@@ -15,6 +15,7 @@ from sidecar_evaluator.engine.kerases import KerasModel
 from sidecar_evaluator.engine.layouts import Layout, Portion
 from sidecar_evaluator.engine.loops import WIDTH, Loops, loop_around
 from sidecar_evaluator.engine.mirroring import MirroredSteps
+from sidecar_evaluator.engine.state import is_in_variables
 from sidecar_evaluator.errors import ConfigurationError, first_line
 
 _TARGET_SECONDS = 0.4
@@ -78,10 +79,11 @@ class Stepper:
     def _jit(self) -> bool:
         return self.xla or bool(self.model.model.jit_compile)
 
-    def variables(self, element_spec: Any) -> list[Any]:
-        """Return all variables that the step for such batches reads or writes, the model's weights first."""
+    def variables(self, element_specs: Iterable[Any]) -> list[Any]:
+        """Return all variables that the steps for such batches read or write, the model's weights first."""
         found = {id(variable): variable for variable in self.model.weights()}
-        found |= {id(variable): variable for variable in self.trace(element_spec).graph.variables}
+        for spec in element_specs:
+            found |= {id(variable): variable for variable in self.trace(spec).graph.variables}
         return list(found.values())
 
     def run(self, portion: Portion) -> None:
@@ -120,8 +122,9 @@ class Stepper:
         standard = set(returned) == self.model.metric_names()
         carried = {} if standard else returned
         wide = partial(loop_around, self.model.step(inline=True), layout, carried, WIDTH)
-        # XLA compiles a step as one, and a GPU takes what it is given one after the other.
-        alone = self._jit or has_gpu()
+        # XLA compiles a step as one, a GPU takes what it is given one after the other, and TensorFlow cannot order
+        # what Python functions do.
+        alone = self._jit or has_gpu() or not is_in_variables(concrete)
         return Loops(loop_around(self._step, layout, carried), None if alone else wide, self._tracing)
 
 
