@@ -123,12 +123,12 @@ def test_two_objects_that_could_be_the_model_are_refused(kit: Kit, tmp_path: Pat
         read(TensorFlow(), tmp_path, kit.model())
 
 
-def test_layers_in_a_list_are_found_through_the_optimizer_or_named(tmp_path: Path) -> None:
-    """TensorFlow does not see them in a model of Keras 3, and saves what is trained of them with the optimizer."""
+def in_a_list(*, normalized: bool = False) -> Any:
+    """Build a model of Keras 3 whose layers TensorFlow does not see."""
     import keras
 
     class Listed(keras.Model):  # type: ignore[misc]
-        def __init__(self, *, normalized: bool) -> None:
+        def __init__(self) -> None:
             super().__init__()
             layers = [keras.layers.Dense(4) for _ in range(3)]
             self.blocks = [*layers, *([keras.layers.BatchNormalization()] if normalized else [])]
@@ -138,19 +138,28 @@ def test_layers_in_a_list_are_found_through_the_optimizer_or_named(tmp_path: Pat
                 inputs = block(inputs)
             return inputs
 
-    def build(*, normalized: bool) -> Any:
-        model = Kit(keras).compiled(Listed(normalized=normalized))
-        model(np.zeros((1, 4), "float32"))
-        return model
+    model = Kit(keras).compiled(Listed())
+    model(np.zeros((1, 4), "float32"))
+    return model
 
-    for normalized in (False, True):
-        saved = randomized(build(normalized=normalized))
-        saving.tensorflow(saved, tmp_path)
-        if normalized:
-            with pytest.raises(CheckpointIncompatible, match="moving_mean is not in the checkpoint"):
-                read(TensorFlow(), tmp_path, build(normalized=True))
-        else:
-            assert is_same(read(TensorFlow(), tmp_path, build(normalized=False)), saved.get_weights())
+
+def test_layers_in_a_list_are_found_through_the_optimizer_or_named(tmp_path: Path) -> None:
+    saved = randomized(in_a_list())
+    saving.tensorflow(saved, tmp_path)
+    assert is_same(read(TensorFlow(), tmp_path, in_a_list()), saved.get_weights())
+    saving.tensorflow(randomized(in_a_list(normalized=True)), tmp_path)
+    with pytest.raises(CheckpointIncompatible, match="moving_mean is not in the checkpoint"):
+        read(TensorFlow(), tmp_path, in_a_list(normalized=True))
+
+
+def test_layers_in_a_list_are_told_apart_by_the_names_of_slots(tmp_path: Path) -> None:
+    """The training gave its optimizer the variables in an order of its own."""
+    import keras
+
+    saved, optimizer = randomized(in_a_list()), keras.optimizers.Adam()
+    optimizer.build([variable for block in reversed(saved.blocks) for variable in block.trainable_variables])
+    write(tmp_path, model=saved, optimizer=optimizer)
+    assert is_same(read(TensorFlow(), tmp_path, in_a_list()), saved.get_weights())
 
 
 def test_an_index_tells_the_size_of_each_shard_and_is_noticed_when_it_is_cut_off(kit: Kit, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from sidecar_evaluator.checkpoints.made_up_names import Numbers, Words, numbered
 from sidecar_evaluator.errors import CheckpointIncompatible
 
 Path = tuple[str, ...]
@@ -25,7 +26,6 @@ _NO_WEIGHT = re.compile(
 )
 _COUNTERS = {"iteration", "iterations", "_iterations"}  # of an optimizer
 _STEPS = {"iterations", "step", "global_step"}  # beside the weights
-_NUMBERED = re.compile(r"(?P<kind>.*?)(?:_(?P<number>\d+))?")
 
 
 @dataclass(frozen=True)
@@ -140,28 +140,22 @@ def _by_order(group: Mapping[Path, Leaf], wanted: Sequence[Path]) -> Sequence[Pa
 
 
 def _ranks(paths: Iterable[Path]) -> dict[Path, Path]:
-    """Replace the number in each name of each path by its rank among its siblings of the same kind."""
-    siblings: defaultdict[tuple[Path, str], set[int]] = defaultdict(set)
+    """Replace the numbers in each name of each path by its rank among its siblings of the same kind."""
+    siblings: defaultdict[tuple[Path, Words], set[Numbers]] = defaultdict(set)
     paths = list(paths)
     for path in paths:
         for depth, part in enumerate(path):
-            kind, number = _numbered(part)
-            siblings[path[:depth], kind].add(number)
+            words, numbers = numbered(part)
+            siblings[path[:depth], words].add(numbers)
     ordered = {
-        place: {number: str(rank) for rank, number in enumerate(sorted(numbers))} for place, numbers in siblings.items()
+        place: {numbers: rank for rank, numbers in enumerate(sorted(found))} for place, found in siblings.items()
     }
 
     def ranked(path: Path, depth: int) -> str:
-        kind, number = _numbered(path[depth])
-        return f"{kind}#{ordered[path[:depth], kind][number]}"
+        words, numbers = numbered(path[depth])
+        return f"{'_'.join(words)}#{ordered[path[:depth], words][numbers]}"
 
     return {path: tuple(ranked(path, depth) for depth in range(len(path))) for path in paths}
-
-
-def _numbered(part: str) -> tuple[str, int]:
-    found = _NUMBERED.fullmatch(part)
-    assert found is not None  # noqa: S101 - the expression matches any string
-    return found["kind"], int(found["number"] or 0)
 
 
 def _nearest(groups: Mapping[Path, Mapping[Path, Leaf]], wanted: Sequence[Path]) -> Match:

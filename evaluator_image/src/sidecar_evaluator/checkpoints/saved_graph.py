@@ -10,7 +10,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from sidecar_evaluator.checkpoints.made_up_names import places_by_rank
 from sidecar_evaluator.checkpoints.restored import other_variables, restored_variables
+from sidecar_evaluator.checkpoints.variables import name_of
 from sidecar_evaluator.errors import CheckpointIncompatible
 
 GRAPH_KEY = "_CHECKPOINTABLE_OBJECT_GRAPH"
@@ -94,23 +96,33 @@ class SavedGraph:
     def _completed(self, match: Match, model: Any) -> Match:
         """Find layers that a Keras 3 model keeps in lists: TensorFlow saves them as the optimizer's variables only.
 
-        They are trusted where the optimizer's list is the model's, variable by variable.
+        They are trusted where the optimizer's list is the model's, variable by variable: by the names of the
+        optimizer's slots, or in the order of the model where it has none.
         """
-        order = {id(variable): position for position, variable in enumerate(model.trainable_variables)}
+        trained = {id(variable): name_of(variable).replace("/", "_") for variable in model.trainable_variables}
         for optimizer in self._optimizers():
-            listed = self._listed(self._children(optimizer).get(_TRAINED))
-            if len(listed) != len(order):
+            listed = [self._key(node) for node in self._listed(self._children(optimizer).get(_TRAINED))]
+            if len(listed) != len(trained):
                 continue
+            places = places_by_rank(self._slots(optimizer, len(trained)), list(trained.values()))
+            order = dict(zip(trained, places or range(len(trained)), strict=True))
             keys = [listed[order[id(each)]] if id(each) in order else None for each in restored_variables(model)]
             pairs = list(zip(match.keys, keys, strict=True))
             if all(one is None or other in (one, None) for one, other in pairs):
                 return replace(match, keys=tuple(one or other for one, other in pairs))
         return match
 
-    def _listed(self, node: int | None) -> list[str | None]:
-        """Return the keys of the variables of a list, in its order."""
+    def _slots(self, optimizer: int, count: int) -> list[str]:
+        """Return the names of slots that an optimizer keeps for each of so many variables, in their order."""
+        children = self._children(optimizer)
+        lists = (self._listed(node) for name, node in children.items() if name != _TRAINED)
+        names = [[self._full_name(node) for node in nodes] for nodes in lists if len(nodes) == count]
+        return [name.partition("/")[2] for name in names[0]] if names else []
+
+    def _listed(self, node: int | None) -> list[int]:
+        """Return the nodes in a list, in its order; what is no list has none."""
         children = {} if node is None else self._children(node)
-        return [self._key(children[name]) for name in sorted(children, key=int)]
+        return [children[name] for name in sorted(filter(str.isdigit, children), key=int)]
 
     def _keys_beside(self, root: int, model: Any) -> dict[int, str]:
         """Walk model and saved graph together; return the key of each live variable by its id."""
@@ -165,6 +177,9 @@ class SavedGraph:
 
     def _children(self, node: int) -> dict[str, int]:
         return {child.local_name: child.node_id for child in self._nodes[node].children}
+
+    def _full_name(self, node: int) -> str:
+        return next((str(attribute.full_name) for attribute in self._nodes[node].attributes), "")
 
     def _key(self, node: int) -> str | None:
         for attribute in self._nodes[node].attributes:
