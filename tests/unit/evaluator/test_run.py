@@ -18,7 +18,8 @@ from sidecar_evaluator import Evaluation
 
 keras = sys.modules["keras"] = types.ModuleType("keras")
 keras.callbacks = types.SimpleNamespace(Callback=object)
-keras.Model = types.SimpleNamespace(evaluate=None, make_test_function=None)
+scoring = ("evaluate", "make_test_function", "test_step", "compute_metrics", "compute_loss")
+keras.Model = types.SimpleNamespace(**dict.fromkeys(scoring))
 keras.layers = types.SimpleNamespace(Layer=object)
 
 class Model:
