@@ -6,17 +6,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from sidecar_evaluator.checkpoints.directory import Directory
 from sidecar_evaluator.checkpoints.orbax import Orbax
 from sidecar_evaluator.checkpoints.orbax_tree import Leaf, counters, match
 from sidecar_evaluator.checkpoints.reading import read_whole
+from sidecar_evaluator.checkpoints.restored import restored_variables
 from sidecar_evaluator.errors import CheckpointIncompatible, CheckpointUnreadable
 from unit.evaluator import architectures
 from unit.evaluator.architectures import randomized
 from unit.evaluator.looking import is_same, look, only, read
 from unit.evaluator.models import Kit
+from unit.evaluator.odd_models import metrics_as_attributes, trained
 from unit.evaluator.saving import orbax_callback, orbax_manager
 
 KERAS_3 = pytest.mark.parametrize("kit", ["keras"], indirect=True)
@@ -60,6 +63,50 @@ def test_trees_of_all_the_weights_are_understood(tree: Callable[[Any], Any], kit
     weights = read(Orbax(), tmp_path, model)
     assert is_same(weights, saved.get_weights())
     assert weights.iterations == (7 if "step" in tree(saved) or "iterations" in tree(saved) else None)
+
+
+def test_metrics_among_the_weights_are_passed_over(kit: Kit, tmp_path: Path) -> None:
+    """As tf_keras has them, and `get_weights` returns them."""
+    saved, model = (metrics_as_attributes(kit) for _ in range(2))
+    kit.score(model)
+    orbax_manager({"model": trained(saved).get_weights()}, tmp_path, 3)
+    expected = [np.array(each) for each in restored_variables(saved)]
+    assert is_same(read(Orbax(), tmp_path, model), expected)
+
+
+@KERAS_3
+@pytest.mark.parametrize("name", ["step", "epoch", "metrics", "iterations", "opt", "optimizer_head"])
+def test_a_layer_may_have_any_name(name: str, kit: Kit, tmp_path: Path) -> None:
+    def build() -> Any:
+        layers = kit.keras.layers
+        return kit.compiled(kit.keras.Sequential([layers.Input((4,)), layers.Dense(4, name=name), layers.Dense(2)]))
+
+    saved, model = randomized(build()), build()
+    orbax_callback(saved, tmp_path)
+    assert is_same(read(Orbax(), tmp_path, model), saved.get_weights())
+
+
+@KERAS_3
+def test_names_with_a_number_in_the_middle_are_told_apart(kit: Kit, tmp_path: Path) -> None:
+    """As those of the layers that a FeatureSpace makes: the model has other numbers than the training."""
+
+    def build(first: int) -> Any:
+        layers = kit.keras.layers
+        hidden = [layers.Dense(4, name=f"float_{number}_encoder") for number in (first, first + 1)]
+        return kit.compiled(kit.keras.Sequential([layers.Input((4,)), *hidden, layers.Dense(2, name="out")]))
+
+    saved = randomized(build(9))
+    orbax_callback(saved, tmp_path)
+    assert is_same(read(Orbax(), tmp_path, build(1)), saved.get_weights())
+
+
+@KERAS_3
+def test_a_model_without_weights_is_scored(kit: Kit, tmp_path: Path) -> None:
+    layers = kit.keras.layers
+    model = kit.compiled(kit.keras.Sequential([layers.Input((4,)), layers.Rescaling(0.5)]), metrics=())
+    kit.score(model)
+    orbax_callback(model, tmp_path)
+    assert read(Orbax(), tmp_path, model).values == []
 
 
 def test_a_tree_without_the_weights_or_with_two_of_them_is_refused(kit: Kit, tmp_path: Path) -> None:

@@ -84,12 +84,23 @@ class Orbax:
         """Match model and leaves, once for all the steps of a training."""
         plan = self._plan
         if plan is None or plan.model() is not model or plan.leaves != leaves:
-            self._plan = plan = _Plan(weakref.ref(model), leaves, match(leaves, _names(model)), counters(leaves))
+            self._plan = plan = _Plan(weakref.ref(model), leaves, _match(leaves, model), counters(leaves))
         return plan
 
 
-def _names(model: Any) -> list[str]:
-    return [name_of(variable).partition("@")[0] for variable in restored_variables(model)]
+def _match(leaves: Sequence[Leaf], model: Any) -> Match:
+    """Match what is restored, or all the weights that tf_keras would save, those of metrics among them."""
+    restored = restored_variables(model)
+    found = match(leaves, _names(restored))
+    if found.is_exact or len(restored) == len(model.weights):
+        return found
+    own, whole = set(map(id, restored)), match(leaves, _names(model.weights))
+    kept = (leaf for leaf, each in zip(whole.leaves, model.weights, strict=True) if id(each) in own)
+    return Match(tuple(kept), ()) if whole.is_exact else found
+
+
+def _names(variables: Sequence[Any]) -> list[str]:
+    return [name_of(variable).partition("@")[0] for variable in variables]
 
 
 def _needed(handlers: Any) -> list[str]:

@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import takewhile
 
 from sidecar_evaluator.checkpoints.made_up_names import Numbers, Words, numbered
 from sidecar_evaluator.errors import CheckpointIncompatible
@@ -21,9 +22,11 @@ Path = tuple[str, ...]
 _KERAS_GROUPS = {"trainable_variables", "non_trainable_variables"}
 _LIKELY = {"model", "params", "weights", "variables", "model_weights", "model_variables"}
 _OPTIMIZER = re.compile(r"opt|opt_state|optimizer.*")
-_NO_WEIGHT = re.compile(
-    r"metrics|metrics_variables|seed_generator.*|random_generator.*|step|global_step|iterations?|epoch"
-)
+_RANDOM = r"seed_generator.*|random_generator.*"
+_NO_WEIGHT = {
+    True: re.compile(_RANDOM),  # where Keras has grouped variables, a layer may have any other name
+    False: re.compile(_RANDOM + r"|metrics|metrics_variables|step|global_step|iterations?|epoch"),
+}
 _COUNTERS = {"iteration", "iterations", "_iterations"}  # of an optimizer
 _STEPS = {"iterations", "step", "global_step"}  # beside the weights
 
@@ -49,7 +52,13 @@ class Leaf:
     @cached_property
     def is_of_optimizer(self) -> bool:
         """Whether it belongs to an optimizer, whose slots have the names of variables."""
-        return any(_OPTIMIZER.fullmatch(part) for part in self.path)
+        places = takewhile(lambda key: key not in _KERAS_GROUPS, (self.item, *self.keys))
+        return any(_OPTIMIZER.fullmatch(part) for key in places for part in _parts(key))
+
+    @cached_property
+    def is_grouped(self) -> bool:
+        """Whether it is one of the variables of a model, as Keras groups them."""
+        return not _KERAS_GROUPS.isdisjoint(self.keys)
 
 
 @dataclass(frozen=True)
@@ -59,6 +68,11 @@ class Match:
     leaves: tuple[Leaf | None, ...]
     excess: tuple[str, ...]
 
+    @property
+    def is_exact(self) -> bool:
+        """Whether each variable has a leaf, and none is in excess."""
+        return None not in self.leaves and not self.excess
+
 
 def match(leaves: Iterable[Leaf], names: Sequence[str]) -> Match:
     """Find the variables of a model by their paths, in the order of `model.weights`.
@@ -66,6 +80,8 @@ def match(leaves: Iterable[Leaf], names: Sequence[str]) -> Match:
     Raises CheckpointIncompatible: they are there more than once.
     """
     wanted = [tuple(_parts(name)) for name in names]
+    if not wanted:
+        return Match((), ())
     groups = _groups(leaves)
     fitting = {prefix: found for prefix, group in groups.items() if (found := _fit(group, wanted))}
     if len(fitting) > 1:
@@ -97,14 +113,12 @@ def _groups(leaves: Iterable[Leaf]) -> dict[Path, dict[Path, Leaf]]:
         if not leaf.is_of_optimizer:
             for depth in range(1, len(leaf.path)):
                 rest = leaf.path[depth:]
-                if not any(_NO_WEIGHT.fullmatch(part) for part in (rest[0], *rest[:-1])):
+                if not any(_NO_WEIGHT[leaf.is_grouped].fullmatch(part) for part in (rest[0], *rest[:-1])):
                     groups[leaf.path[:depth]][rest] = leaf
     return groups
 
 
 def _fit(group: Mapping[Path, Leaf], wanted: Sequence[Path]) -> Match | None:
-    if not wanted:
-        return Match((), ())
     for ways in (_by_name, _by_rank, _by_order):
         places = ways(group, wanted)
         if places is not None:
