@@ -32,6 +32,8 @@ KINDS = (
     "unbuilt",
     "scores of the last batch",
     "a Sequence",
+    "a metric that keeps predictions in Python",
+    "metrics with a result for each class",
 )
 
 

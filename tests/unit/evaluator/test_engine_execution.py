@@ -22,7 +22,10 @@ from unit.evaluator.test_engine_scores import by_engine, checkpoints
 
 TESTS = Path(__file__).parents[2]
 MIXED = {Precision.MIXED_FLOAT16: "float16", Precision.MIXED_BFLOAT16: "bfloat16"}
-REFUSED_OF_KERAS_2 = {"scores of the last batch": "returns more than its metrics"}
+REFUSED_OF_KERAS_2 = {
+    "scores of the last batch": "returns more than its metrics",
+    "a metric that keeps predictions in Python": "calls Python functions or changes tables",
+}
 REFUSED = REFUSED_OF_KERAS_2 | {"a Sequence": "cannot be evaluated on several devices"}
 
 
@@ -102,12 +105,34 @@ def test_several_devices_give_the_scores_of_one(keras: str, devices: int, where:
         timeout=600,
     )
     found = json.loads(ran.stdout.splitlines()[-1])
-    assert len(found) == 11
+    assert len(found) == 13
     for name, result in found.items():
         if name in refused:
             assert refused[name] in result, name
         else:
             assert result < 1e-6, name
+
+
+def test_keras_with_another_library_is_scored_by_its_own_evaluate() -> None:
+    """In a process of its own: which library it is is settled by the import."""
+    code = """
+import threading
+import keras
+from sidecar_evaluator.checkpoints.interface import Weights
+from sidecar_evaluator.entrypoint import Evaluation
+from sidecar_evaluator.evaluation import Loaded, ModelEvaluation
+from unit.evaluator.models import Kit, arrays
+model = Kit(keras).model()
+evaluation = ModelEvaluation(Evaluation(model, arrays()), threading.Event())
+evaluation.prepare()
+loaded = Loaded(Weights(model.get_weights(), None), 7)
+found = [{score.name: score.value for score in scores} for scores in evaluation.score([loaded, loaded])]
+assert keras.backend.backend() == "jax"
+assert found == [model.evaluate(*arrays(), verbose=0, return_dict=True)] * 2, found
+assert int(model.optimizer.iterations) == 7
+"""
+    environment = {**os.environ, "PYTHONPATH": str(TESTS), "KERAS_BACKEND": "jax"}
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True, timeout=600)
 
 
 def test_a_model_outside_the_scope_is_a_configuration_error(kit: Kit, monkeypatch: pytest.MonkeyPatch) -> None:

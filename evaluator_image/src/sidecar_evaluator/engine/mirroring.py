@@ -11,6 +11,7 @@ from typing import Any
 
 from sidecar_evaluator.engine.kerases import KerasModel
 from sidecar_evaluator.engine.layouts import Layout, Portion, examples_in
+from sidecar_evaluator.engine.state import calls_out
 from sidecar_evaluator.errors import ConfigurationError
 
 
@@ -27,7 +28,14 @@ class MirroredSteps:
         """Return a function of start, count and the layout's arguments that runs these batches."""
         compiled = self._compiled(layout)
         with self._strategy.scope():
-            compiled.get_concrete_function()  # creates the metrics' variables, which the first call needs already
+            traced = (
+                compiled.get_concrete_function()
+            )  # creates the metrics' variables, which the first call needs already
+        if calls_out(traced):
+            raise ConfigurationError(
+                "The model's test_step calls Python functions or changes tables, which cannot be told apart by device; "
+                "leave the distribution at None."
+            )
 
         def run(start: int, count: int, *arguments: Any) -> tuple[Any, dict[str, Any]]:
             idle = -count % self._devices

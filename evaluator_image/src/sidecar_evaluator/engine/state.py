@@ -56,14 +56,18 @@ class Beginning:
 
 
 def is_in_variables(traced: Any) -> bool:
-    """Tell whether a traced step keeps all that it changes in variables; tables may only be looked up."""
+    """Tell whether a traced step keeps all that it changes in variables."""
+    handles = {id(variable.handle) for variable in traced.graph.variables}
+    others = [each for each in traced.captured_inputs if _is_reference(each) and id(each) not in handles]
+    return not calls_out(traced) and all(map(_is_table, others))
+
+
+def calls_out(traced: Any) -> bool:
+    """Tell whether what was traced calls Python functions, or does more to tables than look things up."""
     graph = traced.graph.as_graph_def()
     nodes = chain(graph.node, *(function.node_def for function in graph.library.function))
     operations = {node.op for node in nodes}
-    writes = {name for name in operations if name.startswith(_TABLE)} - _READING
-    handles = {id(variable.handle) for variable in traced.graph.variables}
-    others = [each for each in traced.captured_inputs if _is_reference(each) and id(each) not in handles]
-    return not operations & _PYTHON and not writes and all(map(_is_table, others))
+    return bool(operations & _PYTHON or {name for name in operations if name.startswith(_TABLE)} - _READING)
 
 
 def _is_reference(tensor: Any) -> bool:
