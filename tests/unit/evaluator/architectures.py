@@ -25,7 +25,7 @@ def functional(kit: Kit) -> Any:
 
 
 def subclassed(kit: Kit) -> Any:
-    """Layers in attributes, lists and dicts; a weight of the model's own; one layer under two names."""
+    """Layers in attributes, lists, tuples and dicts; a weight of the model's own; one layer under two names."""
     layers = kit.keras.layers
 
     class Subclassed(kit.keras.Model):  # type: ignore[name-defined, misc]
@@ -33,13 +33,14 @@ def subclassed(kit: Kit) -> Any:
             super().__init__()
             self.first = layers.Dense(8, activation="relu")
             self.blocks = [layers.Dense(8) for _ in range(3)]
+            self.pair = (layers.Dense(8), layers.Dense(8))
             self.heads = {"main": layers.Dense(2)}
             self.again = self.first
             self.scale = self.add_weight(name="scale", shape=(2,), initializer="ones")
 
         def call(self, inputs: Any) -> Any:
             hidden = self.first(inputs)
-            for block in self.blocks:
+            for block in (*self.blocks, *self.pair):
                 hidden = block(hidden)
             return self.heads["main"](hidden) * self.scale
 

@@ -87,4 +87,4 @@ def _leaves(containers: Iterable[Any]) -> Iterator[Any]:
             yield each
         elif id(each) not in seen:
             seen.add(id(each))
-            pending += each.values() if isinstance(each, Mapping) else each
+            pending.extend(each.values() if isinstance(each, Mapping) else each)  # TensorFlow's tuples do not add up
