@@ -28,7 +28,7 @@ class Layout:
     """Where the values of a model are.
 
     `positions` are those in `restored_variables` by the names of datasets, `own_ways` the layers that load in
-    their own way; `beside` are the groups of what is no layer, such as optimizers and metrics.
+    their own way; `beside` are the groups of optimizers and metrics.
     """
 
     positions: Mapping[str, int]
@@ -77,15 +77,15 @@ def _layout(model: Any) -> Layout:
 
 
 def _groups(model: Any, layers: list[Any]) -> dict[str, int]:
-    """Return the number of each layer by the group that its variables are saved in, and the groups of no layer."""
+    """Return the number of each layer, optimizer and metric by the group that its variables are saved in."""
     import h5py
 
     found: dict[str, int] = {}
 
     def visit(name: str, item: Any) -> None:
         group, _, key = name.rpartition("/")
-        if isinstance(item, h5py.Dataset):
-            found[group] = int(item[()]) if key == _NUMBER else _NO_LAYER
+        if key == _NUMBER:
+            found[group] = int(item[()])
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "layout.weights.h5"
