@@ -40,6 +40,10 @@ def plain(kit: Kit) -> Any:
     return kit.model()
 
 
+def in_a_row(kit: Kit) -> Any:
+    return kit.compiled(kit.keras.Sequential([kit.keras.layers.Dense(8), kit.keras.layers.Dense(2)]))
+
+
 def uneven(kit: Kit) -> Any:
     return dataset(3, UNEVEN)
 
@@ -310,6 +314,8 @@ CASES = {
     "numbers that TensorFlow has not": Case(plain, long_doubles, compiled_loop=False, keras3=False),
     "ragged batches": Case(over_ragged, ragged, dense=False),
     "unbuilt": Case(lambda kit: kit.subclassed(), uneven),
+    "unbuilt, one layer after the other": Case(in_a_row, uneven),
+    "unbuilt, for model.evaluate": Case(in_a_row, batches_of, compiled_loop=False),
     "unbuilt, arrays": Case(lambda kit: kit.subclassed(), numpy_arrays),
     "its own evaluate": Case(own_evaluate, uneven, compiled_loop=False),
     "eager": Case(eager, uneven, compiled_loop=False),

@@ -126,8 +126,10 @@ class KerasModel:
         """Return TensorFlow's variables that the model's layers hold, with the weights but not the optimizer's."""
         if self.strategy is None:
             return []
-        held = [*self.model.variables, *(getattr(layer, "states", None) for layer in layers_of(self.model))]
-        found = self._reachable([self.model, *_flat(held)])  # not all of these are reachable from the model
+        # neither tf_keras's states of recurrent layers nor Keras 3's random states are reachable from the model
+        more = _flat([getattr(layer, "states", None) for layer in layers_of(self.model)])
+        more += [] if self.is_tf_keras else self.model.variables
+        found = self._reachable([self.model, *more])
         others = self._reachable(_flat(getattr(self.model, "optimizer", None)))
         return [variable for key, variable in found.items() if key not in others]
 

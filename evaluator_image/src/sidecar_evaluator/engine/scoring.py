@@ -76,25 +76,25 @@ class ModelScoring:
     def _is_in_variables(self) -> bool:
         """Tell whether all that steps change can be exchanged; scoring will say why a step cannot be traced."""
         try:
-            return all(is_in_variables(self.stepper.trace(spec)) for spec in self._compiled)
+            return all(is_in_variables(self.stepper.trace(spec)) for spec in self._specs)
         except Exception:
             _log.debug("The step cannot be traced.", exc_info=True)
             return False
 
     @property
-    def _compiled(self) -> list[Any]:
-        """What the batches of each dataset that the compiled loop scores are made of."""
+    def _specs(self) -> list[Any]:
+        """What batches are made of, for each dataset that the compiled loop scores."""
         return [] if self.keras_model.is_mirrored else [each.feed.element_spec for each in self.passes.values() if each]
 
     @cached_property
     def _exchange(self) -> Exchange:
-        return Exchange(self.stepper.variables(self._compiled))
+        return Exchange(self.stepper.variables(self._specs))
 
     @cached_property
     def _beginning(self) -> Beginning:
         """What the model keeps besides weights and metrics, as it was before the first score."""
         model = self.keras_model
-        found = self.stepper.variables(self._compiled)
+        found = self.stepper.variables(self._specs)
         if model.is_mirrored or not all(self.passes.values()):
             found += model.kept_by_layers()
         known = {id(variable) for variable in (*model.weights(), *model.metric_variables())}
