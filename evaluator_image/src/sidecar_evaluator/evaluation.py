@@ -20,7 +20,7 @@ from sidecar_evaluator.engine.passes import Progress
 from sidecar_evaluator.engine.scoring import Loaded, ModelScoring
 from sidecar_evaluator.engine.stepping import Stepper
 from sidecar_evaluator.entrypoint import Evaluation
-from sidecar_evaluator.errors import ConfigurationError
+from sidecar_evaluator.errors import CheckpointIncompatible, ConfigurationError
 from sidecar_evaluator.options import Compilation, Options
 from sidecar_evaluator.outcome import Score
 
@@ -94,7 +94,12 @@ class ModelEvaluation:
         return self._scored.score(loaded)
 
     def export(self, weights: Weights, path: Path) -> None:
-        """Write the model with these weights to a file `NAME.weights.h5`."""
+        """Write the model with these weights to a file `NAME.weights.h5`.
+
+        Raises CheckpointIncompatible: such a file would not hold all of them.
+        """
+        if weights.others:
+            raise CheckpointIncompatible("A weights file has no place for the tf.Variables of its layers.")
         if self._scored is None:
             raise ConfigurationError("There is no model; return one in Evaluation(model, data).")
         self._scored.keras_model.assign(weights, None)

@@ -68,6 +68,9 @@ def test_variables_of_tensorflow_in_a_model_are_restored(kit: Kit, tmp_path: Pat
         expected.append(pytest.approx(kit.score(saved), abs=1e-6))
     assert [scores_of(evaluation, each)[0] for each in found] == expected
     assert scores_of(evaluation, *found) == expected
+    if kit.is_keras3:
+        with pytest.raises(CheckpointIncompatible, match=r"no place for the tf\.Variables"):
+            evaluation.export(found[0], tmp_path / "best.weights.h5")
 
 
 @KERAS_3
