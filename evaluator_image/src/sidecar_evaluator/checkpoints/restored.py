@@ -1,8 +1,7 @@
 """Which variables of a model a checkpoint restores: one answer for every format and for the engine.
 
 Formats read a value for each of them, and `kerases` assigns the values in the same order. The two
-Kerases differ in what they count among the weights, so that nobody else asks a model for them.
-The model is only looked at.
+Kerases differ in what they count among the weights. The model is only looked at.
 """
 
 import sys
@@ -41,14 +40,14 @@ def other_variables(model: Any) -> dict[str, Any]:
     keras, view = _keras_of(model), tf.train.TrackableView(model)
     passed = (keras.optimizers.Optimizer, keras.metrics.Metric, tf.random.Generator)
     found: dict[str, Any] = {}
-    queue, seen = deque([("", model)]), {id(model)}
+    queue, seen = deque([("", model)]), {id(model): model}
     while queue:
         place, each = queue.popleft()
         if isinstance(each, tf.Variable):
             found[place] = each
         for name, child in view.children(each).items():
             if id(child) not in seen and not isinstance(child, passed):
-                seen.add(id(child))
+                seen[id(child)] = child
                 queue.append((f"{place}/{name}".strip("/"), child))
     return found
 
