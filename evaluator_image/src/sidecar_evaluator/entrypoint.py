@@ -6,7 +6,6 @@
 
 import importlib
 import inspect
-import re
 import traceback
 import types
 import typing
@@ -14,10 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sidecar_evaluator.engine.datasets import named_datasets
 from sidecar_evaluator.errors import ConfigurationError, first_line
 
-_DATASET_NAME = re.compile(r"\w(?:[\w. -]{0,126}\w)?")
 _BOOLEANS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 
@@ -72,12 +69,6 @@ def require_valid(evaluation: Evaluation) -> None:
         )
     if data is None or (isinstance(data, dict) and not data):
         raise ConfigurationError("The evaluation has no data; give a tf.data.Dataset, arrays, or a dict of datasets.")
-    for name in named_datasets(data):
-        if not _DATASET_NAME.fullmatch(name):
-            raise ConfigurationError(
-                f"A dataset is named {name!r}; folders and labels are named after it: use letters, digits, and - _ . "
-                "and spaces within."
-            )
 
 
 def _is_count(value: Any) -> bool:

@@ -4,12 +4,14 @@ Rules about plain values; nothing is read here but the first batch of an iterato
 """
 
 import math
+import re
 from collections.abc import Iterator
 from typing import Any
 
 from sidecar_evaluator.errors import ConfigurationError
 from sidecar_evaluator.outcome import DEFAULT_DATASET
 
+_NAME = re.compile(r"\w(?:[\w. -]{0,126}\w)?")
 _BATCH = 32  # what both Kerases take where nobody says
 _ENDLESS = -1  # tf.data.INFINITE_CARDINALITY
 
@@ -22,10 +24,23 @@ def arguments_of(data: Any) -> dict[str, Any]:
 
 
 def named_datasets(data: Any) -> dict[str, Any]:
-    """Tell datasets by name from a dict of one model's inputs: those are plain arrays."""
+    """Tell datasets by name from a dict of one model's inputs: those are plain arrays.
+
+    Raises ConfigurationError: a name will not do for a folder.
+    """
     if isinstance(data, dict) and data and not any(_is_array(value) for value in data.values()):
-        return {str(name): value for name, value in data.items()}
+        return {_name(key): value for key, value in data.items()}
     return {DEFAULT_DATASET: data}
+
+
+def _name(key: Any) -> str:
+    name = str(key)
+    if not _NAME.fullmatch(name):
+        raise ConfigurationError(
+            f"A dataset is named {name!r}; folders and labels are named after it: use letters and digits, and within "
+            "the name also - _ . and spaces."
+        )
+    return name
 
 
 def _is_array(value: Any) -> bool:
