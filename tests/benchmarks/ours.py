@@ -41,7 +41,7 @@ def restorer(model: Any) -> Callable[[Checkpoint], None]:
 
     def restore(checkpoint: Checkpoint) -> None:
         weights = read_whole(checkpoint, model)
-        held.assign(weights.values, weights.iterations)
+        held.assign(weights, weights.iterations)
 
     return restore
 
