@@ -199,6 +199,23 @@ def loading_in_its_own_way(kit: Kit) -> Any:
     return kit.compiled(kit.keras.Sequential([layers.Input((4,)), Own(), layers.Dense(2)]))
 
 
+def with_a_table(kit: Kit) -> Any:
+    """A layer that looks its factors up in a table, which can change."""
+    import tensorflow as tf
+
+    class Table(kit.keras.layers.Layer):  # type: ignore[name-defined, misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.table = tf.lookup.experimental.MutableHashTable(tf.string, tf.float32, 1.0)
+            self.table.insert(["a", "b"], [1.0, 2.0])
+
+        def call(self, inputs: Any) -> Any:
+            return inputs * tf.ensure_shape(self.table.lookup(tf.constant(["a", "b", "a", "c"])), [4])
+
+    layers = kit.keras.layers
+    return kit.compiled(kit.keras.Sequential([layers.Input((4,)), Table(), layers.Dense(2)]))
+
+
 def low_rank(kit: Kit) -> Any:
     """Keras 3 saves such a layer's product and not its factors."""
     model = kit.model(frozen_statistics=False)
@@ -215,6 +232,7 @@ ALL = (
     vocabulary,
     discretized,
     low_rank,
+    with_a_table,
 )
 
 

@@ -86,6 +86,16 @@ def test_a_variable_of_tensorflow_that_is_not_in_the_checkpoint_is_named(kit: Ki
         read(TensorFlow(), tmp_path, model)
 
 
+def test_a_table_that_holds_something_else_is_refused(kit: Kit, tmp_path: Path) -> None:
+    saved, model = (odd_models.with_a_table(kit) for _ in range(2))
+    trained(saved).layers[0].table.insert(["c"], [3.0])
+    saving.tensorflow(saved, tmp_path)
+    with pytest.raises(
+        CheckpointIncompatible, match=r"lookup table \S*table holds something else than the entry point's"
+    ):
+        read(TensorFlow(), tmp_path, model)
+
+
 @KERAS_3
 def test_what_a_layer_loads_in_its_own_way_is_assigned_when_it_is_scored(kit: Kit, tmp_path: Path) -> None:
     saved, model = (odd_models.loading_in_its_own_way(kit) for _ in range(2))

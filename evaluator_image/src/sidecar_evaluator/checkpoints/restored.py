@@ -37,19 +37,15 @@ def other_variables(model: Any) -> dict[str, Any]:
 
     if is_tf_keras(model):
         return {}
-    keras, view = _keras_of(model), tf.train.TrackableView(model)
-    passed = (keras.optimizers.Optimizer, keras.metrics.Metric, tf.random.Generator)
-    found: dict[str, Any] = {}
-    queue, seen = deque([("", model)]), {id(model): model}
-    while queue:
-        place, each = queue.popleft()
-        if isinstance(each, tf.Variable):
-            found[place] = each
-        for name, child in view.children(each).items():
-            if id(child) not in seen and not isinstance(child, passed):
-                seen[id(child)] = child
-                queue.append((f"{place}/{name}".strip("/"), child))
-    return found
+    return {place: each for place, each in _parts_of(model) if isinstance(each, tf.Variable)}
+
+
+def lookup_tables(model: Any) -> dict[str, Any]:
+    """Return, by their places, the tables of a model that can change, which TensorFlow's checkpoints hold as well."""
+    import tensorflow as tf
+
+    kinds = (tf.lookup.experimental.MutableHashTable, tf.lookup.experimental.DenseHashTable)
+    return {place: each for place, each in _parts_of(model) if isinstance(each, kinds)}
 
 
 def metrics_of(model: Any) -> Iterator[Any]:
@@ -64,6 +60,22 @@ def optimizers_of(model: Any) -> Iterator[Any]:
 
 def _keras_of(model: Any) -> Any:
     return sys.modules["tf_keras" if is_tf_keras(model) else "keras"]
+
+
+def _parts_of(model: Any) -> Iterator[tuple[str, Any]]:
+    """Yield what TensorFlow saves of a model and where it is, but for optimizers, metrics and random generators."""
+    import tensorflow as tf
+
+    keras, view = _keras_of(model), tf.train.TrackableView(model)
+    passed = (keras.optimizers.Optimizer, keras.metrics.Metric, tf.random.Generator)
+    queue, seen = deque([("", model)]), {id(model): model}
+    while queue:
+        place, each = queue.popleft()
+        yield place, each
+        for name, child in view.children(each).items():
+            if id(child) not in seen and not isinstance(child, passed):
+                seen[id(child)] = child
+                queue.append((f"{place}/{name}".strip("/"), child))
 
 
 def _held_by(model: Any, kind: type[Any]) -> Iterator[Any]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from sidecar_evaluator.checkpoints.made_up_names import places_by_rank
-from sidecar_evaluator.checkpoints.restored import other_variables, restored_variables
+from sidecar_evaluator.checkpoints.restored import lookup_tables, other_variables, restored_variables
 from sidecar_evaluator.checkpoints.variables import name_of
 from sidecar_evaluator.errors import CheckpointIncompatible
 
@@ -19,6 +19,7 @@ GRAPH_KEY = "_CHECKPOINTABLE_OBJECT_GRAPH"
 _ITERATION_NAMES = ("_iterations", "iter")  # Keras 3 and newer tf_keras; tf_keras's legacy optimizers
 _INNER = "inner_optimizer"  # of a LossScaleOptimizer, whose own counter stays at 0 in Keras 3
 _MODEL, _OPTIMIZER = "model", "optimizer"
+_VARIABLE, _TABLE = "VARIABLE_VALUE", "table"
 _TRAINED = "_trainable_variables"
 _LAYER_LISTS = ("_operations", "_layers", "layer_with_weights")
 
@@ -27,12 +28,14 @@ _LAYER_LISTS = ("_operations", "_layers", "layer_with_weights")
 class Match:
     """The key of each variable of a model, None where the checkpoint has it not, and the keys in excess.
 
-    `others` are the model's `other_variables` by their places, each with its key.
+    `others` are the model's `other_variables` by their places, each with its key, and `tables` its `lookup_tables`
+    that the checkpoint has.
     """
 
     keys: tuple[str | None, ...]
     excess: tuple[str, ...]
     others: Mapping[str, tuple[Any, str | None]]
+    tables: Mapping[str, tuple[Any, str]]
 
     @property
     def all_keys(self) -> list[str | None]:
@@ -85,12 +88,15 @@ class SavedGraph:
         return next(iter(fitting.values()), None)
 
     def _match(self, node: int, model: Any) -> Match:
-        beside = self._keys_beside(node, model)
+        nodes = self._nodes_beside(node, model)
+        beside = {live: key for live, found in nodes.items() if (key := self._key(found))}
+        saved = {live: key for live, found in nodes.items() if (key := self._key(found, _TABLE))}
         in_layers = {key for key, in_layer in self._variables_below(node) if in_layer}
         return Match(
             tuple(beside.get(id(variable)) for variable in restored_variables(model)),
             tuple(sorted(in_layers - set(beside.values()))),
             {place: (each, beside.get(id(each))) for place, each in other_variables(model).items()},
+            {place: (each, saved[id(each)]) for place, each in lookup_tables(model).items() if id(each) in saved},
         )
 
     def _completed(self, match: Match, model: Any) -> Match:
@@ -124,12 +130,12 @@ class SavedGraph:
         children = {} if node is None else self._children(node)
         return [children[name] for name in sorted(filter(str.isdigit, children), key=int)]
 
-    def _keys_beside(self, root: int, model: Any) -> dict[int, str]:
-        """Walk model and saved graph together; return the key of each live variable by its id."""
+    def _nodes_beside(self, root: int, model: Any) -> dict[int, int]:
+        """Walk model and saved graph together; return the node of each live object that has a value, by its id."""
         import tensorflow as tf
 
         view = tf.train.TrackableView(model)
-        keys: dict[int, str] = {}
+        nodes: dict[int, int] = {}
         queue = deque([(root, model)])
         visited = set()
         while queue:
@@ -137,13 +143,13 @@ class SavedGraph:
             if node in visited:
                 continue
             visited.add(node)
-            if key := self._key(node):
-                keys[id(live)] = key
+            if self._nodes[node].attributes:
+                nodes[id(live)] = node
             live_children = view.children(live)
             for name, child in self._children(node).items():
                 if name in live_children and name != _OPTIMIZER:
                     queue.append((child, live_children[name]))
-        return keys
+        return nodes
 
     def _variables_below(self, root: int) -> Iterator[tuple[str, bool]]:
         """Yield the key of each saved variable and whether a list of layers holds it."""
@@ -181,8 +187,8 @@ class SavedGraph:
     def _full_name(self, node: int) -> str:
         return next((str(attribute.full_name) for attribute in self._nodes[node].attributes), "")
 
-    def _key(self, node: int) -> str | None:
+    def _key(self, node: int, kind: str = _VARIABLE) -> str | None:
         for attribute in self._nodes[node].attributes:
-            if attribute.name == "VARIABLE_VALUE":
+            if attribute.name == kind:
                 return str(attribute.checkpoint_key)
         return None

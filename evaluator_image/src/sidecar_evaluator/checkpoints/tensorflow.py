@@ -21,7 +21,13 @@ from sidecar_evaluator.checkpoints.restored import restored_variables
 from sidecar_evaluator.checkpoints.saved_graph import GRAPH_KEY, Match, SavedGraph
 from sidecar_evaluator.checkpoints.tensor_bundle import Bundle, Malformed, parse_index
 from sidecar_evaluator.checkpoints.variables import name_of, require_same, same_types
-from sidecar_evaluator.errors import CheckpointError, CheckpointUnreadable, IterationsMissingError, first_line
+from sidecar_evaluator.errors import (
+    CheckpointError,
+    CheckpointIncompatible,
+    CheckpointUnreadable,
+    IterationsMissingError,
+    first_line,
+)
 
 _INDEX = ".index"
 _SHARD = re.compile(r"(?P<prefix>.+)\.data-(?P<index>\d{5})-of-(?P<count>\d{5})")
@@ -87,6 +93,7 @@ class TensorFlow:
         if plan.iterations is None:
             raise IterationsMissingError(checkpoint.path)
         _require_fit(plan.match, reader.get_variable_to_shape_map(), model)
+        _require_tables(path, plan.match)
         keys = [*map(str, plan.match.all_keys), plan.iterations]
         *found, iterations = _restore(path, keys, [dtypes[key] for key in keys])
         others = [variable for variable, _ in plan.match.others.values()]
@@ -138,6 +145,21 @@ def _require_fit(match: Match, shapes: dict[str, Sequence[int]], model: Any) -> 
     others = [(place, each, key) for place, (each, key) in match.others.items()]
     found = {name: (tuple(each.shape), tuple(shapes[key]) if key else None) for name, each, key in own + others}
     require_same(found, match.excess)
+
+
+def _require_tables(path: str, match: Match) -> None:
+    for place, (table, key) in match.tables.items():
+        saved = _restore(path, [f"{key}-keys", f"{key}-values"], [table.key_dtype, table.value_dtype])
+        if _content(*saved) != _content(*table.export()):
+            raise CheckpointIncompatible(
+                f"The lookup table {place} holds something else than the entry point's, and is not read; keep what it "
+                "holds in a variable."
+            )
+
+
+def _content(keys: Any, values: Any) -> dict[str, Any]:
+    pairs = zip(keys.numpy().tolist(), values.numpy().tolist(), strict=True)
+    return {str(key): value for key, value in pairs}
 
 
 def _restore(path: str, keys: list[str], dtypes: list[Any]) -> list[Any]:
