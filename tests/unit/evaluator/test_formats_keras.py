@@ -227,3 +227,16 @@ def test_a_file_of_an_older_layout_is_refused_by_name(kit: Kit, tmp_path: Path) 
         CheckpointIncompatible, match=r"is not in the checkpoint.*layers/another/vars/0 is not in the model"
     ):
         read(KerasWeights(), tmp_path, kit.model())
+
+
+def test_optimizers_of_the_training_alone_are_passed_over(kit: Kit, tmp_path: Path) -> None:
+    saved, model = randomized(kit.model()), kit.model()
+    saving.weights_file(saved, tmp_path)
+    with h5py.File(tmp_path / FILE, "a") as file:
+        file["gen_opt/vars/0"] = np.int64(7)
+        file["gen_opt/vars/1"] = np.zeros((4, 8), "float32")
+    assert is_same(read(KerasWeights(), tmp_path, model), saved.get_weights())
+    with h5py.File(tmp_path / FILE, "a") as file:
+        file["optional/vars/0"] = np.zeros((4, 8), "float32")
+    with pytest.raises(CheckpointIncompatible, match=r"optional/vars/0 is not in the model\."):
+        read(KerasWeights(), tmp_path, model)

@@ -55,6 +55,15 @@ def _require_fit(
         if name in datasets:
             saved[position] = tuple(datasets[name].shape)
     found = {name_of(each): (tuple(each.shape), saved.get(position)) for position, each in enumerate(variables)}
-    starts = tuple(group + "/" for group in (*(own_way.group for own_way in layout.own_ways), *layout.beside))
+    groups = (*(own_way.group for own_way in layout.own_ways), *layout.beside, *_optimizers(datasets))
+    starts = tuple(group + "/" for group in groups)
     excess = [name for name in datasets if name not in layout.positions and not name.startswith(starts)]
     require_same(found, [name for name in excess if _NO_WEIGHTS.isdisjoint(name.split("/"))])
+
+
+def _optimizers(datasets: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the groups of optimizers by what they hold, since the training may have some that the entry point lacks."""
+    for name, each in datasets.items():
+        group, _, key = name.rpartition("/")
+        if key == "0" and "opt" in group and each.shape == () and each.dtype.kind in "iu":  # its counter comes first
+            yield group
