@@ -81,8 +81,8 @@ def _require_unchanged(own_way: OwnWay, after: Mapping[str, Any], copies: dict[i
     changed = [name for name in names if not _is_same(before.get(name, False), after.get(name, False), copies)]
     if changed:
         raise CheckpointIncompatible(
-            f"The layer {own_way.layer.name} loads {changed[0]}, which is no variable; make it one by add_weight "
-            "(trainable=False)."
+            f"The layer {own_way.layer.name} loads {changed[0]}, which is no variable; make it one with "
+            "add_weight(trainable=False)."
         )
 
 
