@@ -24,8 +24,23 @@ def restored_variables(model: Any) -> list[Any]:
     weights: list[Any] = model.weights
     if not is_tf_keras(model):
         return weights
-    of_metrics = {id(each) for metric in metrics_of(model) for each in metric.weights}
+    of_metrics = {id(each) for metric in _tracked_metrics(model) for each in metric.weights}
     return [each for each in weights if hasattr(each, "assign") and id(each) not in of_metrics]
+
+
+def _tracked_metrics(model: Any) -> Iterator[Any]:
+    """Yield the metrics whose variables tf_keras counts among the weights: those that it tracks as it does layers."""
+    metric = _keras_of(model).metrics.Metric
+    pending, seen = [model], set()
+    while pending:
+        each = pending.pop()
+        if id(each) in seen:
+            continue
+        seen.add(id(each))
+        if isinstance(each, metric):
+            yield each
+        for name in ("_self_tracked_trackables", "_values"):  # of a layer, and of a list or dictionary in one
+            pending.extend(getattr(each, name, None) or ())
 
 
 def other_variables(model: Any) -> dict[str, Any]:
