@@ -2,20 +2,23 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 from sidecar_evaluator.errors import CheckpointError, CheckpointUnreadable, IterationsMissingError, first_line
 
+Identity = TypeVar("Identity")
+
 
 @contextmanager
-def of_one_save(identity: Callable[[], object]) -> Iterator[None]:
-    """Compare what identifies a save before and after; where it changed, even an error may be of two saves.
+def of_one_save(identity: Callable[[], Identity]) -> Iterator[Identity]:
+    """Yield what identifies a save, and compare it afterwards; where it changed, even an error may be of two saves.
 
     Raises CheckpointUnreadable: it changed, or a library could not read it.
     """
     try:
         before = identity()
         try:
-            yield
+            yield before
         except (CheckpointError, IterationsMissingError):
             _require_same(identity(), before)
             raise

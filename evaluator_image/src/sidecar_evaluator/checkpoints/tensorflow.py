@@ -80,7 +80,7 @@ class TensorFlow:
 
     def read(self, checkpoint: Checkpoint, model: Any) -> Weights:
         """Read a value for each variable of the model, and the training iterations."""
-        with of_one_save(_index(checkpoint).read_bytes), _own_index(checkpoint) as path:
+        with of_one_save(_index(checkpoint).read_bytes) as index, _own_index(checkpoint, index) as path:
             return self._read(path, checkpoint, model)
 
     def _read(self, path: str, checkpoint: Checkpoint, model: Any) -> Weights:
@@ -111,15 +111,14 @@ class TensorFlow:
 
 
 @contextmanager
-def _own_index(checkpoint: Checkpoint) -> Iterator[str]:
-    """Yield a prefix that TensorFlow opens: a whole copy of the index, beside links to the data shards.
+def _own_index(checkpoint: Checkpoint, content: bytes) -> Iterator[str]:
+    """Yield a prefix that TensorFlow opens: a copy of the index, beside links to the data shards.
 
     An index that is written again while TensorFlow opens it takes the whole process down, and one on a mount
     that hangs would keep Python's lock.
 
     Raises CheckpointUnreadable: the index is being written.
     """
-    content = _index(checkpoint).read_bytes()
     try:
         parse_index(content)
     except Malformed as error:
