@@ -265,23 +265,19 @@ def _values(words: type[StrEnum]) -> list[str]:
 
 
 def _positive(text: str) -> int:
-    value = _number(text, int, "a whole number above 0")
-    return value if value > 0 else _refuse(text, "a whole number above 0")
+    return _number(text, int, lambda value: value > 0, "a whole number above 0")
 
 
 def _seconds(text: str) -> float:
-    value = _number(text, float, "a number of seconds above 0")
-    return value if 0 < value < float("inf") else _refuse(text, "a number of seconds above 0")
+    return _number(text, float, lambda value: 0 < value < float("inf"), "a number of seconds above 0")
 
 
 def _not_negative(text: str) -> float:
-    value = _number(text, float, "a number of seconds, 0 or more")
-    return value if 0 <= value < float("inf") else _refuse(text, "a number of seconds, 0 or more")
+    return _number(text, float, lambda value: 0 <= value < float("inf"), "a number of seconds, 0 or more")
 
 
 def _port(text: str) -> int:
-    value = _number(text, int, "a port between 0 and 65535")
-    return value if 0 <= value <= 65535 else _refuse(text, "a port between 0 and 65535")
+    return _number(text, int, lambda value: 0 <= value <= 65535, "a port between 0 and 65535")
 
 
 def _path(text: str) -> Path:
@@ -292,11 +288,12 @@ def _name(text: str) -> str:
     return text or _refuse(text, "a name")
 
 
-def _number(text: str, kind: Callable[[str], Number], wanted: str) -> Number:
+def _number(text: str, kind: Callable[[str], Number], is_right: Callable[[Number], bool], wanted: str) -> Number:
     try:
-        return kind(text)
+        value = kind(text)
     except ValueError:
         _refuse(text, wanted)
+    return value if is_right(value) else _refuse(text, wanted)
 
 
 def _refuse(text: str, wanted: str) -> NoReturn:
