@@ -14,6 +14,7 @@ from sidecar_evaluator.evaluation import ModelEvaluation
 from sidecar_evaluator.ledger import Results, Rules, Selection
 from sidecar_evaluator.loop import Loop
 from sidecar_evaluator.watching import Policy, Watcher
+from unit.evaluator.copied_best import LAYOUTS, Scene
 from unit.evaluator.fakes import FakeClock, FakeNotices, FakeWriter
 from unit.evaluator.models import Kit
 
@@ -56,3 +57,15 @@ def evaluate_all(tmp_path: Path) -> Callable[..., Results]:
         return Loop(watcher, made, FakeWriter(), clock, Rules(history_limit=50), **loop).run()
 
     return run
+
+
+@pytest.fixture(params=list(LAYOUTS))
+def scene(request: pytest.FixtureRequest, tmp_path: Path) -> Scene:
+    """Copies of the best, of checkpoints of each layout."""
+    return Scene(tmp_path, request.param)
+
+
+@pytest.fixture
+def simple(tmp_path: Path) -> Scene:
+    """Copies of the best where the layout of checkpoints does not matter."""
+    return Scene(tmp_path)

@@ -15,16 +15,6 @@ from sidecar_evaluator.outcome import Score
 from unit.evaluator.copied_best import LAYOUTS, Scene, export, outcome_of, refuse
 
 
-@pytest.fixture(params=list(LAYOUTS))
-def scene(request: pytest.FixtureRequest, tmp_path: Path) -> Scene:
-    return Scene(tmp_path, request.param)
-
-
-@pytest.fixture
-def simple(tmp_path: Path) -> Scene:
-    return Scene(tmp_path)
-
-
 @pytest.fixture
 def refuse_renames(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("rename", "replace", "link", "symlink"):

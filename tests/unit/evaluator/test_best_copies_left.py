@@ -19,16 +19,6 @@ from unit.evaluator.copied_best import ACCURACY, LAYOUTS, Scene, export, outcome
 from unit.evaluator.fakes import FakeFormat
 
 
-@pytest.fixture(params=list(LAYOUTS))
-def scene(request: pytest.FixtureRequest, tmp_path: Path) -> Scene:
-    return Scene(tmp_path, request.param)
-
-
-@pytest.fixture
-def simple(tmp_path: Path) -> Scene:
-    return Scene(tmp_path)
-
-
 @pytest.mark.parametrize("unfinished", ["marker", "torn marker", "files", "torn manifest", "file missing"])
 def test_what_a_killed_process_left_unfinished_is_taken_away(unfinished: str, scene: Scene) -> None:
     best, other = scene.save(1), scene.save(2)

@@ -15,6 +15,7 @@ import pytest
 
 from sidecar_evaluator import SidecarEvaluator
 from unit.evaluator.models import BATCH, EXAMPLES, Kit, arrays, dataset
+from unit.evaluator.scored_metrics import two_in_one
 
 BATCHES = EXAMPLES // BATCH
 
@@ -215,18 +216,6 @@ def test_metrics_whose_result_is_a_dict_are_flattened(kit: Kit, tmp_path: Path, 
     assert ends(log)[0].keys() == {"loss", "accuracy", "error_1", "error_2"}
     assert ends(log)[0]["error_2"] == pytest.approx(2 * ends(log)[0]["error_1"])
     assert len(summaries(tmp_path / "logs" / "validation")) == 4
-
-
-def two_in_one(kit: Kit) -> Any:
-    class TwoInOne(kit.keras.metrics.Mean):  # type: ignore[name-defined, misc]
-        def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
-            return super().update_state(y_pred[..., 0])
-
-        def result(self) -> Any:
-            mean = super().result()
-            return {"error_1": mean, "error_2": mean * 2.0}
-
-    return TwoInOne(name="two")
 
 
 def test_a_checkpoint_without_iterations_is_a_clear_error(kit: Kit, tmp_path: Path) -> None:
