@@ -16,7 +16,7 @@ from benchmarks import measure, ours, peer, processes, workload
 from benchmarks.evaluating import require_same
 from benchmarks.rows import Figure, Row, Unit
 from benchmarks.workload import WRITTEN_AS
-from sidecar_evaluator.evaluation import Loaded, ModelEvaluation
+from sidecar_evaluator.evaluator import Loaded, ModelEvaluation
 
 TITLE = "Eight waiting checkpoints, input-bound evaluation (500 JPEG images of 256 x 256), K in one pass"
 WAITING = 8

@@ -57,9 +57,9 @@ def limit(keras: str) -> float:
 
 def run(_report: processes.Report, keras: str, directory: str, port: int) -> None:
     """Evaluate by the command until it is ended from outside."""
-    from sidecar_evaluator import cli
+    from sidecar_evaluator.commands import main
 
-    cli.main(
+    main.main(
         [
             *("run", f"--checkpoint-dir={directory}", "--entrypoint=benchmarks.workload:evaluation"),
             *(f"--parameter=keras={keras}", f"--port={port}"),

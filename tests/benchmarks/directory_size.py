@@ -18,10 +18,10 @@ from typing import Any
 from benchmarks import processes, workload
 from benchmarks.measure import seconds
 from benchmarks.rows import Bound, Budget, Figure, Row, Unit
-from sidecar_evaluator.checkpoints.directory import Directory, Listing
-from sidecar_evaluator.clock import SystemClock
-from sidecar_evaluator.ledger import Selection
-from sidecar_evaluator.watching import Policy, Watcher
+from sidecar_evaluator.discovery.directory import Directory, Listing
+from sidecar_evaluator.discovery.iterator import Policy, Watcher
+from sidecar_evaluator.results.ledger import Selection
+from sidecar_evaluator.runtime.clock import SystemClock
 
 TITLE = "Number of checkpoints in the directory (TensorFlow format, two files each)"
 SIZES = (10, 100, 1_000, 10_000)

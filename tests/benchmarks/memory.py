@@ -60,14 +60,14 @@ def peers(report: processes.Report, directory: str) -> None:
 
 def run(report: processes.Report, keras: str, directory: str, flags: list[str]) -> None:
     """Evaluate ten checkpoints by the command."""
-    from sidecar_evaluator import cli
+    from sidecar_evaluator.commands import main
 
     arguments = [
         *("run", f"--checkpoint-dir={directory}", "--entrypoint=benchmarks.workload:evaluation"),
         *(f"--parameter=keras={keras}", "--selection=Every", "--checkpoints-per-pass=1"),
         *(f"--port={measure.free_port()}", f"--output-dir={mkdtemp(dir=directory)}", *flags),
     ]
-    code = cli.main(arguments)
+    code = main.main(arguments)
     assert code == 0, f"exit code {code}"
     report(measure.peak_memory())
 

@@ -8,13 +8,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from sidecar_evaluator import building
-from sidecar_evaluator.checkpoints.directory import AUTO, Directory
 from sidecar_evaluator.checkpoints.interface import Checkpoint
-from sidecar_evaluator.checkpoints.reading import read_whole
-from sidecar_evaluator.config import ModelConfig
-from sidecar_evaluator.engine.kerases import KerasModel
-from sidecar_evaluator.evaluation import Loaded, ModelEvaluation
+from sidecar_evaluator.checkpoints.reader import read_whole
+from sidecar_evaluator.commands import model_setup
+from sidecar_evaluator.commands.config import ModelConfig
+from sidecar_evaluator.discovery.directory import AUTO, Directory
+from sidecar_evaluator.engine.keras_model import KerasModel
+from sidecar_evaluator.evaluator import Loaded, ModelEvaluation
 from sidecar_evaluator.options import Options
 
 ENTRYPOINT = "benchmarks.workload:evaluation"
@@ -24,7 +24,7 @@ def built(entrypoint: str = ENTRYPOINT, options: Options | None = None, **parame
     """Return the evaluation of an entry point, built and prepared as the command does it."""
     chosen = options or Options()
     config = ModelConfig(Path(), AUTO, entrypoint, parameters, None, chosen)
-    return building.built(config, threading.Event())
+    return model_setup.built(config, threading.Event())
 
 
 def found(directory: Path) -> dict[int, Checkpoint]:

@@ -122,7 +122,7 @@ def _set_up(server: ApiServer) -> Path:
 
 def run(_report: processes.Report, directory: str, log: str, port: int, kubeconfig: str) -> None:
     """Run the command until it is ended from outside."""
-    from sidecar_evaluator import cli
+    from sidecar_evaluator.commands import main
 
     os.environ["KUBECONFIG"] = kubeconfig
     resource = [f"--resource={NAMESPACE}/{NAME}", "--follow-training"] if kubeconfig else []
@@ -130,7 +130,7 @@ def run(_report: processes.Report, directory: str, log: str, port: int, kubeconf
         *("run", f"--checkpoint-dir={directory}", "--entrypoint=benchmarks.publishing:evaluation"),
         *(f"--parameter=log={log}", "--selection=Every", f"--port={port}", *resource),
     ]
-    raise SystemExit(cli.main(arguments))
+    raise SystemExit(main.main(arguments))
 
 
 def evaluation(log: str) -> Any:

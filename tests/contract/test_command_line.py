@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 import yaml
 
-from sidecar_evaluator import config, flags
-from sidecar_evaluator.best import Goal
-from sidecar_evaluator.checkpoints.directory import AUTO, FORMATS
-from sidecar_evaluator.config import Config
-from sidecar_evaluator.ledger import Selection
+from sidecar_evaluator.commands import config, flags
+from sidecar_evaluator.commands.config import Config
+from sidecar_evaluator.discovery.directory import AUTO, FORMATS
 from sidecar_evaluator.options import Compilation, DataInMemory, Distribution, Options, Precision
+from sidecar_evaluator.results.ledger import Selection
+from sidecar_evaluator.results.ranking import Goal
 from sidecar_operator import command
 from sidecar_operator.api import Key
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
-from sidecar_evaluator.clock import SystemClock
 from sidecar_evaluator.errors import ExitCode
+from sidecar_evaluator.runtime.clock import SystemClock
 from sidecar_evaluator.writers.prometheus import PrometheusWriter
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"

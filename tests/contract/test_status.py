@@ -6,12 +6,12 @@ from typing import Any
 import jsonschema
 import pytest
 
-from sidecar_evaluator import results_status
-from sidecar_evaluator import training as evaluator_training
-from sidecar_evaluator.best import Goal, Primary
+from sidecar_evaluator.discovery import training_end as evaluator_training
 from sidecar_evaluator.errors import ExitCode
-from sidecar_evaluator.ledger import Counts, Ended, EndReason, Results
-from sidecar_evaluator.outcome import Outcome, OutcomeKind, Reason, Score
+from sidecar_evaluator.results import serialization
+from sidecar_evaluator.results.ledger import Counts, Ended, EndReason, Results
+from sidecar_evaluator.results.outcome import Outcome, OutcomeKind, Reason, Score
+from sidecar_evaluator.results.ranking import Goal, Primary
 from sidecar_operator import api, conditions, training
 
 EVALUATED = Outcome(
@@ -42,7 +42,7 @@ def results(**values: Any) -> Results:
 
 def check(schema: dict[str, Any], value: Results, primary: Primary | None = None) -> None:
     part = schema["properties"]["status"]["properties"]["results"]
-    jsonschema.validate(results_status.render(value, primary), part)
+    jsonschema.validate(serialization.render(value, primary), part)
 
 
 @pytest.mark.parametrize("outcome", OUTCOMES, ids=lambda one: f"{one.kind}-{one.reason}")
@@ -62,7 +62,7 @@ def test_nothing_evaluated_yet_fits_the_schema(schema: dict[str, Any]) -> None:
 
 def test_what_was_written_reads_back_the_same() -> None:
     written = results(history=(EVALUATED,))
-    assert results_status.render(results_status.parse(results_status.render(written))) == results_status.render(written)
+    assert serialization.render(serialization.parse(serialization.render(written))) == serialization.render(written)
 
 
 def test_both_sides_agree_on_when_training_has_ended(schema: dict[str, Any]) -> None:

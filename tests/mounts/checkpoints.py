@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mounts.training import kit, small_model
-from unit.evaluator.models import dataset
+from unit.evaluator.support.models import dataset
 
 Scores = dict[str, float]
 _COMPLETES = ("/_CHECKPOINT_METADATA", ".index")

@@ -13,16 +13,16 @@ from types import TracebackType
 from typing import Any
 
 from cluster.processes import poll
-from sidecar_evaluator.checkpoints.directory import AUTO, Directory, Listing
 from sidecar_evaluator.checkpoints.interface import Checkpoint, Weights
+from sidecar_evaluator.discovery.change_waiter import DirectoryNotices, notices
+from sidecar_evaluator.discovery.directory import AUTO, Directory, Listing
+from sidecar_evaluator.discovery.iterator import Policy, Watcher
+from sidecar_evaluator.discovery.training_end import training_finished
 from sidecar_evaluator.entrypoint import Evaluation
-from sidecar_evaluator.evaluation import Loaded, ModelEvaluation
-from sidecar_evaluator.ledger import Results, Rules, Selection
+from sidecar_evaluator.evaluator import Loaded, ModelEvaluation
 from sidecar_evaluator.loop import Loop
-from sidecar_evaluator.noticing import DirectoryNotices, notices
-from sidecar_evaluator.outcome import Outcome, OutcomeKind, Score
-from sidecar_evaluator.training import training_finished
-from sidecar_evaluator.watching import Policy, Watcher
+from sidecar_evaluator.results.ledger import Results, Rules, Selection
+from sidecar_evaluator.results.outcome import Outcome, OutcomeKind, Score
 from sidecar_evaluator.writers.interface import Report
 
 SENTINEL = "training.finished"

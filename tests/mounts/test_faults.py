@@ -15,8 +15,8 @@ from mounts.checkpoints import SAVES, Specimens, Version
 from mounts.control import FaultyMount
 from mounts.evaluating import SENTINEL, Running, Scorer, scores_of
 from mounts.faults import Deed, Fail, Faults, Meanwhile, Operation, Slow, Times
-from sidecar_evaluator.ledger import EndReason
-from sidecar_evaluator.outcome import OutcomeKind, Reason
+from sidecar_evaluator.results.ledger import EndReason
+from sidecar_evaluator.results.outcome import OutcomeKind, Reason
 
 NUMBERS = itertools.count()
 LIST, STAT, OPEN, READ = Operation.LIST, Operation.STAT, Operation.OPEN, Operation.READ

@@ -18,9 +18,9 @@ from mounts.checkpoints import Specimens, save_orbax
 from mounts.evaluating import SENTINEL, Running, Scorer, scores_of
 from mounts.stores import MOUNTS, Store, store
 from mounts.training import kit, small_model
-from sidecar_evaluator.ledger import EndReason
-from sidecar_evaluator.outcome import OutcomeKind
-from unit.evaluator.models import dataset
+from sidecar_evaluator.results.ledger import EndReason
+from sidecar_evaluator.results.outcome import OutcomeKind
+from unit.evaluator.support.models import dataset
 
 NUMBERS = itertools.count()
 Record = Callable[[str, object], None]

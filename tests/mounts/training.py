@@ -6,7 +6,7 @@
 from typing import Any
 
 from sidecar_evaluator.entrypoint import Evaluation
-from unit.evaluator.models import Kit, dataset
+from unit.evaluator.support.models import Kit, dataset
 
 WIDTH = 48
 

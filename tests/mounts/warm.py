@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-_IMPORTED = ("keras", "tensorflow", "h5py", "sidecar_evaluator.run", "unit.evaluator.models")
+_IMPORTED = ("keras", "tensorflow", "h5py", "sidecar_evaluator.commands.run", "unit.evaluator.support.models")
 _PDEATHSIG = 1
 _PAUSE = 0.05
 
@@ -53,7 +53,7 @@ def _start(wanted: dict[str, Any]) -> int:
 
 
 def _evaluator(argv: list[str], log: Path) -> int:
-    from sidecar_evaluator.cli import main as command
+    from sidecar_evaluator.commands.main import main as command
 
     ctypes.CDLL(None).prctl(_PDEATHSIG, signal.SIGKILL)
     os.setsid()

@@ -2,7 +2,7 @@
 
 import sys
 
-from sidecar_evaluator.cli import main as _main
+from sidecar_evaluator.commands.main import main as _main
 
 
 def main() -> None:

@@ -13,10 +13,9 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from sidecar_evaluator import ledger
-from sidecar_evaluator.best import primary_score
 from sidecar_evaluator.checkpoints.interface import Checkpoint, Weights
-from sidecar_evaluator.clock import Clock
+from sidecar_evaluator.checkpoints.prefetcher import Prefetcher
+from sidecar_evaluator.discovery.iterator import Candidate, Group, Remaining, Watcher
 from sidecar_evaluator.errors import (
     CheckpointError,
     CheckpointGone,
@@ -29,12 +28,13 @@ from sidecar_evaluator.errors import (
     first_line,
     is_storage_gone,
 )
-from sidecar_evaluator.evaluation import Loaded
-from sidecar_evaluator.heartbeat import Heartbeat
-from sidecar_evaluator.ledger import Ended, Results, Rules
-from sidecar_evaluator.outcome import NO_SCORES, Outcome, OutcomeKind, Reason, Score, label
-from sidecar_evaluator.prefetching import Prefetcher
-from sidecar_evaluator.watching import Candidate, Group, Remaining, Watcher
+from sidecar_evaluator.evaluator import Loaded
+from sidecar_evaluator.results import ledger
+from sidecar_evaluator.results.ledger import Ended, Results, Rules
+from sidecar_evaluator.results.outcome import NO_SCORES, Outcome, OutcomeKind, Reason, Score, label
+from sidecar_evaluator.results.ranking import primary_score
+from sidecar_evaluator.runtime.clock import Clock
+from sidecar_evaluator.runtime.heartbeat import Heartbeat
 from sidecar_evaluator.writers.interface import Phase, Report, Writer
 
 _log = logging.getLogger(__name__)

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from sidecar_evaluator.checkpoints.interface import Checkpoint
-from sidecar_evaluator.checkpoints.restored import is_tf_keras
-from sidecar_evaluator.outcome import DEFAULT_DATASET
+from sidecar_evaluator.checkpoints.model_variables import is_tf_keras
+from sidecar_evaluator.results.outcome import DEFAULT_DATASET
 
 _log = logging.getLogger(__name__)
 

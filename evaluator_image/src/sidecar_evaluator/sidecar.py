@@ -12,16 +12,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from sidecar_evaluator.checkpoints.directory import Directory
-from sidecar_evaluator.clock import SystemClock
+from sidecar_evaluator.checkpoints.prefetcher import Prefetcher
+from sidecar_evaluator.discovery.change_waiter import listing_age, notices
+from sidecar_evaluator.discovery.directory import Directory
+from sidecar_evaluator.discovery.iterator import Policy, Watcher
+from sidecar_evaluator.discovery.training_end import SENTINEL, training_finished
 from sidecar_evaluator.engine.memory import fits
 from sidecar_evaluator.entrypoint import Evaluation, require_valid
 from sidecar_evaluator.loop import Loop
-from sidecar_evaluator.noticing import listing_age, notices
-from sidecar_evaluator.prefetching import Prefetcher
-from sidecar_evaluator.progress import ProgressLog
-from sidecar_evaluator.training import SENTINEL, training_finished
-from sidecar_evaluator.watching import Policy, Watcher
+from sidecar_evaluator.runtime.clock import SystemClock
+from sidecar_evaluator.runtime.progress import ProgressLog
 from sidecar_evaluator.writers.log import LogWriter
 
 
@@ -63,7 +63,7 @@ class SidecarEvaluator:
         Raises ConfigurationError: the model has no metrics, or the directory cannot be read.
         IterationsMissingError: the first checkpoint lacks the training iterations; a RuntimeError.
         """
-        from sidecar_evaluator.evaluation import ModelEvaluation
+        from sidecar_evaluator.evaluator import ModelEvaluation
 
         _show_log()
         stop = threading.Event()

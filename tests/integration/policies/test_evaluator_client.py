@@ -10,9 +10,9 @@ import pytest
 
 from cluster.api_server import ApiServer as Cluster
 from integration.evaluations import Evaluations
-from sidecar_evaluator.api_server import ApiError, ApiServer, in_cluster
 from sidecar_evaluator.errors import ConfigurationError
-from sidecar_evaluator.resource import KubernetesResource, read_patiently, watch_training
+from sidecar_evaluator.kube.client import ApiError, ApiServer, in_cluster
+from sidecar_evaluator.kube.resource import KubernetesResource, read_patiently, watch_training
 
 
 @pytest.fixture

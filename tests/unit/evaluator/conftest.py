@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
+from sidecar_evaluator.discovery.iterator import Policy, Watcher
 from sidecar_evaluator.entrypoint import Evaluation
-from sidecar_evaluator.evaluation import ModelEvaluation
-from sidecar_evaluator.ledger import Results, Rules, Selection
+from sidecar_evaluator.evaluator import ModelEvaluation
 from sidecar_evaluator.loop import Loop
-from sidecar_evaluator.watching import Policy, Watcher
-from unit.evaluator.copied_best import LAYOUTS, Scene
-from unit.evaluator.fakes import FakeClock, FakeNotices, FakeWriter
-from unit.evaluator.models import Kit
+from sidecar_evaluator.results.ledger import Results, Rules, Selection
+from unit.evaluator.support.copied_best import LAYOUTS, Scene
+from unit.evaluator.support.fakes import FakeClock, FakeNotices, FakeWriter
+from unit.evaluator.support.models import Kit
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
@@ -41,7 +41,7 @@ def evaluate_all(tmp_path: Path) -> Callable[..., Results]:
     """Evaluate what is in the test's directory, as after the end of training; return the ledger."""
 
     def run(evaluation: Evaluation, selection: Selection = Selection.EVERY, **loop: Any) -> Results:
-        from sidecar_evaluator.checkpoints.directory import Directory
+        from sidecar_evaluator.discovery.directory import Directory
 
         stop, clock = threading.Event(), FakeClock()
         made = ModelEvaluation(evaluation, stop)

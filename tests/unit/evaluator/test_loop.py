@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from sidecar_evaluator.best import Goal, Primary
 from sidecar_evaluator.checkpoints.interface import Checkpoint, Weights
+from sidecar_evaluator.checkpoints.prefetcher import Prefetcher
+from sidecar_evaluator.discovery.iterator import Policy, Watcher
 from sidecar_evaluator.errors import (
     CheckpointGone,
     CheckpointIncompatible,
@@ -19,16 +20,15 @@ from sidecar_evaluator.errors import (
     Stopped,
     StorageGoneError,
 )
-from sidecar_evaluator.evaluation import Loaded
-from sidecar_evaluator.heartbeat import Heartbeat
-from sidecar_evaluator.ledger import Counts, EndReason, Results, Rules, Selection, highest_number, is_settled
+from sidecar_evaluator.evaluator import Loaded
 from sidecar_evaluator.loop import Loop
-from sidecar_evaluator.outcome import Outcome, OutcomeKind, Reason, Score
-from sidecar_evaluator.prefetching import Prefetcher
-from sidecar_evaluator.results_status import parse, render
-from sidecar_evaluator.watching import Policy, Watcher
+from sidecar_evaluator.results.ledger import Counts, EndReason, Results, Rules, Selection, highest_number, is_settled
+from sidecar_evaluator.results.outcome import Outcome, OutcomeKind, Reason, Score
+from sidecar_evaluator.results.ranking import Goal, Primary
+from sidecar_evaluator.results.serialization import parse, render
+from sidecar_evaluator.runtime.heartbeat import Heartbeat
 from sidecar_evaluator.writers.interface import Phase
-from unit.evaluator.fakes import FakeClock, FakeDirectory, FakeNotices, FakeWriter, checkpoint
+from unit.evaluator.support.fakes import FakeClock, FakeDirectory, FakeNotices, FakeWriter, checkpoint
 
 
 class FakeModel:

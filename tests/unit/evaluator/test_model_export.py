@@ -9,8 +9,8 @@ import pytest
 
 from sidecar_evaluator import SidecarEvaluator, SidecarEvaluatorModelExport
 from sidecar_evaluator.checkpoints.interface import Checkpoint, FileState
-from unit.evaluator.fakes import FORMAT
-from unit.evaluator.models import Kit, arrays, dataset
+from unit.evaluator.support.fakes import FORMAT
+from unit.evaluator.support.models import Kit, arrays, dataset
 
 
 class FakeModel:

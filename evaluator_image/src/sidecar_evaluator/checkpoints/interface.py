@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
-from sidecar_evaluator.checkpoints.variables import size_in_memory
+from sidecar_evaluator.checkpoints.compatibility import size_in_memory
 
 _NUMBER = re.compile(r"(?:^|(?<=[-_.]))\d+(?=$|[-_.])")
 _DECIMAL = re.compile(r"(?<!\d)\d+(?:\.\d+(?:[eE][-+]?\d+)?|[eE][-+]?\d+)(?!\.?\d)")

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from sidecar_evaluator.engine import memory
+from sidecar_evaluator.engine.batch_layouts import HOST, Portion, RowsLayout
 from sidecar_evaluator.engine.datasets import batch_of
 from sidecar_evaluator.engine.feeds import Feed, RowsFeed, device
-from sidecar_evaluator.engine.kerases import KerasModel
-from sidecar_evaluator.engine.layouts import HOST, Portion, RowsLayout
-from sidecar_evaluator.engine.stepping import Pace
+from sidecar_evaluator.engine.keras_model import KerasModel
+from sidecar_evaluator.engine.stepper import Pace
 from sidecar_evaluator.options import DataInMemory
 
 _log = logging.getLogger(__name__)

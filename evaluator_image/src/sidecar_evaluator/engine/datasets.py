@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from sidecar_evaluator.errors import ConfigurationError
-from sidecar_evaluator.outcome import DEFAULT_DATASET
+from sidecar_evaluator.results.outcome import DEFAULT_DATASET
 
 _NAME = re.compile(r"\w(?:[\w. -]{0,126}\w)?")
 _BATCH = 32  # what both Kerases take where nobody says

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 from sidecar_evaluator.engine import memory
-from sidecar_evaluator.engine.layouts import (
+from sidecar_evaluator.engine.batch_layouts import (
     HOST,
     HeldLayout,
     Layout,
@@ -21,8 +21,8 @@ from sidecar_evaluator.engine.layouts import (
     optional_of,
     size_of,
 )
-from sidecar_evaluator.engine.stepping import Pace, has_gpu
-from sidecar_evaluator.engine.streaming import GroupSize, Reader
+from sidecar_evaluator.engine.prefetch_reader import GroupSize, Reader
+from sidecar_evaluator.engine.stepper import Pace, has_gpu
 from sidecar_evaluator.errors import ConfigurationError
 from sidecar_evaluator.options import DataInMemory
 

@@ -14,16 +14,16 @@ from typing import Any
 
 from sidecar_evaluator.checkpoints.interface import Checkpoint, Weights
 from sidecar_evaluator.engine.arrays import arrays_feed
+from sidecar_evaluator.engine.dataset_pass import DatasetPasses, Progress
 from sidecar_evaluator.engine.datasets import arguments_of, batch_size, first_batch
 from sidecar_evaluator.engine.feeds import Feed, feed_of
-from sidecar_evaluator.engine.kerases import KerasModel, flatten, without_scores
-from sidecar_evaluator.engine.passes import DatasetPasses, Progress
+from sidecar_evaluator.engine.keras_model import KerasModel, flatten, without_scores
 from sidecar_evaluator.engine.state import Beginning, Exchange, is_in_variables
-from sidecar_evaluator.engine.stepping import Stepper
+from sidecar_evaluator.engine.stepper import Stepper
 from sidecar_evaluator.entrypoint import Evaluation
 from sidecar_evaluator.errors import ConfigurationError, Stopped, first_line
 from sidecar_evaluator.options import DataInMemory, Options
-from sidecar_evaluator.outcome import Score
+from sidecar_evaluator.results.outcome import Score
 
 _log = logging.getLogger(__name__)
 

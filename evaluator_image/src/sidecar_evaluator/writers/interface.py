@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from sidecar_evaluator.ledger import Results
-from sidecar_evaluator.outcome import Outcome
+from sidecar_evaluator.results.ledger import Results
+from sidecar_evaluator.results.outcome import Outcome
 
 
 class Phase(StrEnum):

@@ -9,9 +9,9 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 
-from sidecar_evaluator.best import Primary
 from sidecar_evaluator.errors import first_line
-from sidecar_evaluator.journal import Entry, Record, render_line
+from sidecar_evaluator.results.journal import Entry, Record, render_line
+from sidecar_evaluator.results.ranking import Primary
 from sidecar_evaluator.writers.interface import Report
 
 _log = logging.getLogger(__name__)

@@ -2,7 +2,7 @@
 
 import logging
 
-from sidecar_evaluator.outcome import Outcome, OutcomeKind, label
+from sidecar_evaluator.results.outcome import Outcome, OutcomeKind, label
 from sidecar_evaluator.writers.interface import Report
 
 _log = logging.getLogger(__name__)

@@ -13,9 +13,9 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from sidecar_evaluator.clock import Clock
-from sidecar_evaluator.ledger import Results
-from sidecar_evaluator.outcome import Outcome, OutcomeKind
+from sidecar_evaluator.results.ledger import Results
+from sidecar_evaluator.results.outcome import Outcome, OutcomeKind
+from sidecar_evaluator.runtime.clock import Clock
 from sidecar_evaluator.writers.interface import Phase, Report
 
 _PREFIX = "sidecareval_"

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from sidecar_evaluator.ledger import Results
+from sidecar_evaluator.results.ledger import Results
 from sidecar_evaluator.writers.interface import Report
 
 _log = logging.getLogger(__name__)

@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from sidecar_evaluator.outcome import DEFAULT_DATASET, Outcome, Score
+from sidecar_evaluator.results.outcome import DEFAULT_DATASET, Outcome, Score
 from sidecar_evaluator.writers.interface import Report
 
 _VERSION = "brain.Event:2"

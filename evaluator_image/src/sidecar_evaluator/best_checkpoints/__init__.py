@@ -1,0 +1,1 @@
+"""Copies of the best checkpoints in `best/` of the output."""

@@ -1,0 +1,1 @@
+"""What Keras writes: weights files and archives."""

@@ -1,0 +1,1 @@
+"""What Orbax writes: a directory for each step."""

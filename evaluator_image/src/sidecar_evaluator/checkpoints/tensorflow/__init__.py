@@ -1,0 +1,1 @@
+"""What TensorFlow writes: an index and data shards."""

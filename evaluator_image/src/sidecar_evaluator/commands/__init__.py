@@ -1,0 +1,1 @@
+"""The commands `run`, `check` and `ls`: flags in, exit code out."""

@@ -1,0 +1,131 @@
+"""`sidecar-evaluator ls`: what is in a checkpoint directory, complete or not, and why not.
+
+For people who debug; called by the command line alone. It looks as the evaluator does, changes
+nothing and needs neither a model nor TensorFlow.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sidecar_evaluator.checkpoints.interface import Checkpoint
+from sidecar_evaluator.discovery.directory import Directory, Listing, look_twice
+from sidecar_evaluator.errors import ConfigurationError, ExitCode
+from sidecar_evaluator.runtime.log_format import plain
+
+_NAMED = 5
+_HEADINGS = ("CHECKPOINT", "FORMAT", "NUMBER", "FILES", "SIZE", "WRITTEN", "STATE")
+
+
+def ls(path: Path, format_name: str, *, as_json: bool = False) -> ExitCode:
+    """Print the checkpoints of a directory in the order in which they would be evaluated.
+
+    Raises ConfigurationError: there is no such directory, or it may not be read.
+    """
+    directory = Directory(path, format_name)
+    listing = seen(directory)
+    if as_json:
+        for checkpoint in listing.checkpoints:
+            _print(json.dumps(_entry(checkpoint)))
+        return ExitCode.DRAINED
+    for line in _table([_row(checkpoint) for checkpoint in listing.checkpoints]):
+        _print(line)
+    for line in _remarks(directory, listing):
+        _print(line)
+    return ExitCode.DRAINED
+
+
+def seen(directory: Directory) -> Listing:
+    """Return what is in a directory that must be there.
+
+    Raises ConfigurationError: there is no such directory, or it may not be read.
+    """
+    listing = look_twice(directory)
+    if not listing.fresh:
+        raise ConfigurationError(f"{directory.path} cannot be listed; see the warning above.")
+    if not listing.exists:
+        raise ConfigurationError(f"{directory.path} does not exist; give the directory that training saves to.")
+    return listing
+
+
+def lacking(checkpoint: Checkpoint) -> str:
+    """Return what a checkpoint lacks, from its listing or from a look into it; "" for a complete one."""
+    return checkpoint.missing or checkpoint.format.inspect(checkpoint)
+
+
+def _entry(checkpoint: Checkpoint) -> dict[str, object]:
+    lacks = lacking(checkpoint)
+    return {
+        "checkpoint": checkpoint.name,
+        "format": checkpoint.format.name,
+        "number": checkpoint.number,
+        "files": [str(path.relative_to(checkpoint.path.parent)) for path in _files(checkpoint)],
+        "bytes": _size(checkpoint),
+        "modifiedAt": _time(checkpoint),
+        "complete": not lacks,
+        "lacks": lacks or None,
+    }
+
+
+def _row(checkpoint: Checkpoint) -> tuple[str, ...]:
+    lacks = lacking(checkpoint)
+    number = "-" if checkpoint.number is None else str(checkpoint.number)
+    state = f"incomplete: {lacks}" if lacks else "complete"
+    files, size = str(len(_files(checkpoint))), _readable(_size(checkpoint))
+    return (checkpoint.name, checkpoint.format.name, number, files, size, _time(checkpoint), state)
+
+
+def _table(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
+    if not rows:
+        return
+    lines = [_HEADINGS, *(tuple(map(plain, row)) for row in rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(_HEADINGS))]
+    for line in lines:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+
+
+def _remarks(directory: Directory, listing: Listing) -> Iterator[str]:
+    strangers = directory.strangers()
+    claimed = {file.name.partition("/")[0] for found in listing.checkpoints for file in found.files}
+    hidden = sorted(set(listing.names) - claimed - set(strangers))
+    if nested := directory.nested():
+        yield f"Checkpoints below this directory, which are not evaluated: {_some(nested)}"
+    if not listing.checkpoints:
+        yield f"No checkpoint is in {directory.path}."
+    if hidden:
+        yield f"Passed over, because another format has a checkpoint of the same name: {_some(hidden)}"
+    if strangers:
+        yield f"No part of a checkpoint: {_some(strangers)}"
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return f"{', '.join(names[:_NAMED])}{more}"
+
+
+def _size(checkpoint: Checkpoint) -> int:
+    return sum(path.stat().st_size for path in _files(checkpoint))
+
+
+def _files(checkpoint: Checkpoint) -> list[Path]:
+    """Return the files; where the checkpoint is a directory, all that are below it."""
+    if checkpoint.path.is_dir():
+        return sorted(path for path in checkpoint.path.rglob("*") if path.is_file())
+    return [checkpoint.path.parent / file.name for file in checkpoint.files]
+
+
+def _readable(size: float) -> str:
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if size < 1024:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1024
+    return f"{size:.1f} TiB"
+
+
+def _time(checkpoint: Checkpoint) -> str:
+    return datetime.fromtimestamp(checkpoint.modified_at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _print(line: str) -> None:
+    print(plain(line))  # noqa: T201 - the command's own output

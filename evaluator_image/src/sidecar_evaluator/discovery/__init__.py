@@ -1,0 +1,1 @@
+"""Finding checkpoints: looks at the directory, what comes next, and when training has ended."""

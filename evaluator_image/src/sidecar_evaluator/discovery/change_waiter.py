@@ -1,0 +1,242 @@
+"""The wait between two looks at the checkpoint directory, which ends as soon as something changes there.
+
+The watcher says after each look what it cost and then waits. On a local file system the kernel
+tells of changes; elsewhere, or where its limits are reached, the wait is as long as `pacing` says.
+Nothing is listed here, and a wait that ended early is only a hint that a look may be worth it.
+"""
+
+import contextlib
+import logging
+import os
+import select
+import threading
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from time import monotonic
+from typing import Any, Protocol
+
+from sidecar_evaluator.discovery.filesystems import file_system, is_local
+from sidecar_evaluator.discovery.poll_interval import LONGEST, Pace
+
+_log = logging.getLogger(__name__)
+
+MOUNT_TABLE = Path("/proc/self/mountinfo")
+_SHORTEST_LOCAL, _SHORTEST_REMOTE = 0.02, 0.1
+_REMOTE_LISTING_AGE = 60.0  # gcsfuse, and Mountpoint for S3 with a cache, keep metadata for a minute by default
+_PARKED_SECONDS = 60.0  # how long the thread of a closed bell may linger
+
+
+class Notices(Protocol):
+    """What the watcher waits with."""
+
+    def looked(self, seconds: float, newest: float | None) -> None:
+        """Take note of a look: how long it took, and when the newest checkpoint that it saw was written."""
+
+    def wait(self, longest: float) -> bool:
+        """Wait for a change, at most `longest` seconds; return whether something may have changed."""
+
+
+class Bell:
+    """Ends a wait from another thread: by `ring`, or by the stop event, whose setting it passes on."""
+
+    def __init__(self, stop: threading.Event) -> None:
+        self._stop = stop
+        self._readable, self._writable = os.pipe()
+        os.set_blocking(self._readable, False)
+        os.set_blocking(self._writable, False)
+        self._lock = threading.Lock()
+        self._closed = False
+        threading.Thread(target=self._pass_on_stop, name="bell", daemon=True).start()
+
+    def ring(self) -> None:
+        """End the wait that is running, or the next one."""
+        with self._lock, contextlib.suppress(BlockingIOError):  # full: it is ringing already
+            if not self._closed:
+                os.write(self._writable, b"!")
+
+    def wait(self, seconds: float, *descriptors: int) -> bool:
+        """Wait until it rings or a descriptor can be read; return whether one of them did."""
+        if self._stop.is_set():
+            return True
+        waiting = select.poll()
+        for descriptor in (self._readable, *descriptors):
+            waiting.register(descriptor, select.POLLIN)
+        found = waiting.poll(max(seconds, 0.0) * 1000)
+        _drain(self._readable)
+        return bool(found)
+
+    def close(self) -> None:
+        """Let go of the descriptors."""
+        with self._lock:
+            if not self._closed:
+                self._closed = True
+                os.close(self._readable)
+                os.close(self._writable)
+
+    def _pass_on_stop(self) -> None:
+        while not (self._closed or self._stop.wait(_PARKED_SECONDS)):
+            pass
+        self.ring()
+
+
+class Events:
+    """The kernel's events for one directory, or for the nearest one above it until it exists.
+
+    Raises OSError: a limit of the kernel is reached, or a directory may not be watched.
+    """
+
+    def __init__(self, path: Path) -> None:
+        from inotify_simple import INotify, flags
+
+        below = flags.CREATE | flags.MOVED_TO
+        gone = flags.DELETE_SELF | flags.MOVE_SELF | flags.ONLYDIR
+        change = below | flags.CLOSE_WRITE | flags.ATTRIB | flags.MOVED_FROM | flags.DELETE
+        self._places = [(path, change | gone), *((above, below | gone) for above in path.absolute().parents)]
+        self._inotify: Any = INotify(nonblocking=True)
+        self._watch: int | None = None
+        try:
+            self.arm()
+        except OSError:
+            self.close()
+            raise
+
+    def arm(self) -> bool:
+        """Watch what the path names now; return whether that is another directory than before."""
+        watch = self._add_watch()
+        changed = watch != self._watch
+        if changed and self._watch is not None:
+            with contextlib.suppress(OSError):  # it went with its directory
+                self._inotify.rm_watch(self._watch)
+        self._watch = watch
+        return changed
+
+    def fileno(self) -> int:
+        """Return the descriptor that can be read once there are events."""
+        return int(self._inotify.fileno())
+
+    def drain(self) -> bool:
+        """Forget the events so far; return whether there were any."""
+        return _drain(self.fileno())
+
+    def close(self) -> None:
+        """End watching."""
+        self._inotify.close()
+
+    def _add_watch(self) -> int:
+        for place, mask in self._places:
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                return int(self._inotify.add_watch(place, mask))
+        raise FileNotFoundError(self._places[-1][0])
+
+
+class DirectoryNotices:
+    """Waits for changes of one directory: by `events` where there are any, else as often as `pace` says.
+
+    Without events, `state` is compared every `pace.shortest` seconds between two looks: a cheap sign of
+    a change such as the directory's own time, None where there is none.
+    """
+
+    def __init__(
+        self,
+        bell: Bell,
+        pace: Pace,
+        events: Events | None = None,
+        state: Callable[[], object] | None = None,
+        now: Callable[[], float] = monotonic,
+    ) -> None:
+        self._bell, self._pace, self._events, self._state, self._now = bell, pace, events, state, now
+        self._seen = state() if state else None
+
+    def looked(self, seconds: float, newest: float | None) -> None:
+        """Take note of a look: how long it took, and when the newest checkpoint that it saw was written."""
+        self._pace.looked(seconds, newest, self._now())
+
+    def wait(self, longest: float) -> bool:
+        """Wait for a change, at most `longest` seconds; return whether something may have changed.
+
+        Ends within a moment of the stop event and of `wake`. Without a change it ends by itself too, since
+        some changes go unnoticed: after `pacing.LONGEST` at the latest.
+        """
+        if self._events:
+            try:
+                return self._wait_for_events(self._events, min(longest, LONGEST))
+            except OSError as error:
+                _log.warning("The checkpoints can no longer be watched, so that they are listed instead: %s", error)
+                self._events.close()
+                self._events = None
+        return self._poll(min(longest, self._pace.poll_seconds(self._now())))
+
+    def wake(self) -> None:
+        """End the wait that is running, or the next one, from any thread."""
+        self._bell.ring()
+
+    def close(self) -> None:
+        """Let go of descriptors and threads."""
+        self._bell.close()
+        if self._events:
+            self._events.close()
+
+    def _wait_for_events(self, events: Events, longest: float) -> bool:
+        is_new = events.arm()
+        rest = min(self._pace.rest_seconds(self._now()), longest)
+        if (rest and self._bell.wait(rest)) or is_new:
+            return True
+        woken = self._bell.wait(longest - rest, events.fileno())
+        return events.drain() or woken
+
+    def _poll(self, seconds: float) -> bool:
+        until = self._now() + seconds
+        while (left := until - self._now()) > 0:
+            if self._bell.wait(min(left, self._pace.shortest) if self._state else left):
+                return True
+            if self._state and self._has_changed(self._state):
+                return True
+        return False
+
+    def _has_changed(self, state: Callable[[], object]) -> bool:
+        before, self._seen = self._seen, state()
+        return before != self._seen
+
+
+def notices(path: Path, stop: threading.Event, mount_table: Path = MOUNT_TABLE) -> DirectoryNotices:
+    """Return what fits the file system that the directory lies on, or will lie on once it exists."""
+    bell = Bell(stop)
+    known = mount_table.read_text(errors="replace") if mount_table.exists() else ""
+    place = Path(os.path.realpath(path))
+    if known and not is_local(place, known):
+        _log.info("%s is listed to find checkpoints: %s tells of no changes.", path, file_system(place, known))
+        return DirectoryNotices(bell, Pace(_SHORTEST_REMOTE))
+    events = _events(path) if known else None
+    return DirectoryNotices(bell, Pace(_SHORTEST_LOCAL), events, partial(_state, path))
+
+
+def listing_age(path: Path, mount_table: Path = MOUNT_TABLE) -> float:
+    """Return how old a listing may be, in seconds, on the file system that the directory lies on."""
+    known = mount_table.read_text(errors="replace") if mount_table.exists() else ""
+    return 0.0 if not known or is_local(Path(os.path.realpath(path)), known) else _REMOTE_LISTING_AGE
+
+
+def _events(path: Path) -> Events | None:
+    try:
+        return Events(path)
+    except OSError as error:
+        _log.warning("%s cannot be watched, so that it is listed instead: %s", path, error)
+        return None
+
+
+def _state(path: Path) -> object:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return (status.st_dev, status.st_ino, status.st_mtime_ns)
+
+
+def _drain(descriptor: int) -> bool:
+    """Read away what is there; return whether there was anything."""
+    found = False
+    with contextlib.suppress(BlockingIOError):
+        while os.read(descriptor, 65536):
+            found = True
+    return found

@@ -1,0 +1,312 @@
+"""One look at the checkpoint directory: a single listing, shared by every format that may be there.
+
+The watcher looks once a poll and retires what is settled. A look costs one listing, whatever the
+number of checkpoints: only entries that are new, or that belong to a checkpoint not complete yet,
+are looked at one by one. The directory is listed, never asked for one file's state first: on
+object-store mounts a listing is fresh where a cached file is not. Nothing is opened here.
+"""
+
+import errno
+import logging
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from sidecar_evaluator.checkpoints.interface import Checkpoint, CheckpointFormat, FileState, state_of
+from sidecar_evaluator.checkpoints.keras.archive import KerasArchive
+from sidecar_evaluator.checkpoints.keras.weights_file import KerasWeights
+from sidecar_evaluator.checkpoints.orbax.format import Orbax
+from sidecar_evaluator.checkpoints.tensorflow.format import TensorFlow
+from sidecar_evaluator.errors import ConfigurationError, StorageGoneError, is_storage_gone
+
+_log = logging.getLogger(__name__)
+
+_BRIDGED_SECONDS = 60.0
+_VANISHED = {errno.ENOENT, errno.ESTALE, errno.ENOTDIR}
+_OF_THE_ENTRY = {errno.ELOOP, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG}  # a link to nowhere, a closed folder
+
+AUTO = "Auto"
+FORMATS: dict[str, Callable[[], CheckpointFormat]] = {
+    "TensorFlow": TensorFlow,
+    "KerasWeights": KerasWeights,
+    "Keras": KerasArchive,
+    "Orbax": Orbax,
+}
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What one look saw; `exists` is False while the directory has not been made yet.
+
+    `checkpoints` are those that are not retired, in order; `names` are all entries. It is not `fresh`
+    where the directory could not be listed: it then shows what an earlier look saw.
+    """
+
+    checkpoints: tuple[Checkpoint, ...] = ()
+    names: Collection[str] = ()
+    exists: bool = True
+    fresh: bool = True
+
+
+@dataclass(eq=False)
+class _Group:
+    """The entries of one checkpoint in one format, and what the last look made of them; `place` is the format's."""
+
+    format: CheckpointFormat
+    name: str
+    place: int
+    entries: set[str] = field(default_factory=set)
+    checkpoint: Checkpoint | None = None
+    retired: bool = False
+    doubted: bool = False
+
+    @property
+    def is_nothing(self) -> bool:
+        """Whether its format found nothing of its own: a directory that has but the name of a checkpoint."""
+        return not self.retired and not (self.checkpoint and self.checkpoint.files)
+
+    @property
+    def may_change(self) -> bool:
+        """Whether a look must see to its files: it is incomplete, or named so that it is written again."""
+        known = self.checkpoint
+        return known is None or bool(known.missing) or known.number is None
+
+    @property
+    def precedence(self) -> tuple[bool, bool, int]:
+        """Sort key of those that have one name in several formats: a whole one that could be read comes first."""
+        return (bool(self.checkpoint and self.checkpoint.missing), self.doubted, self.place)
+
+
+class Directory:
+    """A checkpoint directory in one of the known formats, or in any of them (`Auto`).
+
+    `beat` is called before each entry that is looked at: a first look at thousands may take minutes.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        format_name: str = AUTO,
+        clock: Callable[[], float] = time.monotonic,
+        formats: Sequence[CheckpointFormat] | None = None,
+        beat: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.path = path
+        self._beat = beat
+        self._clock = clock
+        names = FORMATS if format_name == AUTO else (format_name,)
+        self._formats = formats if formats is not None else [FORMATS[name]() for name in names]
+        self._owners: dict[str, _Group | None] = {}
+        self._groups: dict[tuple[str, str], _Group] = {}
+        self._open: set[_Group] = set()
+        self._ordered: tuple[Checkpoint, ...] | None = ()
+        self._names: list[str] = []
+        self._present: frozenset[str] = frozenset()
+        self._last = Listing(exists=False)
+        self._failing_since: float | None = None
+        self._closed: set[str] = set()
+        self._lock = threading.RLock()
+
+    def look(self) -> Listing:
+        """List the directory.
+
+        Raises ConfigurationError: it is no directory, or may not be read.
+        StorageGoneError: the mount has died.
+        """
+        with self._lock:
+            try:
+                self._last = self._look()
+            except FileNotFoundError:
+                self._take_note((), [])
+                _list_above(self.path)
+                return Listing(exists=False)
+            except (NotADirectoryError, PermissionError) as error:
+                raise ConfigurationError(self._complaint(error)) from error
+            except OSError as error:
+                return self._last_listing(error)
+            self._failing_since = None
+            return self._last
+
+    def retire(self, checkpoint: Checkpoint) -> None:
+        """Leave a checkpoint that is settled out of every later listing, as long as any of its files is there."""
+        with self._lock:
+            group = self._group_of(checkpoint)
+            if group and not group.retired and checkpoint.number is not None:
+                group.retired, group.checkpoint = True, None
+                self._open.discard(group)
+                self._ordered = self._ordered and tuple(found for found in self._ordered if found is not checkpoint)
+
+    def doubt(self, checkpoint: Checkpoint) -> None:
+        """Look at a checkpoint's files again at the next look: it could not be read."""
+        with self._lock:
+            group = self._group_of(checkpoint)
+            if group:
+                group.doubted = True
+                self._reopen(group)
+
+    def strangers(self) -> list[str]:
+        """Return the entries that belong to no checkpoint."""
+        with self._lock:
+            return sorted(name for name, owner in self._owners.items() if owner is None or owner.is_nothing)
+
+    def nested(self) -> list[str]:
+        """Return the subdirectories that hold checkpoints themselves."""
+        return [name for name in self.strangers() if self._holds_checkpoints(self.path / name)]
+
+    def _look(self) -> Listing:
+        with os.scandir(self.path) as entries:
+            found = list(entries)
+        names = [entry.name for entry in found]
+        if names != self._names:  # two lists compare in a small part of the time that a listing takes
+            self._take_note(found, names)
+        for group in list(self._open):
+            self._assemble(group)
+        return Listing(self._in_order(), self._present)
+
+    def _take_note(self, found: Sequence["os.DirEntry[str]"], names: list[str]) -> None:
+        """Find out what came and what went."""
+        self._names, self._present = [], frozenset(names)
+        fresh = [entry for entry, name in zip(found, names, strict=True) if name not in self._owners]
+        if len(self._owners) + len(fresh) > len(names):
+            self._forget({name for name in self._owners if name not in self._present})
+        for entry in fresh:
+            self._take_up(entry)
+        if len(self._owners) == len(self._present):  # else some vanished meanwhile, or will open later
+            self._names = names
+
+    def _assemble(self, group: _Group) -> None:
+        self._beat()
+        before, now = group.checkpoint, group.format.assemble(self.path, group.name, self._states(group))
+        group.checkpoint = now
+        if now != before:
+            self._ordered = None
+        if not group.may_change:
+            self._open.discard(group)
+
+    def _reopen(self, group: _Group) -> None:
+        """See to the group's files at the next look."""
+        if not group.retired:
+            group.checkpoint, self._ordered = None, None
+            self._open.add(group)
+
+    def _in_order(self) -> tuple[Checkpoint, ...]:
+        """Return the checkpoints; of those that have one name in several formats the one that comes first."""
+        if self._ordered is None:
+            groups = (group for group in self._groups.values() if group.checkpoint and group.checkpoint.files)
+            last_wins = sorted(groups, key=lambda group: group.precedence, reverse=True)
+            known = {group.name: group.checkpoint for group in last_wins if group.checkpoint}
+            self._ordered = tuple(sorted(known.values(), key=lambda found: found.order))
+        return self._ordered
+
+    def _group_of(self, checkpoint: Checkpoint) -> _Group | None:
+        return self._groups.get((checkpoint.format.name, checkpoint.name))
+
+    def _forget(self, names: set[str]) -> None:
+        for name in names:
+            group = self._owners.pop(name)
+            if group:
+                group.entries.discard(name)
+                self._reopen(group)
+                if not group.entries:
+                    self._open.discard(group)
+                    self._groups.pop((group.format.name, group.name), None)
+
+    def _take_up(self, entry: "os.DirEntry[str]") -> None:
+        """Find the checkpoint that a new entry belongs to."""
+        self._beat()
+        try:
+            is_directory = entry.is_dir()
+        except OSError as error:
+            if error.errno in _VANISHED:
+                return
+            is_directory = False
+            self._pass_over(entry.name, error)
+        self._owners[entry.name] = None
+        for place, known in enumerate(self._formats):
+            name = known.claim(entry.name, is_directory=is_directory)
+            if name is not None:
+                group = self._groups.setdefault((known.name, name), _Group(known, name, place))
+                group.entries.add(entry.name)
+                self._reopen(group)
+                self._owners[entry.name] = group
+                return
+
+    def _states(self, group: _Group) -> dict[str, FileState]:
+        states = {}
+        for name in group.entries:
+            for state in self._states_of(name, getattr(group.format, "depth", 1)):
+                states[state.name] = state
+        return states
+
+    def _states_of(self, name: str, depth: int) -> Iterator[FileState]:
+        """Yield the state of an entry, and of those below it down to the format's depth."""
+        try:
+            if depth == 1 or not (self.path / name).is_dir():
+                yield state_of(self.path, name)
+                return
+            below = [child.name for child in (self.path / name).iterdir()]
+        except OSError as error:
+            if error.errno not in _VANISHED:  # else it was deleted or replaced since the listing
+                self._pass_over(name, error)
+            return
+        for child in below:
+            yield from self._states_of(f"{name}/{child}", depth - 1)
+
+    def _pass_over(self, name: str, error: OSError) -> None:
+        """Go on without an entry that cannot be looked at, unless it is the mount that is in trouble."""
+        if error.errno not in _OF_THE_ENTRY:
+            raise error
+        if name not in self._closed:
+            self._closed.add(name)
+            _log.warning("%s is left out, because it cannot be looked at: %s", self.path / name, error.strerror)
+
+    def _last_listing(self, error: OSError) -> Listing:
+        """Bridge a short trouble of a network file system, so that nothing seems to be deleted."""
+        if is_storage_gone(error):
+            raise StorageGoneError(error.errno, f"The mount of {self.path} has died: {error}") from error
+        now = self._clock()
+        self._failing_since = now if self._failing_since is None else self._failing_since
+        if now - self._failing_since > _BRIDGED_SECONDS:
+            raise error
+        _log.warning("%s cannot be listed, trying again: %s", self.path, error)
+        return replace(self._last, fresh=False)
+
+    def _holds_checkpoints(self, path: Path) -> bool:
+        try:
+            with os.scandir(path) as entries:
+                found = [(entry.name, entry.is_dir()) for entry in entries]
+        except OSError:
+            return False
+        return any(known.claim(name, is_directory=is_dir) for known in self._formats for name, is_dir in found)
+
+    def _complaint(self, error: OSError) -> str:
+        if isinstance(error, NotADirectoryError):
+            return f"{self.path} is not a directory; give the directory that training saves checkpoints to."
+        return f"{self.path} cannot be read: permission denied for user {os.getuid()}; let it read the volume."
+
+
+def _list_above(path: Path) -> None:
+    """List the nearest directory that is there.
+
+    Object mounts remember for seconds that a name was looked for in vain, unless they list its directory.
+    """
+    for above in path.absolute().parents:
+        try:
+            with os.scandir(above) as entries:
+                deque(entries, maxlen=0)
+        except FileNotFoundError:
+            continue
+        except OSError:  # the next look tells
+            return
+        return
+
+
+def look_twice(directory: Directory, pause: float = 0.2) -> Listing:
+    """Look with a pause, in seconds: a file whose size changes in between is still being written."""
+    directory.look()
+    threading.Event().wait(pause)
+    return directory.look()

@@ -1,0 +1,1 @@
+"""The evaluator's own resource on the Kubernetes API server."""

@@ -1,0 +1,1 @@
+"""What became of each checkpoint, and what of that outlives the process."""

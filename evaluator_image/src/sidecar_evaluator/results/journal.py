@@ -1,0 +1,91 @@
+"""Every settled checkpoint, one JSON object a line: the words of `results.jsonl`.
+
+The JSON lines writer renders, `resuming` reads at start. An outcome has the fields that it has in
+`status.results.history`, nothing cut off. Each line names its run, so that lines of another one,
+such as another resource with the same output, are told apart and left alone.
+"""
+
+import hashlib
+import json
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from sidecar_evaluator.results.ledger import Counts
+from sidecar_evaluator.results.outcome import Outcome
+from sidecar_evaluator.results.ranking import Primary
+from sidecar_evaluator.results.serialization import parse_outcome, render_outcome
+from sidecar_evaluator.storage.append_log import LineFiles
+
+_log = logging.getLogger(__name__)
+
+NAME = "results"
+_MALFORMED = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A settled checkpoint, how many were passed over for it, and the ledger's watermark after it."""
+
+    outcome: Outcome
+    skipped: int = 0
+    watermark: int | None = None
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """Checkpoints that were settled without a line: before the journal began, or while it could not be written."""
+
+    counts: Counts
+    watermark: int | None = None
+
+
+Record = Entry | Earlier
+
+
+def run_identity(uid: str | None, checkpoint_dir: Path) -> str:
+    """Return what tells this run's lines from others': the resource's uid, or the directory's digest."""
+    return uid or hashlib.sha256(str(checkpoint_dir.resolve()).encode(errors="surrogateescape")).hexdigest()[:16]
+
+
+def render_line(record: Record, run: str, primary: Primary | None = None) -> bytes:
+    """Return the record's line."""
+    if isinstance(record, Entry):
+        words = {**render_outcome(record.outcome, primary), "skipped": record.skipped}
+    else:
+        words = {"earlier": asdict(record.counts)}
+    marked = {} if record.watermark is None else {"watermark": record.watermark}
+    line = {"run": run, **words, **marked}
+    return json.dumps(line, allow_nan=False, separators=(",", ":")).encode() + b"\n"
+
+
+def read(files: LineFiles, run: str) -> Iterator[Record]:
+    """Yield the run's records; leave out what is torn, and what a later version may have added.
+
+    Raises OSError: the files cannot be read.
+    """
+    strange = 0
+    for line in files.read():
+        try:
+            found = json.loads(line)
+            record = _parse(found) if found["run"] == run else None
+        except _MALFORMED:
+            strange += 1
+        else:
+            if record:
+                yield record
+    if strange:
+        _log.warning("%d torn or foreign lines of %s are left out.", strange, files.directory / files.name)
+
+
+def _parse(line: Mapping[str, Any]) -> Record | None:
+    watermark = line.get("watermark")
+    if watermark is not None:
+        watermark = int(watermark)
+    if "earlier" in line:
+        counts = {name: int(line["earlier"].get(name, 0)) for name in asdict(Counts())}
+        return Earlier(Counts(**counts), watermark)
+    outcome = parse_outcome(line)
+    return Entry(outcome, int(line.get("skipped", 0)), watermark) if outcome else None

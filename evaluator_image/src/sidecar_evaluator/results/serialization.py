@@ -1,0 +1,155 @@
+"""`Results` as the resource's `status.results`, and back. Pure.
+
+The status writer renders, `run` parses at start. Every string and list keeps to the bounds of the
+resource's schema; numbers that JSON or the API server would bend are strings. What cannot be parsed
+is left out, so that a field added by a later version does not stop the evaluator. The journal and
+the manifests of copies use the same words, without the bounds.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+from sidecar_evaluator.results.ledger import Counts, Ended, EndReason, Results
+from sidecar_evaluator.results.outcome import DEFAULT_DATASET, Outcome, OutcomeKind, Reason, Score, label
+from sidecar_evaluator.results.ranking import Primary, primary_score
+
+Json = dict[str, Any]
+
+MESSAGE_LENGTH = 1024
+NAME_LENGTH = 1024
+METRIC_NAME_LENGTH = 128
+METRICS = 64
+_SCORE_LENGTH = 256
+
+
+def render(results: Results, primary: Primary | None = None) -> Json:
+    """Return what belongs into `status.results`."""
+    rendered: Json = {
+        "latest": _bounded(render_outcome(results.latest, primary)) if results.latest else None,
+        "best": _bounded(render_outcome(results.best, primary)) if results.best else None,
+        "history": [_bounded(render_outcome(outcome, primary)) for outcome in results.history],
+        "counts": asdict(results.counts),
+        "backlog": results.backlog,
+        "watermark": results.watermark,
+        "ended": _render_ended(results.ended),
+    }
+    return _without_none(rendered)
+
+
+def parse(status: Mapping[str, Any]) -> Results:
+    """Return the results that an earlier process left in `status.results`."""
+    counts = status.get("counts") or {}
+    return Results(
+        latest=parse_outcome(status.get("latest")),
+        best=parse_outcome(status.get("best")),
+        history=tuple(outcome for entry in status.get("history") or () if (outcome := parse_outcome(entry))),
+        counts=Counts(**{name: int(counts.get(name, 0)) for name in asdict(Counts())}),
+        backlog=int(status.get("backlog", 0)),
+        watermark=status.get("watermark"),
+        ended=_parse_ended(status.get("ended")),
+    )
+
+
+def render_value(value: float) -> str:
+    """Return a metric's value as text that reads back to the same float."""
+    if math.isnan(value):
+        return "NaN"
+    if math.isinf(value):
+        return "Infinity" if value > 0 else "-Infinity"
+    return repr(float(value))  # NumPy's own floats have another repr
+
+
+def render_time(seconds: float) -> str:
+    """Return a time as text, to the microsecond."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def render_outcome(outcome: Outcome, primary: Primary | None = None) -> Json:
+    """Return one checkpoint's outcome, nothing cut off."""
+    score = primary_score(outcome, primary)
+    return _without_none(
+        {
+            "checkpoint": outcome.checkpoint,
+            "step": outcome.step,
+            "number": outcome.number,
+            "outcome": outcome.kind.value,
+            "reason": outcome.reason.value if outcome.reason else None,
+            "message": outcome.message or None,
+            "score": _readable(score) if score else None,
+            "metrics": [render_score(score) for score in outcome.scores] or None,
+            "modifiedAt": render_time(outcome.modified_at) if outcome.modified_at else None,
+            "startedAt": render_time(outcome.started_at),
+            "evaluatedAt": render_time(outcome.evaluated_at),
+            "durationSeconds": f"{outcome.duration:.3f}",
+        }
+    )
+
+
+def render_score(score: Score) -> Json:
+    """Return one metric's value."""
+    return {"name": score.name, "dataset": score.dataset, "value": render_value(score.value)}
+
+
+def _bounded(entry: Json) -> Json:
+    """Cut an outcome to what the schema allows, where two metrics of one name are an error."""
+    named = {
+        (metric["name"][:METRIC_NAME_LENGTH], metric["dataset"][:METRIC_NAME_LENGTH]): metric["value"]
+        for metric in entry.get("metrics", ())
+    }
+    metrics = [{"name": name, "dataset": dataset, "value": value} for (name, dataset), value in named.items()]
+    limits = {"checkpoint": NAME_LENGTH, "message": MESSAGE_LENGTH, "score": _SCORE_LENGTH}
+    cut = {name: entry[name][:limit] for name, limit in limits.items() if name in entry}
+    return {**entry, **cut, **({"metrics": metrics[:METRICS]} if metrics else {})}
+
+
+def _readable(score: Score) -> str:
+    value = score.value
+    if not math.isfinite(value):
+        return f"{label(score)}={render_value(value)}"
+    return f"{label(score)}={value:.4f}" if 1e-3 <= abs(value) < 1e6 or value == 0 else f"{label(score)}={value:.4g}"
+
+
+def _render_ended(ended: Ended | None) -> Json | None:
+    return {"reason": ended.reason.value, "at": render_time(ended.at)} if ended else None
+
+
+def parse_outcome(entry: Mapping[str, Any] | None) -> Outcome | None:
+    """Return one checkpoint's outcome; None where it is of a kind that this version does not know."""
+    if not entry or entry.get("outcome") not in list(OutcomeKind):
+        return None
+    reason = entry.get("reason")
+    return Outcome(
+        checkpoint=str(entry["checkpoint"]),
+        kind=OutcomeKind(entry["outcome"]),
+        number=entry.get("number"),
+        started_at=parse_time(entry.get("startedAt")),
+        evaluated_at=parse_time(entry.get("evaluatedAt")),
+        duration=float(entry.get("durationSeconds", 0)),
+        step=entry.get("step"),
+        scores=tuple(_parse_score(metric) for metric in entry.get("metrics") or ()),
+        reason=Reason(reason) if reason in list(Reason) else None,
+        message=str(entry.get("message", "")),
+        modified_at=parse_time(entry.get("modifiedAt")),
+    )
+
+
+def _parse_score(metric: Mapping[str, Any]) -> Score:
+    return Score(str(metric["name"]), float(metric["value"]), str(metric.get("dataset", DEFAULT_DATASET)))
+
+
+def _parse_ended(ended: Mapping[str, Any] | None) -> Ended | None:
+    if not ended or ended.get("reason") not in list(EndReason):
+        return None
+    return Ended(EndReason(ended["reason"]), parse_time(ended.get("at")))
+
+
+def parse_time(text: str | None) -> float:
+    """Return a time in seconds since the epoch, 0 for none."""
+    return datetime.fromisoformat(text).timestamp() if text else 0.0
+
+
+def _without_none(values: Json) -> Json:
+    return {name: value for name, value in values.items() if value is not None}

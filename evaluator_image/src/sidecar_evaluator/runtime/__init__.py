@@ -1,0 +1,1 @@
+"""What a process needs around its loop: clock, signals, heartbeat, HTTP, log lines."""

@@ -1,0 +1,1 @@
+"""Files that outlive the process, on any file system."""

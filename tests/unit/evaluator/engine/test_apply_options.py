@@ -1,0 +1,143 @@
+"""Precision and distribution: in force while the user's code builds the model, checked afterwards."""
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sidecar_evaluator.engine.apply_options import apply_precision, scope
+from sidecar_evaluator.entrypoint import Evaluation
+from sidecar_evaluator.errors import ConfigurationError
+from sidecar_evaluator.evaluator import ModelEvaluation
+from sidecar_evaluator.options import Distribution, Options, Precision
+from unit.evaluator.engine.test_scoring import by_engine, checkpoints
+from unit.evaluator.support.models import Kit, dataset
+
+TESTS = Path(__file__).parents[3]
+MIXED = {Precision.MIXED_FLOAT16: "float16", Precision.MIXED_BFLOAT16: "bfloat16"}
+REFUSED_OF_KERAS_2 = {
+    "scores of the last batch": "returns more than its metrics",
+    "a metric that keeps predictions in Python": "calls Python functions or changes tables",
+}
+REFUSED = REFUSED_OF_KERAS_2 | {"a Sequence": "cannot be evaluated on several devices"}
+
+
+@contextlib.contextmanager
+def precision(options: Options) -> Iterator[None]:
+    apply_precision(options)
+    try:
+        yield
+    finally:
+        for name in ("keras", "tf_keras"):
+            if name in sys.modules:
+                sys.modules[name].mixed_precision.set_global_policy("float32")
+
+
+def prepared(model: Any, options: Options) -> ModelEvaluation:
+    evaluation = ModelEvaluation(Evaluation(model, dataset()), threading.Event(), options)
+    evaluation.prepare()
+    return evaluation
+
+
+@pytest.mark.parametrize("wanted", MIXED)
+def test_models_that_are_built_under_it_compute_in_mixed_precision(wanted: Precision, kit: Kit) -> None:
+    plain = kit.model()
+    loaded = checkpoints(plain)[:2]
+    expected = by_engine(prepared(plain, Options()), loaded)
+    options = Options(precision=wanted)
+    with precision(options):
+        model = kit.model()
+        evaluation = prepared(model, options)
+    assert model.layers[-1].compute_dtype == MIXED[wanted]
+    assert {weight.dtype.name if hasattr(weight.dtype, "name") else weight.dtype for weight in model.weights} == {
+        "float32"
+    }
+    for ours, theirs in zip(by_engine(evaluation, loaded), expected, strict=True):
+        assert ours != theirs
+        assert ours == pytest.approx(theirs, abs=0.05)
+
+
+@pytest.mark.parametrize("wanted", MIXED)
+def test_a_model_that_was_built_before_has_not_followed(wanted: Precision, kit: Kit) -> None:
+    model = kit.model()
+    options = Options(precision=wanted)
+    with (
+        precision(options),
+        pytest.raises(ConfigurationError, match=f"computes in {MIXED[wanted]}; build the model inside the entry point"),
+    ):
+        prepared(model, options)
+
+
+def test_a_model_without_layers_of_its_own_kind_still_tells_its_precision(kit: Kit) -> None:
+    options = Options(precision=Precision.MIXED_BFLOAT16)
+    with precision(options):
+        prepared(kit.subclassed(), options)
+
+
+def test_with_one_device_nothing_is_distributed(kit: Kit, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    options = Options(distribution=Distribution.MIRRORED)
+    with scope(options):
+        model = kit.model()
+    prepared(model, options)
+    assert "Only one device is there, so the evaluation is not distributed." in caplog.messages
+
+
+@pytest.mark.parametrize(
+    ("keras", "devices", "where", "refused"),
+    [("keras", 2, "None", REFUSED), ("keras", 3, "Device", REFUSED), ("tf_keras", 2, "Host", REFUSED_OF_KERAS_2)],
+)
+def test_several_devices_give_the_scores_of_one(keras: str, devices: int, where: str, refused: dict[str, str]) -> None:
+    """In a process of its own: how many devices there are is settled once."""
+    ran = subprocess.run(
+        [sys.executable, "-m", "unit.evaluator.support.mirrored", keras, str(devices), where],
+        env={**os.environ, "PYTHONPATH": str(TESTS), "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+        timeout=600,
+    )
+    found = json.loads(ran.stdout.splitlines()[-1])
+    assert len(found) == 13
+    for name, result in found.items():
+        if name in refused:
+            assert refused[name] in result, name
+        else:
+            assert result < 1e-6, name
+
+
+def test_keras_with_another_library_is_scored_by_its_own_evaluate() -> None:
+    """In a process of its own: which library it is is settled by the import."""
+    code = """
+import threading
+import keras
+from sidecar_evaluator.checkpoints.interface import Weights
+from sidecar_evaluator.entrypoint import Evaluation
+from sidecar_evaluator.evaluator import Loaded, ModelEvaluation
+from unit.evaluator.support.models import Kit, arrays
+model = Kit(keras).model()
+evaluation = ModelEvaluation(Evaluation(model, arrays()), threading.Event())
+evaluation.prepare()
+loaded = Loaded(Weights(model.get_weights(), None), 7)
+found = [{score.name: score.value for score in scores} for scores in evaluation.score([loaded, loaded])]
+assert keras.backend.backend() == "jax"
+assert found == [model.evaluate(*arrays(), verbose=0, return_dict=True)] * 2, found
+assert int(model.optimizer.iterations) == 7
+"""
+    environment = {**os.environ, "PYTHONPATH": str(TESTS), "KERAS_BACKEND": "jax"}
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True, timeout=600)
+
+
+def test_a_model_outside_the_scope_is_a_configuration_error(kit: Kit, monkeypatch: pytest.MonkeyPatch) -> None:
+    from sidecar_evaluator.engine import apply_options
+
+    monkeypatch.setattr(apply_options, "_devices", lambda: ["GPU:0", "GPU:1"])
+    with pytest.raises(ConfigurationError, match="was not built for several devices; build it inside the entry point"):
+        prepared(kit.model(), Options(distribution=Distribution.MIRRORED))

@@ -1,0 +1,163 @@
+"""Callbacks and what they see are as under `model.evaluate`; a callback of every batch gets every batch."""
+
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sidecar_evaluator.checkpoints.interface import Checkpoint, FileState, Weights
+from sidecar_evaluator.entrypoint import Evaluation
+from sidecar_evaluator.errors import ConfigurationError
+from sidecar_evaluator.evaluator import Loaded, ModelEvaluation
+from unit.evaluator.conftest import KERAS_AND_NUMPY
+from unit.evaluator.engine.test_scoring import checkpoints
+from unit.evaluator.support.fakes import FORMAT
+from unit.evaluator.support.models import Kit, arrays, dataset
+from unit.evaluator.support.scored_metrics import dict_metric
+from unit.evaluator.support.scored_models import (
+    Case,
+    last_batch_step,
+    plain,
+    several_optimizers,
+    two_heads,
+    two_heads_data,
+    uneven,
+)
+
+
+def recorder(kit: Kit, *, every_batch: bool = False) -> Any:
+    class Recorder(kit.keras.callbacks.Callback):  # type: ignore[name-defined, misc]
+        evaluated_checkpoint: Checkpoint | None = None
+        evaluated_dataset = ""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.calls: list[Any] = []
+
+        def on_test_begin(self, logs: Any = None) -> None:
+            self.calls.append(("begin", int(self.model.optimizer.iterations.numpy()), dict(self.params)))
+
+        def on_test_end(self, logs: Any = None) -> None:
+            self.calls.append(("end", logs))
+
+    class EveryBatch(Recorder):
+        def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
+            self.calls.append(("batch", batch))
+
+    return EveryBatch() if every_batch else Recorder()
+
+
+def scored(model: Any, data: Any, callbacks: Sequence[Any], loaded: Sequence[Loaded]) -> ModelEvaluation:
+    evaluation = ModelEvaluation(Evaluation(model, data, callbacks=callbacks), threading.Event())
+    evaluation.prepare()
+    evaluation.score(loaded)
+    return evaluation
+
+
+SEEN = [Case(plain, uneven), Case(dict_metric, uneven), Case(two_heads, two_heads_data), Case(last_batch_step, uneven)]
+
+
+@pytest.mark.parametrize("case", SEEN, ids=lambda case: case.model.__name__)
+def test_callbacks_see_what_evaluate_shows_them(case: Case, kit: Kit) -> None:
+    model, data = case.model(kit), case.data(kit)
+    ours, theirs = recorder(kit), recorder(kit)
+    loaded = checkpoints(model)
+    assert scored(model, data, [ours], loaded).examples > 0
+    for one in loaded:
+        model.set_weights(one.weights.values)
+        model.optimizer.iterations.assign(one.step)
+        arguments = dict(zip(("x", "y"), data, strict=False)) if isinstance(data, tuple) else {"x": data}
+        model.evaluate(**arguments, verbose=0, callbacks=[theirs])
+    assert len(ours.calls) == len(theirs.calls) == 2 * len(loaded)
+    for (what, *seen), (expected, *shown) in zip(ours.calls, theirs.calls, strict=True):
+        assert what == expected
+        if what == "begin":
+            assert seen == shown
+        else:
+            assert list(seen[0]) == list(shown[0])
+            assert [type(value) for value in seen[0].values()] == [type(value) for value in shown[0].values()]
+            assert flat(seen[0]) == pytest.approx(flat(shown[0]), abs=1e-6)
+
+
+def flat(logs: Any) -> dict[str, Any]:
+    nested = (each if isinstance(each, dict) else {name: each} for name, each in logs.items())
+    return {name: value for each in nested for name, value in each.items()}
+
+
+def test_a_callback_of_every_batch_is_called_for_every_batch(kit: Kit) -> None:
+    model, callback = kit.model(), recorder(kit, every_batch=True)
+    scored(model, dataset(), [callback], checkpoints(model)[:1])
+    assert [call for call in callback.calls if call[0] == "batch"] == [("batch", at) for at in range(4)]
+
+
+def test_each_of_several_optimizers_has_the_iterations_of_the_training() -> None:
+    import tf_keras
+
+    model = several_optimizers(Kit(tf_keras))
+    scored(model, dataset(), [], checkpoints(model)[1:2])
+    assert [int(each.iterations) for each in model.optimizer] == [10, 10]
+
+
+def test_a_hook_that_was_set_on_the_callback_itself_is_called(kit: Kit) -> None:
+    model, callback, seen = kit.model(), kit.keras.callbacks.Callback(), []
+    callback.on_test_batch_begin = lambda batch, logs=None: seen.append(batch)
+    scored(model, dataset(), [callback], checkpoints(model)[:1])
+    assert seen == [0, 1, 2, 3]
+
+
+def test_callbacks_are_told_which_checkpoint_and_which_dataset(kit: Kit) -> None:
+    model, callback = kit.model(), recorder(kit)
+    told: list[Any] = []
+    callback.on_test_end = lambda logs=None: told.append((callback.evaluated_checkpoint, callback.evaluated_dataset))
+    made = Checkpoint("ckpt-3", Path("ckpt-3"), FORMAT, (FileState("ckpt-3", 1, 1),))
+    loaded = Loaded(Weights(model.get_weights(), None), 30, made)
+    scored(model, {"val": dataset(), "test": arrays(5)}, [callback], [loaded])
+    assert told == [(made, "val"), (made, "test")]
+
+
+@pytest.mark.filterwarnings(KERAS_AND_NUMPY)
+def test_a_model_may_come_with_the_first_archive(tmp_path: Path) -> None:
+    import keras
+
+    from sidecar_evaluator.discovery.directory import Directory
+
+    kit = Kit(keras)
+    trained = kit.model()
+    trained.fit(dataset(1), shuffle=False, verbose=0)
+    trained.save(tmp_path / "ckpt-1.keras")
+    evaluation = ModelEvaluation(Evaluation(None, dataset()), threading.Event())
+    evaluation.prepare()
+    assert evaluation.pass_size(8, 1) == 1
+    with pytest.raises(ConfigurationError, match="There is no model"):
+        evaluation.score([])
+    (checkpoint,) = found_in(Directory(tmp_path))
+    weights = evaluation.read(checkpoint)
+    ((loss, accuracy),) = evaluation.score([Loaded(weights, weights.iterations)])
+    expected = kit.score(trained)
+    assert {each.name: each.value for each in (loss, accuracy)} == pytest.approx(expected, abs=1e-6)
+
+
+def found_in(directory: Any) -> Sequence[Checkpoint]:
+    """Look twice: a file is complete once two looks saw the same."""
+    directory.look()
+    checkpoints: Sequence[Checkpoint] = directory.look().checkpoints
+    return checkpoints
+
+
+def test_without_a_model_other_checkpoints_are_a_configuration_error(tmp_path: Path) -> None:
+    evaluation = ModelEvaluation(Evaluation(None, dataset()), threading.Event())
+    evaluation.prepare()
+    with pytest.raises(ConfigurationError, match="returns no model, and ckpt-3 is no Keras archive"):
+        evaluation.read(Checkpoint("ckpt-3", tmp_path / "ckpt-3", FORMAT, ()))
+
+
+def test_export_writes_the_weights_that_were_given(kit: Kit, tmp_path: Path) -> None:
+    model, other = kit.model(), kit.model()
+    loaded = checkpoints(model)
+    evaluation = scored(model, dataset(), [], loaded)
+    evaluation.export(loaded[1].weights, tmp_path / "best.weights.h5")
+    other.load_weights(str(tmp_path / "best.weights.h5"))
+    for ours, theirs in zip(other.get_weights(), loaded[1].weights.values, strict=True):
+        assert (ours == theirs).all()

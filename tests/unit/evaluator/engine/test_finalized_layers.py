@@ -1,0 +1,46 @@
+"""Layers such as Normalization are scored with the mean of the checkpoint, not with that of an earlier one."""
+
+import threading
+from typing import Any
+
+import pytest
+
+from sidecar_evaluator.checkpoints.interface import Weights
+from sidecar_evaluator.engine.finalized_layers import FinalizedLayers
+from sidecar_evaluator.engine.keras_model import KerasModel
+from sidecar_evaluator.entrypoint import Evaluation
+from sidecar_evaluator.evaluator import Loaded, ModelEvaluation
+from unit.evaluator.support.models import Kit, arrays, dataset
+
+
+def normalized(kit: Kit, scale: float) -> Any:
+    """Return a model whose normalization has seen data of this scale."""
+    layers = kit.keras.layers
+    layer = layers.Normalization()
+    layer.adapt(arrays()[0] * scale + scale)
+    return kit.compiled(kit.keras.Sequential([layers.Input((4,)), layer, layers.Dense(2)]))
+
+
+def test_a_layer_that_is_not_built_yet_counts(kit: Kit) -> None:
+    base, layer = kit.keras.layers.Layer, kit.keras.layers.Normalization()
+    assert FinalizedLayers([layer], base)
+    assert not FinalizedLayers([kit.keras.layers.Dense(2)], base)
+
+
+def test_each_checkpoint_is_scored_with_its_own_statistics(kit: Kit) -> None:
+    trained = [normalized(kit, scale) for scale in (1.0, 3.0, 0.2)]
+    for other in trained[1:]:
+        other.layers[-1].set_weights(trained[0].layers[-1].get_weights())
+    expected = [kit.score(model) for model in trained]
+    evaluation = ModelEvaluation(Evaluation(normalized(kit, 50.0), dataset()), threading.Event())
+    evaluation.prepare()
+    loaded = [Loaded(Weights([weight.numpy() for weight in model.weights], None), None) for model in trained]
+    assert evaluation.pass_size(len(loaded), loaded[0].weights.size) == 1
+    for one, scores in zip([*loaded, loaded[0]], [*expected, expected[0]], strict=True):
+        (found,) = evaluation.score([one])
+        assert {score.name: score.value for score in found} == pytest.approx(scores, abs=1e-6)
+
+
+def test_layers_that_have_nothing_to_finalize_are_scored_by_the_compiled_loop(kit: Kit) -> None:
+    assert KerasModel(kit.model()).why_evaluate() == ""
+    assert KerasModel(normalized(kit, 1.0)).why_evaluate() != ""

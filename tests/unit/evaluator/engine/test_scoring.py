@@ -1,0 +1,116 @@
+"""In every mode the engine's scores are those of `model.evaluate`, for both Kerases."""
+
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sidecar_evaluator.checkpoints.interface import Weights
+from sidecar_evaluator.engine import compiled_loop, stepper
+from sidecar_evaluator.engine.compiled_loop import loop_around
+from sidecar_evaluator.engine.datasets import arguments_of
+from sidecar_evaluator.entrypoint import Evaluation
+from sidecar_evaluator.evaluator import Loaded, ModelEvaluation
+from sidecar_evaluator.options import DataInMemory, Options
+from unit.evaluator.support.models import Kit
+from unit.evaluator.support.scored_models import CASES, Case
+
+Scores = dict[str, float]
+pytestmark = pytest.mark.filterwarnings("ignore:Your input ran out of data")  # Keras 3, of any unknown length
+CHECKPOINTS = 3
+
+
+def prepared(case: Case, kit: Kit, model: Any, where: DataInMemory = DataInMemory.NONE) -> ModelEvaluation:
+    evaluation = ModelEvaluation(
+        Evaluation(model, case.data(kit), case.steps), threading.Event(), Options(data_in_memory=where)
+    )
+    evaluation.prepare()
+    return evaluation
+
+
+def checkpoints(model: Any, count: int = CHECKPOINTS) -> list[Loaded]:
+    random = np.random.default_rng(7)
+    return [
+        Loaded(Weights([_like(random, value) for value in model.get_weights()], None), 10 * at) for at in range(count)
+    ]
+
+
+def _like(random: Any, value: Any) -> Any:
+    return np.abs(random.normal(size=value.shape, scale=0.5)).astype(value.dtype)
+
+
+def by_keras(case: Case, kit: Kit, model: Any, loaded: Sequence[Loaded]) -> list[Scores]:
+    found = []
+    for one in loaded:
+        model.set_weights(one.weights.values)
+        arguments = arguments_of(case.data(kit))
+        logs = model.evaluate(**arguments, steps=case.steps, verbose=0, return_dict=True)
+        each = logs.pop("each", {})
+        found.append(dict(pair for name, value in {**logs, **each}.items() for pair in named(name, np.asarray(value))))
+    return found
+
+
+def named(name: str, value: Any) -> list[tuple[str, float]]:
+    return [(name, value.item())] if value.size == 1 else [(f"{name}_{at}", each) for at, each in enumerate(value)]
+
+
+def by_engine(evaluation: ModelEvaluation, loaded: Sequence[Loaded]) -> list[Scores]:
+    return [{score.name: score.value for score in scores} for scores in evaluation.score(loaded)]
+
+
+def assert_same(found: list[Scores], expected: list[Scores]) -> None:
+    assert len({tuple(scores.values()) for scores in expected}) == len(expected), "the checkpoints must differ"
+    for ours, theirs in zip(found, expected, strict=True):
+        assert ours == pytest.approx(theirs, abs=1e-6, rel=1e-6)
+
+
+def possible(cases: Mapping[str, Case]) -> list[Any]:
+    return [
+        pytest.param(case, keras, id=f"{name}-{keras}")
+        for name, case in cases.items()
+        for keras in ("keras", "tf_keras")
+        if case.keras3 or keras == "tf_keras"  # some of it Keras 3 itself cannot evaluate
+    ]
+
+
+POSSIBLE = possible(CASES)
+COMPILED = possible({name: case for name, case in CASES.items() if case.compiled_loop})
+
+
+@pytest.mark.parametrize(("case", "kit"), POSSIBLE, indirect=["kit"])
+def test_scores_are_those_of_evaluate(case: Case, kit: Kit) -> None:
+    model = case.model(kit)
+    evaluation = prepared(case, kit, model)
+    loaded = checkpoints(model)
+    expected = by_keras(case, kit, model, loaded)
+    assert_same([by_engine(evaluation, [one])[0] for one in loaded], expected)
+    assert (evaluation.examples > 0) == case.compiled_loop
+    assert_same(by_engine(evaluation, loaded), expected)
+    for where in (DataInMemory.HOST, DataInMemory.DEVICE) if case.compiled_loop else ():
+        if where is DataInMemory.HOST or case.dense:
+            kept = prepared(case, kit, model, where)
+            assert_same(by_engine(kept, loaded), expected)
+            assert_same([by_engine(kept, [one])[0] for one in loaded], expected)
+            assert kept.pass_size(8, 1) == 1
+
+
+@pytest.mark.parametrize(("case", "kit"), COMPILED, indirect=["kit"])
+def test_steps_side_by_side_give_the_same_scores(case: Case, kit: Kit, monkeypatch: pytest.MonkeyPatch) -> None:
+    widths: list[int] = []
+
+    def around(step: Any, layout: Any, carried: Any, width: int = 1) -> Any:
+        widths.append(width)
+        return loop_around(step, layout, carried, width)
+
+    monkeypatch.setattr(stepper, "loop_around", around)
+    monkeypatch.setattr(compiled_loop, "worth_widening", lambda _tracing, _ran, steps: steps > 0)
+    model = case.model(kit)
+    evaluation = prepared(case, kit, model, DataInMemory.HOST)
+    loaded = checkpoints(model)
+    expected = by_keras(case, kit, model, loaded)
+    for _ in range(2):
+        assert_same([by_engine(evaluation, [one])[0] for one in loaded], expected)
+        assert_same(by_engine(evaluation, loaded), expected)
+    assert (compiled_loop.WIDTH in widths) == case.in_variables

@@ -1,0 +1,140 @@
+"""From one ledger to the next, and what a restart makes of one."""
+
+from dataclasses import replace
+
+import pytest
+
+from sidecar_evaluator.results.ledger import Counts, Results, Rules, Selection, highest_number, is_settled, settle
+from sidecar_evaluator.results.outcome import Outcome, OutcomeKind, Reason
+from sidecar_evaluator.results.ranking import Goal, Primary
+from sidecar_evaluator.results.serialization import parse, render
+from unit.evaluator.support.fakes import checkpoint, evaluated
+
+RULES = Rules(Primary("accuracy", Goal.MAXIMIZE), history_limit=3)
+
+
+def failed(name: str, number: int | None = None, kind: OutcomeKind = OutcomeKind.FAILED) -> Outcome:
+    return Outcome(name, kind, number, 10.0, 11.0, reason=Reason.UNREADABLE, message="damaged")
+
+
+def after(*outcomes: Outcome, rules: Rules = RULES) -> Results:
+    results = Results()
+    for outcome in outcomes:
+        results = settle(results, outcome, rules)
+    return results
+
+
+def test_every_kind_is_counted() -> None:
+    results = after(evaluated("a-1", number=1), failed("a-2", 2), failed("a-3", 3, OutcomeKind.GONE))
+    results = settle(results, evaluated("a-9", number=9), RULES, skipped=5)
+    assert results.counts == Counts(evaluated=2, skipped=5, failed=1, gone=1)
+
+
+def test_history_is_newest_first_and_bounded() -> None:
+    results = after(*(evaluated(f"a-{number}", number=number) for number in range(1, 6)))
+    assert [outcome.checkpoint for outcome in results.history] == ["a-5", "a-4", "a-3"]
+
+
+def test_a_failure_changes_neither_latest_nor_best() -> None:
+    good = evaluated("a-1", number=1)
+    results = after(good, failed("a-2", 2))
+    assert (results.latest, results.best) == (good, good)
+
+
+def test_a_late_arrival_of_lower_number_is_not_the_latest() -> None:
+    newest = evaluated("a-5", number=5)
+    assert after(newest, evaluated("a-4", number=4)).latest == newest
+
+
+@pytest.mark.parametrize(
+    ("goal", "values", "expected"),
+    [
+        (Goal.MAXIMIZE, [0.5, 0.9, 0.7], 0.9),
+        (Goal.MINIMIZE, [0.5, 0.2, 0.7], 0.2),
+        (Goal.MAXIMIZE, [float("nan"), 0.1], 0.1),
+        (Goal.MAXIMIZE, [0.3, float("inf"), float("nan")], 0.3),
+        (Goal.MINIMIZE, [0.3, float("-inf")], 0.3),
+    ],
+)
+def test_best(goal: Goal, values: list[float], expected: float) -> None:
+    outcomes = [evaluated(f"a-{at}", number=at, accuracy=value) for at, value in enumerate(values)]
+    best = after(*outcomes, rules=Rules(Primary("accuracy", goal))).best
+    assert best is not None
+    assert best.scores[0].value == expected
+
+
+@pytest.mark.parametrize("primary", [None, Primary("f1", Goal.MAXIMIZE)])
+def test_without_its_metric_nothing_is_best(primary: Primary | None) -> None:
+    assert after(evaluated("a-1", number=1), rules=Rules(primary)).best is None
+
+
+def test_nan_alone_is_never_best() -> None:
+    assert after(evaluated("a-1", number=1, accuracy=float("nan"))).best is None
+
+
+def test_the_earlier_of_two_equals_stays_best() -> None:
+    best = after(evaluated("a-1", number=1), evaluated("a-2", number=2)).best
+    assert best is not None
+    assert best.checkpoint == "a-1"
+
+
+@pytest.mark.parametrize(
+    ("settled", "pending", "watermark"),
+    [
+        ([1, 2, 3], (), 3),
+        ([1, 3], (2,), 1),
+        ([3], (1, 2), None),
+        ([5], (7,), 5),
+        ([1, 3, 4, 5, 6], (2,), 3),  # the history forgot 1 and 3: a mark below them would repeat 3
+    ],
+)
+def test_the_watermark_stays_below_what_is_pending(
+    settled: list[int], pending: tuple[int, ...], watermark: int | None
+) -> None:
+    results = Results()
+    for number in settled:
+        results = settle(results, evaluated(f"a-{number}", number=number), RULES, pending=pending)
+    assert results.watermark == watermark
+
+
+def test_the_watermark_never_falls() -> None:
+    results = settle(replace(Results(), watermark=9), evaluated("a-4", number=4), RULES, pending=(3,))
+    assert results.watermark == 9
+
+
+@pytest.mark.parametrize("selection", list(Selection))
+def test_a_restart_repeats_and_loses_no_numbered_checkpoint(selection: Selection) -> None:
+    results = settle(Results(), evaluated("a-1", number=1), RULES)
+    results = settle(results, failed("a-3", 3), RULES, pending=(2,))
+    covered = {number for number in range(5) if is_settled(results, checkpoint(f"a-{number}"), selection)}
+    assert covered == {0, 1, 3}
+
+
+def test_a_restart_repeats_an_unnumbered_checkpoint_only_if_it_was_written_since() -> None:
+    results = after(evaluated("best"))  # started at 10
+    assert is_settled(results, checkpoint("best", modified=9.0), Selection.EVERY)
+    assert not is_settled(results, checkpoint("best", modified=11.0), Selection.EVERY)
+    assert not is_settled(results, checkpoint("other", modified=9.0), Selection.EVERY)
+    assert is_settled(results, checkpoint("other", modified=9.0), Selection.LATEST)
+
+
+@pytest.mark.parametrize(("kind", "covered"), [(OutcomeKind.EVALUATED, True), (OutcomeKind.FAILED, False)])
+def test_a_restart_hides_no_good_unnumbered_checkpoint_behind_a_newer_broken_one(
+    kind: OutcomeKind, covered: bool
+) -> None:
+    results = after(replace(evaluated("b", modified_at=20.0), kind=kind))
+    assert is_settled(results, checkpoint("a", modified=15.0), Selection.LATEST) is covered
+    assert is_settled(results, checkpoint("b", modified=20.0), Selection.LATEST)
+
+
+@pytest.mark.parametrize("modified", [1753600000.1234565, 1753600000.123456789, 1753600000.9999996, 1753600000.0])
+def test_a_restart_knows_an_unnumbered_checkpoint_by_a_time_that_the_status_has_rounded(modified: float) -> None:
+    results = parse(render(after(evaluated("best", modified_at=modified))))
+    assert is_settled(results, checkpoint("best", modified=modified), Selection.EVERY)
+    assert not is_settled(results, checkpoint("best", modified=modified + 0.001), Selection.EVERY)
+
+
+def test_the_highest_number_survives_in_watermark_or_history() -> None:
+    assert highest_number(Results()) is None
+    assert highest_number(replace(Results(), watermark=4)) == 4
+    assert highest_number(settle(Results(), evaluated("a-7", number=7), RULES, pending=(2,))) == 7

@@ -1,0 +1,289 @@
+"""Every format with real models: what comes out is what was saved, or nothing."""
+
+import contextlib
+import importlib
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sidecar_evaluator.checkpoints.reader import read_whole
+from sidecar_evaluator.checkpoints.tensorflow.format import TensorFlow
+from sidecar_evaluator.errors import (
+    CheckpointError,
+    CheckpointGone,
+    CheckpointIncompatible,
+    CheckpointUnreadable,
+    IterationsMissingError,
+)
+from unit.evaluator.support import architectures
+from unit.evaluator.support.architectures import randomized
+from unit.evaluator.support.looking import is_same, look, only, read
+from unit.evaluator.support.models import Kit
+from unit.evaluator.support.saving import SAVERS, Saver, orbax_callback
+
+Build = Callable[[Kit], Any]
+Action = Callable[[Path, Callable[[], None]], None]
+
+PAIRS = [
+    (saver, name) for saver in SAVERS for name in ("keras", "tf_keras") if name == "keras" or not saver.keras3_only
+]
+
+
+@pytest.fixture(params=PAIRS, ids=lambda pair: f"{pair[0]}-{pair[1]}")
+def pair(request: pytest.FixtureRequest) -> tuple[Saver, Kit]:
+    """Each format with each Keras that saves in it."""
+    saver, name = request.param
+    return saver, Kit(importlib.import_module(name))
+
+
+@pytest.fixture
+def saver(pair: tuple[Saver, Kit]) -> Saver:
+    return pair[0]
+
+
+@pytest.fixture
+def kit(pair: tuple[Saver, Kit]) -> Kit:
+    return pair[1]
+
+
+def trained(kit: Kit, build: Build = architectures.sequential, *, iterations: int = 7) -> Any:
+    model = randomized(build(kit), seed=iterations)
+    getattr(model.optimizer, "inner_optimizer", model.optimizer).iterations.assign(iterations)
+    return model
+
+
+def is_refused(build: Build, saver: Saver, kit: Kit) -> bool:
+    """Tell what is not understood: tf_keras's layers that load in their own way from Keras's own files."""
+    return build is architectures.own_layer and not kit.is_keras3 and saver.format is not TensorFlow
+
+
+@pytest.mark.parametrize("build", architectures.ALL, ids=lambda build: build.__name__)
+def test_values_are_bit_equal_to_those_that_were_saved(build: Build, saver: Saver, kit: Kit, tmp_path: Path) -> None:
+    saved, model = trained(kit, build), build(kit)
+    saver.save(saved, tmp_path, 1)
+    untouched = model.get_weights()
+    if is_refused(build, saver, kit):
+        with pytest.raises(
+            CheckpointIncompatible, match=r"transposed\S* loads .* in a way of its own.* save TensorFlow"
+        ):
+            read(saver.format(), tmp_path, model)
+    else:
+        weights = read(saver.format(), tmp_path, model)
+        assert is_same(weights, saved.get_weights())
+        assert weights.iterations == 7
+    assert all((ours == theirs).all() for ours, theirs in zip(model.get_weights(), untouched, strict=True))
+
+
+def test_one_reader_reads_many_checkpoints(saver: Saver, kit: Kit, tmp_path: Path) -> None:
+    saved = [trained(kit, iterations=number) for number in (1, 2, 3)]
+    for number, each in enumerate(saved, 1):
+        saver.save(each, tmp_path, number)
+    reader, model = saver.format(), architectures.sequential(kit)
+    found = look(reader, directory=tmp_path).values()
+    assert [each.number for each in found] == ([3] if saver.keras3_only else [1, 2, 3])
+    for checkpoint in found:
+        number = checkpoint.number or 0
+        weights = read_whole(checkpoint, model)
+        assert is_same(weights, saved[number - 1].get_weights())
+        assert weights.iterations == number
+
+
+def files_below(directory: Path) -> list[Path]:
+    return sorted(path for path in directory.rglob("*") if path.is_file())
+
+
+def lengths(size: int) -> set[int]:
+    return {length for length in (0, 1, 40, size // 10, size // 2, size * 9 // 10, size - 1) if 0 <= length < size}
+
+
+def score_of(saver: Saver, directory: Path, model: Any) -> Any:
+    """Return what would be scored, None where nothing would."""
+    found = look(saver.format(), directory=directory).values()
+    for checkpoint in found:
+        if not checkpoint.missing:
+            try:
+                return read_whole(checkpoint, model)
+            except CheckpointError:
+                return None
+    return None
+
+
+def test_half_written_files_never_give_a_score(saver: Saver, kit: Kit, tmp_path: Path) -> None:
+    saved, model = trained(kit), architectures.sequential(kit)
+    saver.save(saved, tmp_path, 1)
+    tried = useful = 0
+    for path in files_below(tmp_path):
+        whole = path.read_bytes()
+        for length in lengths(len(whole)):
+            path.write_bytes(whole[:length])
+            found = score_of(saver, tmp_path, model)
+            assert found is None or (saver.keras3_only and is_same(found, saved.get_weights())), f"{path} {length}"
+            tried, useful = tried + 1, useful + (found is None)
+        path.write_bytes(whole)
+    assert useful > (tried // 4 if saver.keras3_only else tried - 1)  # of an Orbax step many files are not needed
+    assert score_of(saver, tmp_path, model) is not None
+
+
+def test_a_lost_file_never_gives_another_score(saver: Saver, kit: Kit, tmp_path: Path) -> None:
+    saved, model = trained(kit), architectures.sequential(kit)
+    saver.save(saved, tmp_path, 1)
+    lost = 0
+    for path in files_below(tmp_path):
+        whole = path.read_bytes()
+        path.unlink()
+        found = score_of(saver, tmp_path, model)
+        assert found is None or (saver.keras3_only and is_same(found, saved.get_weights())), path
+        lost += found is None
+        path.write_bytes(whole)
+    assert lost >= 1
+
+
+def delete(directory: Path, save_another: Callable[[], None]) -> None:
+    shutil.rmtree(directory)
+    directory.mkdir()
+
+
+def save_again(directory: Path, save_another: Callable[[], None]) -> None:
+    delete(directory, save_another)
+    save_another()
+
+
+def write_over(directory: Path, save_another: Callable[[], None]) -> None:
+    """Write other contents of the same length into the same files."""
+    kept = {path.relative_to(directory): path.open("r+b") for path in files_below(directory)}
+    directory.rename(directory.with_name("aside"))
+    directory.mkdir()
+    save_another()
+    other = {name: (directory / name).read_bytes() for name in kept if (directory / name).exists()}
+    shutil.rmtree(directory)
+    directory.with_name("aside").rename(directory)
+    for name, file in kept.items():
+        file.write(other.get(name, b""))
+        file.close()
+
+
+@pytest.mark.usefixtures("kit")
+@pytest.mark.parametrize("at", [1, 2])
+@pytest.mark.parametrize(
+    ("action", "error"),
+    [(delete, CheckpointGone), (save_again, CheckpointUnreadable), (write_over, CheckpointUnreadable)],
+)
+def test_what_changes_while_it_is_read_is_not_used(
+    action: Action, error: type[Exception], at: int, pair: tuple[Saver, Kit], tmp_path: Path
+) -> None:
+    """The change comes when the reader asks the model for its weights: before it, and between two reads."""
+    saver, kit = pair
+    directory = tmp_path / "checkpoints"
+    directory.mkdir()
+    saved, other, model = trained(kit), trained(kit, iterations=8), architectures.sequential(kit)
+    saver.save(saved, directory, 1)
+    checkpoint = only(saver.format(), directory)
+    change = partial(action, directory, partial(saver.save, other, directory, 1))
+    with when_asked_for_weights(model, at, change), pytest.raises(error):
+        read_whole(checkpoint, model)
+
+
+@contextmanager
+def when_asked_for_weights(model: Any, at: int, act: Callable[[], None]) -> Iterator[None]:
+    """Act when a model is asked for its weights the given time."""
+    owner = next(base for base in type(model).__mro__ if "weights" in vars(base))
+    original, asked = vars(owner)["weights"], []
+
+    def weights(self: Any) -> Any:
+        if self is model:
+            asked.append(1)
+            if len(asked) == at:
+                act()
+        return original.fget(self)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(owner, "weights", property(weights))
+        yield
+    assert len(asked) >= at
+
+
+@pytest.mark.usefixtures("kit")
+@pytest.mark.parametrize(("width", "depth", "deeper"), [(9, 1, 1), (8, 2, 1), (8, 2, 3)])
+def test_another_architecture_is_incompatible_and_named(
+    width: int, depth: int, deeper: int, pair: tuple[Saver, Kit], tmp_path: Path
+) -> None:
+    saver, kit = pair
+    saver.save(trained(kit, lambda kit: kit.model(width, depth=depth)), tmp_path, 1)
+    with pytest.raises(
+        CheckpointIncompatible, match=r"another architecture.* is (\[.*\] in|not in) the (model|checkpoint)"
+    ):
+        read(saver.format(), tmp_path, kit.model(depth=deeper))
+
+
+def test_without_an_optimizer_there_are_no_iterations(saver: Saver, kit: Kit, tmp_path: Path) -> None:
+    saved, model = kit.model(compiled=False), kit.model()
+    if saver.keras3_only:
+        orbax_callback(kit.compiled(saved), tmp_path, save_weights_only=True)
+    else:
+        saver.save(saved, tmp_path, 1)
+    if saver.format is TensorFlow:
+        with pytest.raises(IterationsMissingError):
+            read(saver.format(), tmp_path, model)
+    else:
+        weights = read(saver.format(), tmp_path, model)
+        assert weights.iterations is None
+        assert is_same(weights, saved.get_weights())
+
+
+def test_reading_disturbs_no_evaluation(saver: Saver, kit: Kit, tmp_path: Path) -> None:
+    """The first read also learns where things are, beside an evaluation of the same model."""
+    saver.save(trained(kit), tmp_path, 1)
+    model = architectures.sequential(kit)
+    expected, done = kit.score(model), threading.Event()
+    found: list[dict[str, float]] = []
+
+    def evaluate() -> None:
+        while not done.is_set() or len(found) < 3:
+            found.append(kit.score(model))
+
+    thread = threading.Thread(target=evaluate)
+    thread.start()
+    try:
+        for _ in range(5):
+            read(saver.format(), tmp_path, model)
+    finally:
+        done.set()
+        thread.join()
+    assert all(scores == expected for scores in found)
+    assert not any("save_own_variables" in vars(layer) for layer in model.layers)
+
+
+def test_saves_over_one_another_are_never_mixed(saver: Saver, kit: Kit, tmp_path: Path) -> None:
+    """Each save is of one number throughout, and is written over the last one while that is read."""
+    saved, model = trained(kit), architectures.sequential(kit)
+    done = threading.Event()
+    numbers: list[set[Any]] = []
+
+    def evaluate() -> None:
+        reader = saver.format()
+        while not done.is_set() or not numbers:
+            for checkpoint in look(reader, directory=tmp_path).values():
+                if not checkpoint.missing:
+                    with contextlib.suppress(CheckpointError):
+                        weights = read_whole(checkpoint, model)
+                        numbers.append(
+                            {weights.iterations, *(each for value in weights.values for each in np.asarray(value).flat)}
+                        )
+
+    thread = threading.Thread(target=evaluate)
+    thread.start()
+    for number in range(1, 17):
+        saved.set_weights([np.full_like(value, number) for value in saved.get_weights()])
+        saved.optimizer.iterations.assign(number)
+        saver.save(saved, tmp_path, number if saver.keras3_only else 1)
+    done.set()
+    thread.join(60)
+    assert numbers
+    assert all(len(each) == 1 for each in numbers)

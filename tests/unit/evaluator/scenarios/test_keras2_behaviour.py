@@ -1,0 +1,279 @@
+"""What the Keras 2 class promises in its documentation, one test a promise, for Keras 3 and tf_keras.
+
+Everything goes through `SidecarEvaluator(...).start()`; only the end of training is told by the
+sentinel file where a promise is not about `max_evaluations`.
+"""
+
+import logging
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sidecar_evaluator import SidecarEvaluator
+from unit.evaluator.support.models import BATCH, EXAMPLES, Kit, arrays, dataset
+from unit.evaluator.support.scored_metrics import two_in_one
+
+BATCHES = EXAMPLES // BATCH
+
+
+@pytest.fixture(autouse=True)
+def log(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+    caplog.set_level(logging.INFO, logger="sidecar_evaluator")
+    return caplog
+
+
+def ends(log: pytest.LogCaptureFixture) -> list[dict[str, float]]:
+    """Return the metrics of each log line that ends an evaluation."""
+    lines = [line for line in log.messages if line.startswith("End of evaluation. Metrics: ")]
+    pairs = [line.removeprefix("End of evaluation. Metrics: ").split() for line in lines]
+    return [{name: float(value) for name, value in (pair.split("=") for pair in line)} for line in pairs]
+
+
+def finish(directory: Path) -> None:
+    (directory / "training.finished").touch()
+
+
+def recorder(kit: Kit) -> Any:
+    class Recorder(kit.keras.callbacks.Callback):  # type: ignore[name-defined, misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.calls: list[str] = []
+            self.iterations: list[int] = []
+            self.logs: list[dict[str, float]] = []
+
+        def on_test_begin(self, logs: Any = None) -> None:
+            self.calls.append("begin")
+            self.iterations.append(int(self.model.optimizer.iterations.numpy()))
+
+        def on_test_batch_begin(self, batch: int, logs: Any = None) -> None:
+            self.calls.append("batch begin")
+
+        def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
+            self.calls.append("batch end")
+
+        def on_test_end(self, logs: Any = None) -> None:
+            self.calls.append("end")
+            self.logs.append(dict(logs or {}))
+
+    return Recorder()
+
+
+def test_checkpoints_of_a_custom_training_loop_are_evaluated(kit: Kit, tmp_path: Path, log: Any) -> None:
+    scores = kit.save_by_manager(tmp_path)
+    model = kit.model()
+    SidecarEvaluator(model, dataset(), tmp_path, max_evaluations=1).start()
+    assert ends(log) == [pytest.approx(scores[0], abs=1e-6)]
+
+
+def test_checkpoints_of_model_fit_are_evaluated(kit: Kit, tmp_path: Path, log: Any) -> None:
+    scores = kit.save_by_callback(tmp_path)
+    SidecarEvaluator(kit.model(), dataset(), tmp_path, max_evaluations=1).start()
+    assert ends(log) == [pytest.approx(scores[0], abs=1e-6)]
+
+
+def test_the_weights_are_those_that_were_trained(kit: Kit, tmp_path: Path) -> None:
+    trained: list[Any] = []
+
+    def build() -> Any:
+        trained.append(kit.model())
+        return trained[0]
+
+    kit.save_by_manager(tmp_path, build=build)
+    model = kit.model()
+    SidecarEvaluator(model, dataset(), tmp_path, max_evaluations=1).start()
+    for ours, theirs in zip(model.get_weights(), trained[0].get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_a_subclassed_model_need_not_be_built(kit: Kit, tmp_path: Path, log: Any) -> None:
+    scores = kit.save_by_manager(tmp_path, build=kit.subclassed)
+    SidecarEvaluator(kit.subclassed(), dataset(), tmp_path, max_evaluations=1).start()
+    assert ends(log) == [pytest.approx(scores[0], abs=1e-6)]
+
+
+def test_every_checkpoint_that_has_not_been_used_yet_starts_an_evaluation(kit: Kit, tmp_path: Path, log: Any) -> None:
+    kit.save_by_callback(tmp_path / "made", epochs=3)
+    (tmp_path / "seen").mkdir()
+    publish = Publisher(tmp_path / "made", tmp_path / "seen")
+    callback = recorder(kit)
+    callback.on_test_end = lambda logs=None: publish()
+    publish()
+    SidecarEvaluator(kit.model(), dataset(), tmp_path / "seen", callbacks=[callback]).start()
+    assert len(ends(log)) == 3
+
+
+class Publisher:
+    """Moves one finished checkpoint after the other to where it is looked for, then ends training."""
+
+    def __init__(self, source: Path, target: Path) -> None:
+        self.source, self.target, self.number = source, target, 0
+
+    def __call__(self) -> None:
+        self.number += 1
+        files = sorted(self.source.glob(f"ckpt-{self.number}.*"))
+        for path in files:
+            path.rename(self.target / path.name)
+        if not files:
+            finish(self.target)
+
+
+def test_it_always_picks_the_newest_checkpoint_and_may_skip_some(kit: Kit, tmp_path: Path, log: Any) -> None:
+    scores = kit.save_by_manager(tmp_path, epochs=3)
+    SidecarEvaluator(kit.model(), dataset(), tmp_path, max_evaluations=3).start()
+    assert ends(log) == [pytest.approx(scores[2], abs=1e-6)]
+
+
+@pytest.mark.parametrize(("steps", "batches"), [(None, BATCHES), (2, 2)])
+def test_an_evaluation_goes_over_all_data_or_over_steps_batches(
+    steps: int | None, batches: int, kit: Kit, tmp_path: Path
+) -> None:
+    kit.save_by_manager(tmp_path)
+    callback = recorder(kit)
+    SidecarEvaluator(kit.model(), dataset(), tmp_path, steps, 1, [callback]).start()
+    assert callback.calls.count("batch end") == batches
+
+
+def test_with_steps_the_data_may_be_endless(kit: Kit, tmp_path: Path, log: Any) -> None:
+    kit.save_by_manager(tmp_path)
+    SidecarEvaluator(kit.model(), dataset().repeat(), tmp_path, steps=BATCHES, max_evaluations=1).start()
+    assert len(ends(log)) == 1
+
+
+def test_callbacks_are_called_around_evaluations_and_batches(kit: Kit, tmp_path: Path) -> None:
+    kit.save_by_manager(tmp_path)
+    callback = recorder(kit)
+    SidecarEvaluator(kit.model(), dataset(), tmp_path, max_evaluations=1, callbacks=[callback]).start()
+    assert callback.calls == ["begin", *["batch begin", "batch end"] * BATCHES, "end"]
+    assert callback.logs[0].keys() == {"loss", "accuracy"}
+
+
+@pytest.mark.parametrize("saver", ["save_by_manager", "save_by_callback"])
+def test_callbacks_see_the_iterations_of_the_training(saver: str, kit: Kit, tmp_path: Path) -> None:
+    getattr(kit, saver)(tmp_path, epochs=2)
+    callback = recorder(kit)
+    SidecarEvaluator(kit.model(), dataset(), tmp_path, max_evaluations=2, callbacks=[callback]).start()
+    assert callback.iterations == [2 * BATCHES]
+
+
+@pytest.mark.parametrize("maximum", [2, 3])
+def test_it_stops_after_the_checkpoint_that_max_evaluations_names_or_a_later_one(
+    maximum: int, kit: Kit, tmp_path: Path, log: Any
+) -> None:
+    kit.save_by_manager(tmp_path, epochs=3)
+    SidecarEvaluator(kit.model(), dataset(), tmp_path, max_evaluations=maximum).start()
+    assert len(ends(log)) == 1
+
+
+def test_without_max_evaluations_it_goes_on(kit: Kit, tmp_path: Path, log: Any) -> None:
+    kit.save_by_manager(tmp_path)
+    evaluator = SidecarEvaluator(kit.model(), dataset(), tmp_path)
+    thread = threading.Thread(target=evaluator.start)
+    thread.start()
+    deadline = time.monotonic() + 30
+    while not ends(log) and time.monotonic() < deadline:
+        thread.join(timeout=0.05)
+    thread.join(timeout=0.3)
+    assert thread.is_alive()
+    assert len(ends(log)) == 1
+    finish(tmp_path)
+    thread.join(timeout=30)
+    assert not thread.is_alive()
+
+
+@pytest.mark.parametrize("saver", ["save_by_manager", "save_by_callback"])
+def test_tensorboard_shows_every_metric_by_iterations_below_validation(saver: str, kit: Kit, tmp_path: Path) -> None:
+    getattr(kit, saver)(tmp_path / "ckpt")
+    board = kit.keras.callbacks.TensorBoard(log_dir=str(tmp_path / "logs"))
+    SidecarEvaluator(kit.model(), dataset(), tmp_path / "ckpt", max_evaluations=1, callbacks=[board]).start()
+    assert summaries(tmp_path / "logs" / "validation") == {
+        ("evaluation_loss_vs_iterations", BATCHES),
+        ("evaluation_accuracy_vs_iterations", BATCHES),
+    }
+
+
+def summaries(directory: Path) -> set[tuple[str, int]]:
+    import tensorflow as tf
+
+    found = set()
+    for path in directory.glob("events.out.tfevents.*"):
+        for record in tf.data.TFRecordDataset(str(path)):
+            event = tf.compat.v1.Event.FromString(record.numpy())
+            found |= {(value.tag, event.step) for value in event.summary.value if value.tag.startswith("eval")}
+    return found
+
+
+def test_metrics_whose_result_is_a_dict_are_flattened(kit: Kit, tmp_path: Path, log: Any) -> None:
+    def build() -> Any:
+        return kit.compiled(kit.model(compiled=False), metrics=["accuracy", two_in_one(kit)])
+
+    kit.save_by_manager(tmp_path, build=build)
+    board = kit.keras.callbacks.TensorBoard(log_dir=str(tmp_path / "logs"))
+    SidecarEvaluator(build(), dataset(), tmp_path, max_evaluations=1, callbacks=[board]).start()
+    assert ends(log)[0].keys() == {"loss", "accuracy", "error_1", "error_2"}
+    assert ends(log)[0]["error_2"] == pytest.approx(2 * ends(log)[0]["error_1"])
+    assert len(summaries(tmp_path / "logs" / "validation")) == 4
+
+
+def test_a_checkpoint_without_iterations_is_a_clear_error(kit: Kit, tmp_path: Path) -> None:
+    import tensorflow as tf
+
+    tf.train.Checkpoint(model=kit.model(compiled=False)).save(str(tmp_path / "ckpt"))
+    finish(tmp_path)
+    with pytest.raises(RuntimeError, match="`iterations` cannot be loaded from the checkpoint"):
+        SidecarEvaluator(kit.model(), dataset(), tmp_path).start()
+
+
+@pytest.mark.parametrize("compiled_without_anything", [False, True])
+def test_a_model_without_metrics_is_a_clear_error(compiled_without_anything: bool, kit: Kit, tmp_path: Path) -> None:
+    model = kit.model(compiled=False)
+    if compiled_without_anything:
+        model.compile()
+    with pytest.raises(ValueError, match=r"has no metrics; call model.compile"):
+        SidecarEvaluator(model, dataset(), tmp_path).start()
+
+
+@pytest.mark.parametrize("kind", ["dataset", "sequence", "generator"])
+def test_any_data_that_evaluate_takes_will_do(kind: str, kit: Kit, tmp_path: Path, log: Any) -> None:
+    scores = kit.save_by_manager(tmp_path)
+    data = {"dataset": dataset, "sequence": lambda: sequence(kit), "generator": endless}[kind]()
+    steps = BATCHES if kind == "generator" else None
+    SidecarEvaluator(kit.model(), data, tmp_path, steps, 1).start()
+    assert ends(log) == [pytest.approx(scores[0], abs=1e-5)]
+
+
+def sequence(kit: Kit) -> Any:
+    base = kit.keras.utils.PyDataset if kit.is_keras3 else kit.keras.utils.Sequence
+
+    class Batches(base):  # type: ignore[misc, valid-type]
+        def __len__(self) -> int:
+            return BATCHES
+
+        def __getitem__(self, index: int) -> Any:
+            x, y = arrays()
+            part = slice(index * BATCH, (index + 1) * BATCH)
+            return x[part], y[part]
+
+    return Batches()
+
+
+def endless() -> Any:
+    while True:
+        x, y = arrays()
+        for at in range(0, EXAMPLES, BATCH):
+            yield x[at : at + BATCH], y[at : at + BATCH]
+
+
+def test_a_read_that_failed_is_repeated(kit: Kit, tmp_path: Path, log: Any) -> None:
+    scores = kit.save_by_manager(tmp_path)
+    shard = tmp_path / "ckpt-1.data-00000-of-00001"
+    content = shard.read_bytes()
+    shard.write_bytes(bytes(len(content)))
+    repair = threading.Timer(0.7, lambda: shard.write_bytes(content))
+    repair.start()
+    SidecarEvaluator(kit.model(), dataset(), tmp_path, max_evaluations=1).start()
+    assert any("retrying" in line for line in log.messages)
+    assert ends(log) == [pytest.approx(scores[0], abs=1e-6)]

@@ -1,0 +1,168 @@
+"""Real models and real checkpoints: what fits, what does not, and what the scores are."""
+
+import re
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sidecar_evaluator.checkpoints.interface import Weights
+from sidecar_evaluator.entrypoint import Evaluation
+from sidecar_evaluator.errors import ConfigurationError, Stopped
+from sidecar_evaluator.evaluator import Loaded, ModelEvaluation
+from sidecar_evaluator.results.ledger import Results
+from sidecar_evaluator.results.outcome import OutcomeKind, Reason
+from unit.evaluator.support.models import BATCH, EXAMPLES, Kit, arrays, dataset
+
+Evaluate = Callable[..., Results]
+BATCHES = EXAMPLES // BATCH
+
+
+@pytest.mark.parametrize("saver", ["save_by_manager", "save_by_callback"])
+@pytest.mark.parametrize("statistics", [True, False])
+def test_scores_and_steps_are_those_of_the_training(
+    saver: str, statistics: bool, kit: Kit, tmp_path: Path, evaluate_all: Evaluate
+) -> None:
+    def build() -> Any:
+        return kit.model(frozen_statistics=statistics)
+
+    expected = getattr(kit, saver)(tmp_path, epochs=2, build=build)
+    history = evaluate_all(Evaluation(build(), dataset())).history
+    assert [outcome.step for outcome in reversed(history)] == [BATCHES, 2 * BATCHES]
+    for outcome, scores in zip(reversed(history), expected, strict=True):
+        assert {score.name: score.value for score in outcome.scores} == pytest.approx(scores, abs=1e-6)
+
+
+@pytest.mark.parametrize("saver", ["save_by_manager", "save_by_callback"])
+@pytest.mark.parametrize("trained", [(9, 1), (8, 2)])
+def test_another_architecture_is_incompatible_and_named(
+    saver: str, trained: tuple[int, int], kit: Kit, tmp_path: Path, evaluate_all: Evaluate
+) -> None:
+    width, depth = trained
+    getattr(kit, saver)(tmp_path, build=lambda: kit.model(width, depth=depth))
+    model = kit.model()
+    before = model.get_weights()
+    (outcome,) = evaluate_all(Evaluation(model, dataset())).history
+    assert (outcome.kind, outcome.reason) == (OutcomeKind.FAILED, Reason.INCOMPATIBLE)
+    assert "another architecture" in outcome.message
+    assert re.search(
+        r"(kernel|gamma|bias)\S* is (not|\[\d.*\]) in the (model|checkpoint)|\] is not in", outcome.message
+    )
+    for ours, untouched in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(ours, untouched)
+
+
+@pytest.mark.parametrize("saver", ["save_by_manager", "save_by_callback"])
+def test_a_deeper_model_than_the_trained_one_is_incompatible(
+    saver: str, kit: Kit, tmp_path: Path, evaluate_all: Evaluate
+) -> None:
+    getattr(kit, saver)(tmp_path)
+    (outcome,) = evaluate_all(Evaluation(kit.model(depth=2), dataset())).history
+    assert outcome.reason is Reason.INCOMPATIBLE
+
+
+def test_a_truncated_shard_is_unreadable_in_the_end(kit: Kit, tmp_path: Path, evaluate_all: Evaluate) -> None:
+    kit.save_by_manager(tmp_path, epochs=2)
+    shard = tmp_path / "ckpt-2.data-00000-of-00001"
+    shard.write_bytes(shard.read_bytes()[:-200])
+    newest, older = evaluate_all(Evaluation(kit.model(), dataset())).history
+    assert (newest.reason, older.kind) == (Reason.UNREADABLE, OutcomeKind.EVALUATED)
+
+
+def test_flipped_bits_are_noticed(kit: Kit, tmp_path: Path, evaluate_all: Evaluate) -> None:
+    kit.save_by_manager(tmp_path, build=lambda: kit.model(frozen_statistics=False))
+    shard = tmp_path / "ckpt-1.data-00000-of-00001"
+    shard.write_bytes(bytes(byte ^ 1 for byte in shard.read_bytes()))
+    (outcome,) = evaluate_all(Evaluation(kit.model(frozen_statistics=False), dataset())).history
+    assert outcome.reason is Reason.UNREADABLE
+
+
+def test_mixed_precision_keeps_its_counter_in_the_inner_optimizer(
+    kit: Kit, tmp_path: Path, evaluate_all: Evaluate
+) -> None:
+    def build() -> Any:
+        scaled = kit.keras.mixed_precision.LossScaleOptimizer(kit.keras.optimizers.Adam())
+        return kit.compiled(kit.model(compiled=False), optimizer=scaled)
+
+    kit.save_by_manager(tmp_path, build=build)
+    kit.save_by_callback(tmp_path / ".", build=build)
+    assert {outcome.step for outcome in evaluate_all(Evaluation(build(), dataset())).history} == {BATCHES}
+
+
+def test_weights_of_an_uncompiled_model_take_the_step_from_the_name(
+    kit: Kit, tmp_path: Path, evaluate_all: Evaluate
+) -> None:
+    kit.model(compiled=False).save_weights(str(tmp_path / "ckpt-70.weights.h5"))
+    kit.model(compiled=False).save_weights(str(tmp_path / "last.weights.h5"))
+    history = evaluate_all(Evaluation(kit.model(), dataset())).history
+    assert {outcome.checkpoint: outcome.step for outcome in history} == {"ckpt-70": 70, "last": None}
+
+
+def test_named_datasets_are_scored_one_after_the_other(kit: Kit, tmp_path: Path, evaluate_all: Evaluate) -> None:
+    (expected,) = kit.save_by_manager(tmp_path)
+    data = {"val": dataset(), "test": dataset(5), "arrays": arrays()}
+    (outcome,) = evaluate_all(Evaluation(kit.model(), data)).history
+    by_dataset = {name: {s.name: s.value for s in outcome.scores if s.dataset == name} for name in data}
+    assert by_dataset["val"] == pytest.approx(expected, abs=1e-6)
+    assert by_dataset["arrays"]["accuracy"] == pytest.approx(expected["accuracy"], abs=1e-6)
+    assert by_dataset["test"] != by_dataset["val"]
+
+
+def test_a_stop_ends_an_evaluation_between_two_batches(kit: Kit) -> None:
+    stop = threading.Event()
+
+    class Stopper(kit.keras.callbacks.Callback):  # type: ignore[name-defined, misc]
+        seen = 0
+
+        def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
+            self.seen += 1
+            stop.set()
+
+    stopper = Stopper()
+    model = kit.model()
+    evaluation = ModelEvaluation(Evaluation(model, dataset(), callbacks=[stopper]), stop)
+    evaluation.prepare()
+    with pytest.raises(Stopped):
+        evaluation.score([Loaded(Weights(model.get_weights(), None), 7)])
+    assert stopper.seen == 1
+
+
+@pytest.mark.parametrize(
+    ("evaluation", "message"),
+    [
+        (lambda kit: Evaluation("model", None), "is a str; return a Keras model"),
+        (lambda kit: Evaluation(kit.model(compiled=False), dataset()), "has no metrics"),
+        (lambda kit: Evaluation(kit.model(), iter(dataset())), "can be read only once"),
+        (lambda kit: Evaluation(kit.model(), dataset().repeat()), "never ends; set steps"),
+        (lambda kit: Evaluation(kit.subclassed(), "no data"), "cannot be evaluated on its data"),
+    ],
+)
+def test_what_cannot_be_evaluated_is_a_configuration_error(
+    evaluation: Callable[[Kit], Evaluation], message: str, kit: Kit
+) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        ModelEvaluation(evaluation(kit), threading.Event()).prepare()
+
+
+def test_the_metrics_of_the_training_need_not_be_those_of_the_evaluation(
+    kit: Kit, tmp_path: Path, evaluate_all: Evaluate
+) -> None:
+    kit.save_by_callback(tmp_path, epochs=2)
+    model = kit.compiled(kit.model(compiled=False), metrics=["sparse_categorical_crossentropy"])
+    history = evaluate_all(Evaluation(model, dataset())).history
+    assert [outcome.kind for outcome in history] == [OutcomeKind.EVALUATED] * 2
+
+
+def test_a_legacy_optimizer_of_tf_keras_keeps_its_counter_under_another_name(
+    tmp_path: Path, evaluate_all: Evaluate
+) -> None:
+    import tf_keras
+
+    kit = Kit(tf_keras)
+    legacy = tf_keras.optimizers.legacy.Adam()
+    kit.save_by_callback(tmp_path, build=lambda: kit.compiled(kit.model(compiled=False), optimizer=legacy))
+    (outcome,) = evaluate_all(Evaluation(kit.model(), dataset())).history
+    assert outcome.step == BATCHES

@@ -1,0 +1,152 @@
+"""What the evaluator's pure tests share: a clock that never sleeps and a directory in memory."""
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from sidecar_evaluator.checkpoints.interface import Checkpoint, Files, FileState, Weights
+from sidecar_evaluator.discovery.directory import Listing
+from sidecar_evaluator.results.outcome import Outcome, OutcomeKind, Score
+from sidecar_evaluator.writers.interface import Report
+
+
+class FakeClock:
+    """Time that passes only in waits; `at` runs something when a moment is reached."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.events: list[tuple[float, Callable[[], object]]] = []
+        self.limit = 100_000.0
+
+    def time(self) -> float:
+        return self.now
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def at(self, moment: float, action: Callable[[], object]) -> None:
+        self.events.append((1000.0 + moment, action))
+
+    def wait(self, seconds: float, until: threading.Event) -> bool:
+        self.now += seconds
+        assert self.now < self.limit, "the loop waits for ever"
+        due = [event for event in self.events if event[0] <= self.now]
+        self.events = [event for event in self.events if event not in due]
+        for _, action in sorted(due, key=lambda event: event[0]):
+            action()
+        return until.is_set()
+
+
+class FakeFormat:
+    """A format whose checkpoints are what the test says; `lacking` names those that a look into them refuses."""
+
+    name = "Fake"
+
+    def __init__(self) -> None:
+        self.lacking: set[str] = set()
+        self.inspections: list[str] = []
+
+    def claim(self, name: str, *, is_directory: bool) -> str | None:
+        return None if is_directory else name
+
+    def assemble(self, directory: Path, name: str, files: Files) -> Checkpoint:
+        return Checkpoint(name, directory / name, self, tuple(files.values()))
+
+    def inspect(self, checkpoint: Checkpoint) -> str:
+        self.inspections.append(checkpoint.name)
+        return "its end" if checkpoint.name in self.lacking else ""
+
+    def read(self, checkpoint: Checkpoint, model: Any) -> Weights:
+        return Weights((), None)
+
+
+def checkpoint(name: str, *, modified: float = 1.0, missing: str = "", size: int = 1) -> Checkpoint:
+    state = FileState(name, size, int(modified * 1e9))
+    return Checkpoint(name, Path("/checkpoints") / name, FORMAT, (state,), missing)
+
+
+FORMAT = FakeFormat()
+
+
+class FakeDirectory:
+    """A directory in memory."""
+
+    def __init__(self, *found: Checkpoint) -> None:
+        self.found = {each.name: each for each in found}
+        self.names: set[str] = set()
+        self.below: list[str] = []
+        self.retired: set[str] = set()
+        self.exists = self.fresh = True
+        self.looks = 0
+
+    def add(self, *found: Checkpoint) -> None:
+        self.found.update({each.name: each for each in found})
+
+    def remove(self, *names: str) -> None:
+        for name in names:
+            del self.found[name]
+
+    def touch(self, name: str) -> None:
+        self.names.add(name)
+
+    def look(self) -> Listing:
+        self.looks += 1
+        if not self.fresh:
+            return Listing(fresh=False)
+        ordered = sorted(self.found.values(), key=lambda each: each.order)
+        kept = tuple(each for each in ordered if each.name not in self.retired)
+        return Listing(kept, {*self.names, *self.found}, self.exists)
+
+    def retire(self, found: Checkpoint) -> None:
+        if found.number is not None:
+            self.retired.add(found.name)
+
+    def doubt(self, found: Checkpoint) -> None:
+        assert found.name not in self.retired
+
+    def nested(self) -> list[str]:
+        return self.below
+
+
+class FakeNotices:
+    """Waits by a fake clock, as where nothing tells of changes."""
+
+    def __init__(self, clock: FakeClock, stop: threading.Event) -> None:
+        self.clock, self.stop = clock, stop
+        self.waits: list[float] = []
+
+    def looked(self, seconds: float, newest: float | None) -> None:
+        pass
+
+    def wait(self, longest: float) -> bool:
+        self.waits.append(longest)
+        return self.clock.wait(min(longest, 1.0), self.stop)
+
+
+class FakeWriter:
+    """Keeps reports; fails or hangs on demand."""
+
+    def __init__(self, error: Exception | None = None, gate: threading.Event | None = None) -> None:
+        self.reports: list[Report] = []
+        self.error = error
+        self.gate = gate
+        self.closed = False
+
+    def write(self, report: Report) -> None:
+        if self.gate:
+            self.gate.wait()
+        if self.error:
+            raise self.error
+        self.reports.append(report)
+
+    def flush(self, timeout: float) -> bool:
+        return True
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def evaluated(name: str, *, accuracy: float = 0.5, number: int | None = None, **others: Any) -> Outcome:
+    scores = (Score("accuracy", accuracy), Score("loss", 1 - accuracy))
+    return Outcome(name, OutcomeKind.EVALUATED, number, 10.0, 12.0, 2.0, scores=scores, **others)

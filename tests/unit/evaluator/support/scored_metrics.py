@@ -1,0 +1,117 @@
+"""Models with metrics of every kind that the engine must score as `model.evaluate` does."""
+
+from typing import Any
+
+import numpy as np
+
+from unit.evaluator.support.models import Kit
+
+
+def two_in_one(kit: Kit) -> Any:
+    """A metric whose result is a dict."""
+
+    class TwoInOne(kit.keras.metrics.Mean):  # type: ignore[name-defined, misc]
+        def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+            return super().update_state(y_pred[..., 0])
+
+        def result(self) -> Any:
+            mean = super().result()
+            return {"error_1": mean, "error_2": mean * 2.0}
+
+    return TwoInOne(name="two")
+
+
+def dict_metric(kit: Kit) -> Any:
+    return kit.compiled(kit.model(compiled=False), metrics=["accuracy", two_in_one(kit)])
+
+
+def auc(kit: Kit) -> Any:
+    model = kit.keras.Sequential([kit.keras.layers.Input((4,)), kit.keras.layers.Dense(1, activation="sigmoid")])
+    metrics = [kit.keras.metrics.AUC(name="auc"), kit.keras.metrics.Precision(name="precision")]
+    model.compile("adam", loss="binary_crossentropy", metrics=metrics, jit_compile=False)
+    return model
+
+
+def vector_metrics(kit: Kit) -> Any:
+    """Metrics with a result for each class, and with a vector of one."""
+    layers, metrics = kit.keras.layers, kit.keras.metrics
+    inputs = layers.Input((4,))
+    outputs = [layers.Dense(3, activation="softmax")(inputs), layers.Dense(1, activation="sigmoid")(inputs)]
+    model = kit.keras.Model(inputs, outputs)
+    losses = ["categorical_crossentropy", "binary_crossentropy"]
+    each = [[metrics.F1Score(name="f1")], [metrics.F1Score(threshold=0.5, name="one"), metrics.Precision([0.3, 0.6])]]
+    model.compile("adam", loss=losses, metrics=each, jit_compile=False)
+    return model
+
+
+def kept_in_python(kit: Kit) -> Any:
+    """A metric that needs all predictions at once, and keeps them in a list; it notes in which order they came."""
+
+    class Spread(kit.keras.metrics.Metric):  # type: ignore[name-defined, misc]
+        def __init__(self) -> None:
+            super().__init__(name="spread")
+            self.seen: list[Any] = []
+
+        def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+            import tensorflow as tf
+
+            return tf.numpy_function(self._keep, [y_pred], tf.int32)
+
+        def result(self) -> Any:
+            import tensorflow as tf
+
+            return tf.ensure_shape(tf.numpy_function(self._value, [], tf.float32), [])
+
+        def _keep(self, predictions: Any) -> Any:
+            self.seen.append(predictions)
+            return np.int32(len(self.seen))
+
+        def _value(self) -> Any:
+            if not self.seen:
+                return np.float32(0)
+            means = np.array([value.mean() for value in self.seen])
+            return np.float32(means @ np.arange(len(means)) + np.concatenate(self.seen).std())
+
+        def reset_state(self) -> None:
+            self.seen.clear()
+
+    return kit.compiled(kit.model(compiled=False), metrics=["accuracy", Spread()])
+
+
+def kept_in_a_table(kit: Kit) -> Any:
+    class Distinct(kit.keras.metrics.Metric):  # type: ignore[name-defined, misc]
+        def __init__(self) -> None:
+            import tensorflow as tf
+
+            super().__init__(name="distinct")
+            self.table = tf.lookup.experimental.MutableHashTable(tf.int64, tf.int64, 0)
+
+        def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+            import tensorflow as tf
+
+            rounded = tf.cast(tf.round(y_pred[:, 0] * 20.0), tf.int64)
+            self.table.insert(rounded, rounded)
+
+        def result(self) -> Any:
+            import tensorflow as tf
+
+            return tf.cast(self.table.size(), tf.float32)
+
+        def reset_state(self) -> None:
+            self.table.remove(self.table.export()[0])
+
+    return kit.compiled(kit.model(compiled=False), metrics=["accuracy", Distinct()])
+
+
+def no_result_of_nothing(kit: Kit) -> Any:
+    class Positive(kit.keras.metrics.Mean):  # type: ignore[name-defined, misc]
+        def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+            return super().update_state(y_pred)
+
+        def result(self) -> Any:
+            import tensorflow as tf
+
+            tf.debugging.assert_positive(tf.convert_to_tensor(self.count))
+            return super().result()
+
+    return kit.compiled(kit.model(compiled=False), metrics=["accuracy", Positive(name="mean")])
