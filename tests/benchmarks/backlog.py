@@ -16,7 +16,7 @@ from benchmarks import measure, ours, peer, processes, workload
 from benchmarks.evaluating import require_same
 from benchmarks.rows import Figure, Row, Unit
 from benchmarks.workload import WRITTEN_AS
-from sidecar_evaluator.evaluator import Loaded, ModelEvaluation
+from sidecar_evaluator.evaluator import Loaded, ModelEvaluator
 
 TITLE = "Eight waiting checkpoints, input-bound evaluation (500 JPEG images of 256 x 256), K in one pass"
 WAITING = 8
@@ -66,7 +66,7 @@ def compare(report: processes.Report, keras: str, directory: str) -> None:
     report({name: vars(side) for name, side in measure.interleaved(sides, ROUNDS, warm_up=0).items()})
 
 
-def _by_passes(made: ModelEvaluation, waiting: Sequence[Loaded], size: int) -> list[dict[str, float]]:
+def _by_passes(made: ModelEvaluator, waiting: Sequence[Loaded], size: int) -> list[dict[str, float]]:
     passes = [waiting[first : first + size] for first in range(0, len(waiting), size)]
     return [scores for one_pass in passes for scores in ours.scores(made, one_pass)]
 

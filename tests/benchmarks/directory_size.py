@@ -19,8 +19,8 @@ from benchmarks import processes, workload
 from benchmarks.measure import seconds
 from benchmarks.rows import Bound, Budget, Figure, Row, Unit
 from sidecar_evaluator.discovery.directory import Directory, Listing
-from sidecar_evaluator.discovery.iterator import Policy, Watcher
-from sidecar_evaluator.results.ledger import Selection
+from sidecar_evaluator.discovery.iterator import CheckpointIterator, Policy
+from sidecar_evaluator.discovery.selection import Selection
 from sidecar_evaluator.runtime.clock import SystemClock
 
 TITLE = "Number of checkpoints in the directory (TensorFlow format, two files each)"
@@ -61,7 +61,7 @@ def watch(report: processes.Report, source: str, directory: str, count: int) -> 
     watcher = training.watcher()
     for (candidate,) in watcher:
         training.found()
-        watcher.settle(candidate.checkpoint)
+        watcher.settle(candidate)
     figures = {"nothing new": training.quiet, "one is new": training.news, "listing": training.listings}
     report({name: vars(Figure.of(taken)) for name, taken in figures.items()} | {"held": vars(_held(place))})
 
@@ -96,8 +96,8 @@ class _Training:
     _resumed: float = 0.0
     _looks_before: int = 0
 
-    def watcher(self) -> Watcher:
-        return Watcher(self.directory, Policy(Selection.LATEST), SystemClock(), self._stop, self)
+    def watcher(self) -> CheckpointIterator:
+        return CheckpointIterator(self.directory, Policy(Selection.LATEST), SystemClock(), self._stop, self)
 
     def looked(self, seconds: float, newest: float | None) -> None:
         """Learn nothing: there is no pace to find."""
@@ -139,7 +139,7 @@ def _held(directory: Path) -> Figure:
     tracemalloc.start()
     watcher = training.watcher()
     (candidate,) = next(iter(watcher))
-    watcher.settle(candidate.checkpoint)
+    watcher.settle(candidate)
     held, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     return Figure(held / 2**20)

@@ -10,21 +10,21 @@ from typing import Any
 
 from sidecar_evaluator.checkpoints.interface import Checkpoint
 from sidecar_evaluator.checkpoints.reader import read_whole
+from sidecar_evaluator.checkpoints.registry import AUTO
 from sidecar_evaluator.commands import model_setup
 from sidecar_evaluator.commands.config import ModelConfig
-from sidecar_evaluator.discovery.directory import AUTO, Directory
+from sidecar_evaluator.discovery.directory import Directory
 from sidecar_evaluator.engine.keras_model import KerasModel
-from sidecar_evaluator.evaluator import Loaded, ModelEvaluation
+from sidecar_evaluator.evaluator import Loaded, ModelEvaluator
 from sidecar_evaluator.options import Options
 
 ENTRYPOINT = "benchmarks.workload:evaluation"
 
 
-def built(entrypoint: str = ENTRYPOINT, options: Options | None = None, **parameters: str) -> ModelEvaluation:
-    """Return the evaluation of an entry point, built and prepared as the command does it."""
-    chosen = options or Options()
-    config = ModelConfig(Path(), AUTO, entrypoint, parameters, None, chosen)
-    return model_setup.built(config, threading.Event())
+def built(entrypoint: str = ENTRYPOINT, options: Options | None = None, **parameters: str) -> ModelEvaluator:
+    """Return the evaluator of an entry point, built and prepared as the command does it."""
+    config = ModelConfig(Path(), AUTO, entrypoint, parameters, None, options or Options())
+    return model_setup.evaluator_of(config, threading.Event())
 
 
 def found(directory: Path) -> dict[int, Checkpoint]:
@@ -46,12 +46,11 @@ def restorer(model: Any) -> Callable[[Checkpoint], None]:
     return restore
 
 
-def read(evaluation: ModelEvaluation, checkpoint: Checkpoint) -> Loaded:
+def read(evaluation: ModelEvaluator, checkpoint: Checkpoint) -> Loaded:
     """Read a checkpoint into host memory."""
-    weights = evaluation.read(checkpoint)
-    return Loaded(weights, weights.iterations)
+    return Loaded(checkpoint, evaluation.read(checkpoint))
 
 
-def scores(evaluation: ModelEvaluation, loaded: Sequence[Loaded]) -> list[dict[str, float]]:
+def scores(evaluation: ModelEvaluator, loaded: Sequence[Loaded]) -> list[dict[str, float]]:
     """Score checkpoints in one pass over the data."""
     return [{score.name: score.value for score in one} for one in evaluation.score(loaded)]

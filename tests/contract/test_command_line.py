@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 import yaml
 
+from sidecar_evaluator.checkpoints.registry import AUTO, FORMATS
 from sidecar_evaluator.commands import config, flags
 from sidecar_evaluator.commands.config import Config
-from sidecar_evaluator.discovery.directory import AUTO, FORMATS
+from sidecar_evaluator.discovery.selection import Selection
 from sidecar_evaluator.options import Compilation, DataInMemory, Distribution, Options, Precision
-from sidecar_evaluator.results.ledger import Selection
 from sidecar_evaluator.results.ranking import Goal
 from sidecar_operator import command
 from sidecar_operator.api import Key
@@ -86,7 +86,7 @@ def test_everything_that_the_spec_says_arrives() -> None:
     )
     assert found.rules.primary is not None
     assert (found.rules.primary.name, found.rules.primary.goal) == ("loss", Goal.MINIMIZE)
-    assert (found.policy.selection, found.listing_age, found.keep_best) == (Selection.EVERY, 0, 3)
+    assert (found.policy.selection, found.policy.listing_age, found.keep_best) == (Selection.EVERY, 0, 3)
     assert (found.policy.max_evaluations, found.policy.no_checkpoint_timeout) == (7, 30)
     assert (found.resource, found.follow_training, found.port) == ("team/mnist", True, command.PORT)
 
@@ -104,7 +104,7 @@ def test_the_least_spec_arrives_with_the_defaults_of_the_schema(schema: dict[str
     assert found.evaluation_timeout == properties(schema, "evaluator")["evaluationTimeoutSeconds"]["default"]
     assert found.rules.history_limit == properties(schema)["historyLimit"]["default"]
     assert found.model.options == Options()
-    assert (found.follow_training, found.listing_age, found.keep_best) == (False, None, None)
+    assert (found.follow_training, found.policy.listing_age, found.keep_best) == (False, None, None)
 
 
 def test_performance_said_by_its_defaults_is_no_other_than_performance_unsaid(schema: dict[str, Any]) -> None:

@@ -14,14 +14,18 @@ from typing import Any
 
 from cluster.processes import poll
 from sidecar_evaluator.checkpoints.interface import Checkpoint, Weights
-from sidecar_evaluator.discovery.change_waiter import DirectoryNotices, notices
-from sidecar_evaluator.discovery.directory import AUTO, Directory, Listing
-from sidecar_evaluator.discovery.iterator import Policy, Watcher
+from sidecar_evaluator.checkpoints.prefetcher import Prefetcher
+from sidecar_evaluator.checkpoints.registry import AUTO
+from sidecar_evaluator.discovery.change_waiter import DirectoryWaiter, directory_waiter
+from sidecar_evaluator.discovery.directory import Directory, Listing
+from sidecar_evaluator.discovery.filesystems import file_system_of
+from sidecar_evaluator.discovery.iterator import CheckpointIterator, Policy
+from sidecar_evaluator.discovery.selection import Selection
 from sidecar_evaluator.discovery.training_end import training_finished
 from sidecar_evaluator.entrypoint import Evaluation
-from sidecar_evaluator.evaluator import Loaded, ModelEvaluation
+from sidecar_evaluator.evaluator import Loaded, ModelEvaluator
 from sidecar_evaluator.loop import Loop
-from sidecar_evaluator.results.ledger import Results, Rules, Selection
+from sidecar_evaluator.results.ledger import Results, Rules
 from sidecar_evaluator.results.outcome import Outcome, OutcomeKind, Score
 from sidecar_evaluator.writers.interface import Report
 
@@ -47,10 +51,10 @@ class FastClock:
 
 
 @dataclass(frozen=True)
-class FastNotices:
+class FastChangeWaiter:
     """The mount's real notices; what the fast clock calls a second is shorter here too."""
 
-    real: DirectoryNotices
+    real: DirectoryWaiter
     speed: float
 
     def looked(self, seconds: float, newest: float | None) -> None:
@@ -64,7 +68,7 @@ class Scorer:
     """A model that is ready, and remembers when it was first asked for each checkpoint."""
 
     def __init__(self, evaluation: Evaluation) -> None:
-        self._model = ModelEvaluation(evaluation, threading.Event())
+        self._model = ModelEvaluator(evaluation, threading.Event())
         self._model.prepare()
         self.noticed: dict[str, float] = {}
 
@@ -99,7 +103,7 @@ class Running:
 
     def __enter__(self) -> "Running":
         self.scorer.noticed.clear()
-        self._notices = notices(self.directory, self.stop)
+        self._changes = directory_waiter(self.directory, self.stop, file_system_of(self.directory))
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
         return self
@@ -110,7 +114,7 @@ class Running:
         self.stop.set()
         self._thread.join(SECONDS)
         assert not self._thread.is_alive(), "the evaluator hangs"
-        self._notices.close()
+        self._changes.close()
 
     def write(self, report: Report) -> None:
         """Take a report, as the loop's only sink."""
@@ -160,16 +164,16 @@ class Running:
 
     def _loop(self) -> Loop:
         clock = FastClock(self.speed)
-        watcher = Watcher(
+        checkpoints = CheckpointIterator(
             directory=Directory(self.directory, self.format_name, clock.monotonic),
             policy=Policy(self.selection),
             clock=clock,
             stop=self.stop,
-            notices=FastNotices(self._notices, self.speed),
+            changes=FastChangeWaiter(self._changes, self.speed),
             training_finished=training_finished(SENTINEL, lambda: False),
             on_look=self._looked,
         )
-        return Loop(watcher, self.scorer, self, clock, Rules(history_limit=100))
+        return Loop(checkpoints, self.scorer, Prefetcher(self.scorer.read), self, clock, Rules(history_limit=100))
 
 
 def scores_of(outcome: Outcome) -> dict[str, float]:

@@ -78,6 +78,15 @@ def is_storage_gone(error: BaseException) -> bool:
     return False
 
 
+def require_storage(error: BaseException) -> None:
+    """Let an error pass that is about one checkpoint.
+
+    Raises StorageGoneError: it comes from a dead mount, so that no checkpoint can be read.
+    """
+    if is_storage_gone(error):
+        raise StorageGoneError(f"The storage has died: {first_line(error)}") from error
+
+
 def first_line(error: BaseException, limit: int = 500) -> str:
     """Return the error's class and the first line of its message that tells something, bounded for a status field."""
     lines = [line.strip() for line in _COLOURS.sub("", str(error)).splitlines() if line.strip()]

@@ -1,8 +1,8 @@
 """One model, scored on its datasets: what the loop asks for.
 
 The loop reads checkpoints, here or ahead of time in another thread, and hands one or several over to
-be scored, for which the modules of `engine` do the work. Models of Keras 3 and of tf_keras are alike
-to it; both are imported only by the user's code or by the archive that holds the model.
+be scored, for which the modules of `engine` do the work. It treats models of Keras 3 and tf_keras
+alike, and imports neither: the user's code does, or the format whose checkpoints hold the model.
 """
 
 import threading
@@ -24,12 +24,12 @@ from sidecar_evaluator.errors import CheckpointIncompatible, ConfigurationError
 from sidecar_evaluator.options import Compilation, Options
 from sidecar_evaluator.results.outcome import Score
 
-__all__ = ["Loaded", "ModelEvaluation"]
+__all__ = ["Loaded", "ModelEvaluator"]
 
 _COPIES = 2  # of a checkpoint under evaluation: what was read, and the variables' values
 
 
-class ModelEvaluation:
+class ModelEvaluator:
     """The model of an entry point and how to score it; stops between batches once `stop` is set.
 
     Without a model in `evaluation`, the first checkpoint that is read must bring it. `progress` is
@@ -73,7 +73,7 @@ class ModelEvaluation:
         See `read_whole` for the others.
         """
         with self._loading:
-            scored = self._scored = self._scored or self._prepared(_model_in(checkpoint))
+            scored = self._scored = self._scored or self._prepared(_model_of(checkpoint))
         return read_whole(checkpoint, scored.keras_model.model)
 
     def pass_size(self, waiting: int, weights_size: int) -> int:
@@ -117,13 +117,12 @@ class ModelEvaluation:
         return scored
 
 
-def _model_in(checkpoint: Checkpoint) -> Any:
-    """Build the model that a Keras archive holds."""
-    from sidecar_evaluator.checkpoints.keras.archive import KerasArchive, load_model
-
-    if not isinstance(checkpoint.format, KerasArchive):
+def _model_of(checkpoint: Checkpoint) -> Any:
+    """Build the model that the checkpoint itself holds."""
+    model = checkpoint.format.model_in(checkpoint)
+    if model is None:
         raise ConfigurationError(
             f"The entry point returns no model, and {checkpoint.name} is no Keras archive that holds one; "
             "return a model in Evaluation(model, data)."
         )
-    return load_model(checkpoint)
+    return model

@@ -12,16 +12,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from sidecar_evaluator.checkpoints.prefetcher import Prefetcher
-from sidecar_evaluator.discovery.change_waiter import listing_age, notices
-from sidecar_evaluator.discovery.directory import Directory
-from sidecar_evaluator.discovery.iterator import Policy, Watcher
+from sidecar_evaluator.discovery.iterator import Policy
 from sidecar_evaluator.discovery.training_end import SENTINEL, training_finished
-from sidecar_evaluator.engine.memory import fits
 from sidecar_evaluator.entrypoint import Evaluation, require_valid
-from sidecar_evaluator.loop import Loop
-from sidecar_evaluator.runtime.clock import SystemClock
-from sidecar_evaluator.runtime.progress import ProgressLog
 from sidecar_evaluator.writers.log import LogWriter
 
 
@@ -63,27 +56,18 @@ class SidecarEvaluator:
         Raises ConfigurationError: the model has no metrics, or the directory cannot be read.
         IterationsMissingError: the first checkpoint lacks the training iterations; a RuntimeError.
         """
-        from sidecar_evaluator.evaluator import ModelEvaluation
+        from sidecar_evaluator.assembly import Surroundings, assemble, checkpoint_source, prepared_evaluator
 
         _show_log()
         stop = threading.Event()
-        evaluation = ModelEvaluation(self._evaluation, stop, progress=ProgressLog())
-        evaluation.prepare()
-        told = notices(self._checkpoint_dir, stop)
-        watcher = Watcher(
-            directory=Directory(self._checkpoint_dir),
-            notices=told,
-            policy=Policy(max_evaluations=self._max_evaluations, listing_age=listing_age(self._checkpoint_dir)),
-            clock=SystemClock(),
-            stop=stop,
-            training_finished=training_finished(SENTINEL, lambda: False),
-        )
+        evaluator = prepared_evaluator(self._evaluation, stop)
+        source = checkpoint_source(self._checkpoint_dir, stop, Policy(max_evaluations=self._max_evaluations))
+        surroundings = Surroundings(LogWriter(), stop, training_finished(SENTINEL, lambda: False))
         try:
-            prefetcher = Prefetcher(evaluation.read, fits)
-            Loop(watcher, evaluation, LogWriter(), SystemClock(), prefetcher=prefetcher).run()
+            assemble(source, evaluator, surroundings).run()
         finally:
             stop.set()
-            told.close()
+            source.changes.close()
 
 
 def _show_log() -> None:

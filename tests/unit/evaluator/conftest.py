@@ -9,13 +9,15 @@ from typing import Any
 
 import pytest
 
-from sidecar_evaluator.discovery.iterator import Policy, Watcher
+from sidecar_evaluator.checkpoints.prefetcher import Prefetcher
+from sidecar_evaluator.discovery.iterator import CheckpointIterator, Policy
+from sidecar_evaluator.discovery.selection import Selection
 from sidecar_evaluator.entrypoint import Evaluation
-from sidecar_evaluator.evaluator import ModelEvaluation
+from sidecar_evaluator.evaluator import ModelEvaluator
 from sidecar_evaluator.loop import Loop
-from sidecar_evaluator.results.ledger import Results, Rules, Selection
+from sidecar_evaluator.results.ledger import Results, Rules
 from unit.evaluator.support.copied_best import LAYOUTS, Scene
-from unit.evaluator.support.fakes import FakeClock, FakeNotices, FakeWriter
+from unit.evaluator.support.fakes import FakeChangeWaiter, FakeClock, FakeWriter
 from unit.evaluator.support.models import Kit
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -44,17 +46,18 @@ def evaluate_all(tmp_path: Path) -> Callable[..., Results]:
         from sidecar_evaluator.discovery.directory import Directory
 
         stop, clock = threading.Event(), FakeClock()
-        made = ModelEvaluation(evaluation, stop)
-        made.prepare()
-        watcher = Watcher(
+        evaluator = ModelEvaluator(evaluation, stop)
+        evaluator.prepare()
+        checkpoints = CheckpointIterator(
             directory=Directory(tmp_path),
             policy=Policy(selection),
             clock=clock,
             stop=stop,
-            notices=FakeNotices(clock, stop),
+            changes=FakeChangeWaiter(clock, stop),
             training_finished=lambda _listing: True,
         )
-        return Loop(watcher, made, FakeWriter(), clock, Rules(history_limit=50), **loop).run()
+        prefetcher = Prefetcher(evaluator.read)
+        return Loop(checkpoints, evaluator, prefetcher, FakeWriter(), clock, Rules(history_limit=50), **loop).run()
 
     return run
 

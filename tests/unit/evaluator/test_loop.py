@@ -10,7 +10,8 @@ import pytest
 
 from sidecar_evaluator.checkpoints.interface import Checkpoint, Weights
 from sidecar_evaluator.checkpoints.prefetcher import Prefetcher
-from sidecar_evaluator.discovery.iterator import Policy, Watcher
+from sidecar_evaluator.discovery.iterator import CheckpointIterator, Policy
+from sidecar_evaluator.discovery.selection import Selection
 from sidecar_evaluator.errors import (
     CheckpointGone,
     CheckpointIncompatible,
@@ -22,13 +23,16 @@ from sidecar_evaluator.errors import (
 )
 from sidecar_evaluator.evaluator import Loaded
 from sidecar_evaluator.loop import Loop
-from sidecar_evaluator.results.ledger import Counts, EndReason, Results, Rules, Selection, highest_number, is_settled
+from sidecar_evaluator.results.ledger import Counts, EndReason, Results, Rules
 from sidecar_evaluator.results.outcome import Outcome, OutcomeKind, Reason, Score
 from sidecar_evaluator.results.ranking import Goal, Primary
+from sidecar_evaluator.results.resume import resume
 from sidecar_evaluator.results.serialization import parse, render
 from sidecar_evaluator.runtime.heartbeat import Heartbeat
 from sidecar_evaluator.writers.interface import Phase
-from unit.evaluator.support.fakes import FakeClock, FakeDirectory, FakeNotices, FakeWriter, checkpoint
+from unit.evaluator.support.fakes import FakeChangeWaiter, FakeClock, FakeDirectory, FakeWriter, checkpoint
+
+RULES = Rules(Primary("accuracy", Goal.MAXIMIZE))
 
 
 class FakeModel:
@@ -66,27 +70,32 @@ class FakeModel:
 class Scene:
     """A loop over a directory in memory, after the end of training."""
 
-    def __init__(self, *names: str, model: FakeModel | None = None, results: Results | None = None) -> None:
+    def __init__(
+        self,
+        *names: str,
+        model: FakeModel | None = None,
+        results: Results | None = None,
+        selection: Selection = Selection.EVERY,
+    ) -> None:
         self.clock, self.writer, self.stop = FakeClock(), FakeWriter(), threading.Event()
         self.directory = FakeDirectory(*(checkpoint(name) for name in names))
         self.model = model or FakeModel()
-        known = results or Results()
+        earlier = resume(results or Results(), None, RULES)
         self.loop = Loop(
-            watcher=Watcher(
+            checkpoints=CheckpointIterator(
                 directory=self.directory,
-                policy=Policy(Selection.EVERY),
+                policy=Policy(selection),
                 clock=self.clock,
                 stop=self.stop,
-                notices=FakeNotices(self.clock, self.stop),
+                changes=FakeChangeWaiter(self.clock, self.stop),
                 training_finished=lambda _listing: True,
-                covered=lambda found: is_settled(known, found, Selection.EVERY),
-                highest_settled=highest_number(known),
+                settled=earlier.settled,
             ),
             evaluator=self.model,
             writer=self.writer,
             clock=self.clock,
-            rules=Rules(Primary("accuracy", Goal.MAXIMIZE)),
-            results=known,
+            rules=RULES,
+            results=earlier.results,
             heartbeat=Heartbeat(self.clock.monotonic),
             timeout=60.0,
             prefetcher=Prefetcher(self.model.read, has_room=lambda _size: False),
@@ -161,7 +170,7 @@ def test_a_checkpoint_that_is_not_found_at_first_is_evaluated() -> None:
 
 def test_several_are_evaluated_in_one_pass_and_settled_one_by_one() -> None:
     scene = Scene(*(f"ckpt-{number}" for number in range(1, 6)))
-    scene.loop.watcher.group_limit = lambda waiting: min(waiting, 3)
+    scene.loop.checkpoints.group_limit = lambda waiting: min(waiting, 3)
     assert [name for name, _, _ in scene.outcomes()] == [f"ckpt-{number}" for number in range(1, 6)]
     assert scene.model.passes == [3, 2]
     assert [report.results.counts.evaluated for report in scene.writer.reports] == [1, 2, 3, 4, 5, 5]
@@ -169,7 +178,7 @@ def test_several_are_evaluated_in_one_pass_and_settled_one_by_one() -> None:
 
 def test_where_a_pass_over_several_fails_each_is_tried_alone() -> None:
     scene = Scene("ckpt-1", "ckpt-2", "ckpt-3")
-    scene.loop.watcher.group_limit = lambda waiting: waiting
+    scene.loop.checkpoints.group_limit = lambda waiting: waiting
     score = scene.model.score
 
     def score_or_fail(loaded: Sequence[Loaded]) -> list[tuple[Score, ...]]:
@@ -188,7 +197,7 @@ def test_where_a_pass_over_several_fails_each_is_tried_alone() -> None:
 def test_the_bad_ones_of_a_group_stop_no_other() -> None:
     model = FakeModel({"ckpt-1": CheckpointIncompatible("other"), "ckpt-2": CheckpointUnreadable("damaged")})
     scene = Scene("ckpt-1", "ckpt-2", "ckpt-3", model=model)
-    scene.loop.watcher.group_limit = lambda waiting: waiting
+    scene.loop.checkpoints.group_limit = lambda waiting: waiting
     assert {name: kind for name, kind, _ in scene.outcomes()} == {
         "ckpt-1": OutcomeKind.FAILED,
         "ckpt-2": OutcomeKind.FAILED,
@@ -199,7 +208,7 @@ def test_the_bad_ones_of_a_group_stop_no_other() -> None:
 
 def test_an_overdue_group_loses_its_first_only() -> None:
     scene = Scene("ckpt-1", "ckpt-2", "ckpt-3")
-    scene.loop.watcher.group_limit = lambda waiting: waiting
+    scene.loop.checkpoints.group_limit = lambda waiting: waiting
     scene.model.during = scene.loop.abandon
     found = scene.outcomes()
     assert found[0] == ("ckpt-1", OutcomeKind.FAILED, Reason.TIMED_OUT)
@@ -315,8 +324,8 @@ def test_a_restart_at_any_moment_repeats_nothing_and_loses_nothing(killed_after:
 
 
 def test_a_broken_newest_checkpoint_does_not_hide_the_good_one_before_it() -> None:
-    scene = Scene("ckpt-1", "ckpt-2", model=FakeModel({"ckpt-2": CheckpointIncompatible("other model")}))
-    scene.loop.watcher.policy = Policy(Selection.LATEST)
+    model = FakeModel({"ckpt-2": CheckpointIncompatible("other model")})
+    scene = Scene("ckpt-1", "ckpt-2", model=model, selection=Selection.LATEST)
     assert [(name, kind) for name, kind, _ in scene.outcomes()] == [
         ("ckpt-2", OutcomeKind.FAILED),
         ("ckpt-1", OutcomeKind.EVALUATED),

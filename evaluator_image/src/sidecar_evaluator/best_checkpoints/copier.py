@@ -1,16 +1,16 @@
 """Copying the best in the background, so that the next evaluation need not wait for the disk.
 
 The loop hands over each new best and goes on. Writing weights from memory needs the model, which
-only the loop's thread may touch: such a request rings the bell that ends the loop's waiting, and is
-met when the loop calls `serve` between two evaluations, or `finish` at the end. At most one best
-waits while another is copied, so that few checkpoints' weights are held.
+only the loop's thread may use: such a request ends the loop's wait, and is served when the loop calls
+`serve` between two evaluations, or `reconcile` at the end. At most one best waits while another is
+copied, so that few checkpoints' weights are held.
 """
 
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from sidecar_evaluator.best_checkpoints.store import BestCopies
+from sidecar_evaluator.best_checkpoints.store import BestCheckpointStore
 from sidecar_evaluator.checkpoints.interface import Checkpoint
 from sidecar_evaluator.results.outcome import Outcome
 
@@ -41,14 +41,14 @@ class _Request:
             raise self._error
 
 
-class Keeper:
-    """Copies with `copies` in a thread of its own; its methods belong to the loop's thread.
+class BestCheckpointCopier:
+    """Copies with `store` in a thread of its own; its methods belong to the loop's thread.
 
     `wake` is called from the copying thread when `serve` has something to do.
     """
 
-    def __init__(self, copies: BestCopies, wake: Callable[[], None] = lambda: None) -> None:
-        self._copies = copies
+    def __init__(self, store: BestCheckpointStore, wake: Callable[[], None] = lambda: None) -> None:
+        self._store = store
         self._wake = wake
         self._changed = threading.Condition()
         self._waiting: Callable[[], object] | None = None
@@ -60,7 +60,7 @@ class Keeper:
         """Have a new best copied; wait first where another one is still waiting."""
         self._serve_until(lambda: self._waiting is None)
         with self._changed:
-            self._waiting = lambda: self._copies.keep(checkpoint, outcome, lambda path: self._ask(export, path))
+            self._waiting = lambda: self._store.keep(checkpoint, outcome, lambda path: self._ask(export, path))
             self._changed.notify_all()
         if not self._started:
             self._started = True
@@ -76,6 +76,11 @@ class Keeper:
     def finish(self) -> None:
         """Wait until everything handed over is copied, or has failed to be."""
         self._serve_until(lambda: self._waiting is None and not self._busy)
+
+    def reconcile(self, best: Outcome | None, find: Callable[[str], Checkpoint | None]) -> None:
+        """Wait for the copies under way, then copy the best if it has no copy; see `BestCheckpointStore`."""
+        self.finish()
+        self._store.reconcile(best, find)
 
     def _serve_until(self, condition: Callable[[], bool]) -> None:
         while True:

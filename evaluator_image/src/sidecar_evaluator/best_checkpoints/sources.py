@@ -14,9 +14,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import Protocol
+from typing import Any, Protocol
 
 from sidecar_evaluator.checkpoints.interface import Checkpoint, FileState, state_of
+from sidecar_evaluator.checkpoints.keras.weights_file import KerasWeights
 from sidecar_evaluator.errors import first_line
 from sidecar_evaluator.storage.fsync import sync, sync_directory
 
@@ -39,11 +40,12 @@ class Copied:
 class Source(Protocol):
     """Where a copy's files come from.
 
-    `format` is theirs, `origin` says in the manifest where they are from, `path` is what the format's
-    reader opens, relative to the copy.
+    `format` is theirs, `loading` is Python that loads them, `origin` says in the manifest where they are
+    from, `path` is what the format's reader opens, relative to the copy.
     """
 
     format: str
+    loading: str
     origin: str
     path: str
 
@@ -68,7 +70,7 @@ class FilesOf:
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         self._checkpoint = checkpoint
-        self.format = checkpoint.format.name
+        self.format, self.loading = checkpoint.format.name, checkpoint.format.loading
         self.path = checkpoint.path.name
 
     def lies_in(self, directory: Path) -> bool:
@@ -86,16 +88,16 @@ class FilesOf:
         sizes = {file.name: file.size for file in copied}
         if _contents(self._checkpoint) != before or sizes != {name: state.size for name, state in before.items()}:
             raise SourceLostError("it was written again or deleted while it was copied")
-        made = replace(self._checkpoint, path=place / self._checkpoint.path.name)
-        if lacking := self._checkpoint.format.inspect(made):
-            raise SourceLostError(f"it is not whole any more: {lacking}")
+        copy = replace(self._checkpoint, path=place / self._checkpoint.path.name)
+        if missing := self._checkpoint.format.inspect(copy):
+            raise SourceLostError(f"it is not whole any more: {missing}")
         return copied
 
 
 class FromMemory:
     """The weights that were evaluated, written by `export` as a Keras weights file."""
 
-    format, origin = "KerasWeights", "memory"
+    format, loading, origin = KerasWeights.name, KerasWeights.loading, "memory"
 
     def __init__(self, name: str, export: Callable[[Path], None]) -> None:
         self.path = f"{name}.weights.h5"
@@ -119,8 +121,9 @@ class FromMemory:
 class FromCopy:
     """The files of an earlier copy."""
 
-    def __init__(self, place: Path, files: Sequence[Copied], format_name: str, origin: str, path: str) -> None:
-        self.format, self.origin, self.path = format_name, origin, path
+    def __init__(self, place: Path, files: Sequence[Copied], manifest: Mapping[str, Any]) -> None:
+        self.format, self.loading = manifest["format"], manifest.get("load", "")
+        self.origin, self.path = manifest["origin"], manifest["path"]
         self._place = place
         self._files = list(files)
 
@@ -164,10 +167,10 @@ def _contents(checkpoint: Checkpoint) -> Mapping[str, FileState]:
     """
     directory = checkpoint.path.parent
     try:
-        found = {seen.name: state_of(directory, seen.name) for seen in checkpoint.files}
-        if any(found[seen.name] != seen for seen in checkpoint.files):
+        states = {file.name: state_of(directory, file.name) for file in checkpoint.files}
+        if any(states[file.name] != file for file in checkpoint.files):
             raise SourceLostError("it was written again after it was evaluated")
-        return _below(directory, checkpoint.path.name) if checkpoint.path.is_dir() else found
+        return _below(directory, checkpoint.path.name) if checkpoint.path.is_dir() else states
     except FileNotFoundError as error:
         raise SourceLostError("it was deleted before it was copied") from error
     except OSError as error:
@@ -175,16 +178,14 @@ def _contents(checkpoint: Checkpoint) -> Mapping[str, FileState]:
 
 
 def _below(directory: Path, name: str) -> dict[str, FileState]:
-    found = {}
+    states = {}
     for parent, directories, files in os.walk(directory / name, onerror=_raise):
-        if any((Path(parent) / each).is_symlink() for each in directories):
+        if any((Path(parent) / child).is_symlink() for child in directories):
             raise SourceLostError("it holds a link to a directory, which is not followed")
-        for each in files:
-            path = Path(parent) / each
-            relative = str(path.relative_to(directory))
-            status = path.stat()
-            found[relative] = FileState(relative, status.st_size, status.st_mtime_ns)
-    return found
+        for file in files:
+            relative = str((Path(parent) / file).relative_to(directory))
+            states[relative] = state_of(directory, relative)
+    return states
 
 
 def _raise(error: OSError) -> None:

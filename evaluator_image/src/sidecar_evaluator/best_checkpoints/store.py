@@ -28,6 +28,7 @@ from sidecar_evaluator.best_checkpoints.sources import (
     create,
     is_inside,
 )
+from sidecar_evaluator.checkpoints.identity import CheckpointId, checkpoint_id
 from sidecar_evaluator.checkpoints.interface import Checkpoint
 from sidecar_evaluator.errors import first_line
 from sidecar_evaluator.results.outcome import Outcome
@@ -38,14 +39,7 @@ _log = logging.getLogger(__name__)
 
 MANIFEST = "manifest.json"
 MARKER = ".sidecar-evaluator"  # the first file of a copy: names the others, so that only they are ever deleted
-LOADING = {
-    "TensorFlow": "tf.train.Checkpoint(model=model).restore(path).assert_existing_objects_matched()"
-    "  # what tf_keras's save_weights wrote: model.load_weights(path)",
-    "KerasWeights": "model.load_weights(path)",
-    "Keras": "model = keras.models.load_model(path)",
-    "Orbax": "model.load_weights(pathlib.Path(path).resolve().parent)",
-}
-_A_MOMENT = 1e-6
+_CLOCK_TICK = 1e-6
 
 Json = dict[str, Any]
 
@@ -58,6 +52,12 @@ class Copy:
     manifest: Json
 
     @property
+    def id(self) -> CheckpointId:
+        """Return which checkpoint it is a copy of."""
+        modified_at = parse_time(self.manifest.get("modifiedAt"))
+        return checkpoint_id(self.manifest["checkpoint"], self.manifest.get("number"), modified_at)
+
+    @property
     def copied_at(self) -> str:
         """Return when it was made; text of this form sorts by time."""
         return str(self.manifest["copiedAt"])
@@ -67,14 +67,8 @@ class Copy:
         """Return its files."""
         return [Copied(file["name"], file["size"], file["sha256"]) for file in self.manifest["files"]]
 
-    def is_of(self, outcome: Outcome) -> bool:
-        """Tell whether it is of this checkpoint; without a number the name alone does not tell."""
-        modified = render_outcome(outcome).get("modifiedAt")
-        same_time = outcome.number is not None or self.manifest.get("modifiedAt") == modified
-        return self.manifest["checkpoint"] == outcome.checkpoint and same_time
 
-
-class BestCopies:
+class BestCheckpointStore:
     """The newest `keep` best checkpoints in a directory; the newest copy is always of the best."""
 
     def __init__(
@@ -85,7 +79,7 @@ class BestCopies:
         self._primary = primary
         self._clock = clock
         self._lock = RLock()
-        self._in_place: Outcome | None = None
+        self._copied: Outcome | None = None
         self._cannot_delete = False
 
     def keep(self, checkpoint: Checkpoint, outcome: Outcome, export: Callable[[Path], None] | None = None) -> str:
@@ -101,23 +95,23 @@ class BestCopies:
             return self._keep_from(sources, outcome)
 
     def reconcile(self, best: Outcome | None, find: Callable[[str], Checkpoint | None]) -> str:
-        """Take away what an earlier process left unfinished, and copy the best if that has no copy yet.
+        """Delete what an earlier process left unfinished, and copy the best if that has no copy yet.
 
         `find` looks for a checkpoint by its name. Returns "", or what prevented the copy.
         """
         with self._lock:
-            if best is not None and best is self._in_place:
+            if best is not None and best is self._copied:
                 return ""
             try:
-                self._take_away_unfinished()
+                self._delete_unfinished()
                 copies = self._copies()
-                if best is None or (copies and copies[0].is_of(best) and self._is_by_todays_rule(copies[0])):
-                    self._in_place = best
+                if best is None or (copies and copies[0].id == best.id and self._is_by_todays_rule(copies[0])):
+                    self._copied = best
                     self._delete_older()
                     return ""
-                sources = [*_found(find, best), *_copies_of(best, copies)]
+                sources = [*_files_of(find, best), *_copies_of(best, copies)]
             except Exception as error:
-                return self._complain(best, first_line(error))
+                return self._warn(best, first_line(error))
             return self._keep_from(sources, best)
 
     def _keep_from(self, sources: Sequence[Source], outcome: Outcome) -> str:
@@ -128,12 +122,12 @@ class BestCopies:
             except SourceLostError as error:
                 trouble = str(error)
             except Exception as error:
-                return self._complain(outcome, first_line(error))
+                return self._warn(outcome, first_line(error))
             else:
-                self._in_place = outcome
+                self._copied = outcome
                 self._delete_older()
                 return ""
-        return self._complain(outcome, trouble)
+        return self._warn(outcome, trouble)
 
     def _copy(self, source: Source, outcome: Outcome) -> None:
         if source.lies_in(self._directory):
@@ -143,7 +137,7 @@ class BestCopies:
             files = source.write_to(place)
             self._publish(place, self._manifest(source, outcome, files))
         except BaseException:
-            _take_away(place)
+            _delete(place)
             raise
         _log.info("Copied the best checkpoint %s to %s.", outcome.checkpoint, place)
 
@@ -158,7 +152,7 @@ class BestCopies:
 
     def _is_free(self, place: Path) -> bool:
         if _is_unfinished(place):
-            _take_away(place)
+            _delete(place)
         return not place.exists() or (place.is_dir() and not any(place.iterdir()))
 
     def _manifest(self, source: Source, outcome: Outcome, files: Sequence[Copied]) -> Json:
@@ -169,14 +163,14 @@ class BestCopies:
             "origin": source.origin,
             "format": source.format,
             "path": source.path,
-            "load": LOADING.get(source.format),
+            "load": source.loading,
             "files": [asdict(file) for file in files],
         }
 
     def _now(self) -> str:
         """Return the time, made later than every other copy's, whatever the clock of its machine said."""
         newest = max((parse_time(copy.copied_at) for copy in self._copies()), default=0.0)
-        return render_time(max(self._clock(), newest + _A_MOMENT))
+        return render_time(max(self._clock(), newest + _CLOCK_TICK))
 
     def _publish(self, place: Path, manifest: Json) -> None:
         create(place / MANIFEST, json.dumps(manifest, allow_nan=False, indent=2).encode() + b"\n")
@@ -185,52 +179,48 @@ class BestCopies:
 
     def _copies(self) -> list[Copy]:
         """Return the whole copies, the newest first."""
-        found = []
+        copies = []
         for place in _directories_in(self._directory):
             with suppress(OSError):
-                found.append(_copy_in(place))
-        return sorted((copy for copy in found if copy), key=lambda copy: copy.copied_at, reverse=True)
+                copies.append(_copy_in(place))
+        return sorted((copy for copy in copies if copy), key=lambda copy: copy.copied_at, reverse=True)
 
     def _delete_older(self) -> None:
         try:
-            results = [_take_away(copy.place) for copy in self._copies()[self._keep :]]
+            results = [_delete(copy.place) for copy in self._copies()[self._keep :]]
         except OSError:
             results = [False]
-        gone = all(results)
-        if not gone and not self._cannot_delete:
+        are_deleted = all(results)
+        if not are_deleted and not self._cannot_delete:
             _log.warning("Older copies in %s cannot be deleted; they stay, the newest is of the best.", self._directory)
-        self._cannot_delete = not gone
+        self._cannot_delete = not are_deleted
 
-    def _take_away_unfinished(self) -> None:
+    def _delete_unfinished(self) -> None:
         for place in _directories_in(self._directory):
             if _is_unfinished(place):
-                _take_away(place)
+                _delete(place)
 
     def _is_by_todays_rule(self, copy: Copy) -> bool:
         return _rule(self._primary).items() <= copy.manifest.items()
 
-    def _complain(self, outcome: Outcome | None, trouble: str) -> str:
+    def _warn(self, outcome: Outcome | None, trouble: str) -> str:
         name = f"The best checkpoint {outcome.checkpoint}" if outcome else "The best checkpoint"
         message = f"{name} could not be copied to {self._directory}: {trouble}."
         _log.warning("%s Earlier copies stay; it is tried again at the next start or end.", message)
         return message
 
 
-def _found(find: Callable[[str], Checkpoint | None], best: Outcome) -> list[Source]:
+def _files_of(find: Callable[[str], Checkpoint | None], best: Outcome) -> list[Source]:
     """Look for the checkpoint that was evaluated, twice: a file is known to be complete at the second look."""
     for _ in range(2):
-        found = find(best.checkpoint)
-        if found and not found.missing and render_time(found.modified_at) == render_time(best.modified_at):
-            return [FilesOf(found)]
+        checkpoint = find(best.checkpoint)
+        if checkpoint and not checkpoint.missing and checkpoint.id.is_same_save(best.id):
+            return [FilesOf(checkpoint)]
     return []
 
 
 def _copies_of(best: Outcome, copies: Sequence[Copy]) -> list[Source]:
-    return [
-        FromCopy(copy.place, copy.files, copy.manifest["format"], copy.manifest["origin"], copy.manifest["path"])
-        for copy in copies
-        if copy.is_of(best)
-    ]
+    return [FromCopy(copy.place, copy.files, copy.manifest) for copy in copies if copy.id == best.id]
 
 
 def _rule(primary: Primary | None) -> Json:
@@ -260,10 +250,10 @@ def _copy_in(place: Path) -> Copy | None:
         copy = Copy(place, manifest)
         whole = all(is_inside(file.name) and (place / file.name).stat().st_size == file.size for file in copy.files)
         parse_time(copy.copied_at)
-        known = isinstance(manifest["checkpoint"], str) and {"format", "origin", "path"} <= manifest.keys()
+        has_keys = isinstance(copy.id.name, str) and {"format", "origin", "path"} <= manifest.keys()
     except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError, AttributeError):
         return None
-    return copy if whole and known and (place / MARKER).exists() else None
+    return copy if whole and has_keys and (place / MARKER).exists() else None
 
 
 def _is_unfinished(place: Path) -> bool:
@@ -273,7 +263,7 @@ def _is_unfinished(place: Path) -> bool:
         return False
 
 
-def _take_away(place: Path) -> bool:
+def _delete(place: Path) -> bool:
     """Delete a copy or a part of one, its manifest first and its marker last; return whether it is gone."""
     try:
         names = _marked(place)

@@ -1,11 +1,10 @@
-"""What a checkpoint is and what a format must offer; every format implements `CheckpointFormat`.
+"""What a checkpoint is and what a format must offer; every format is a `CheckpointFormat`.
 
-`directory` lists once a look and asks each format which entries are its own; `reading` asks the
-checkpoint's own format for its weights. A new format is one module that implements the four methods
-below and one line in `directory.FORMATS`. Nothing here knows TensorFlow.
+`discovery.directory` lists once a look and asks each format which entries are its own; `reader` asks
+the checkpoint's own format for its weights. A new format is one module that implements the four
+methods without a body of their own below, and one line in `registry`. Nothing here knows TensorFlow.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,10 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from sidecar_evaluator.checkpoints.compatibility import size_in_memory
-
-_NUMBER = re.compile(r"(?:^|(?<=[-_.]))\d+(?=$|[-_.])")
-_DECIMAL = re.compile(r"(?<!\d)\d+(?:\.\d+(?:[eE][-+]?\d+)?|[eE][-+]?\d+)(?!\.?\d)")
-_MAX_INT64 = 2**63 - 1
+from sidecar_evaluator.checkpoints.identity import CheckpointId, checkpoint_id, number_in
 
 
 @dataclass(frozen=True)
@@ -39,7 +35,8 @@ class Checkpoint:
     """One checkpoint of a directory, complete or not.
 
     `path` is what the format's reader opens: a prefix for TensorFlow, a file for Keras, a directory for
-    Orbax. `missing` says what a half-written checkpoint lacks and is empty for a complete one.
+    Orbax. `missing` says what a half-written checkpoint lacks and is empty for a complete one. It
+    `is_deleted` where a complete one is not listed any more.
     """
 
     name: str
@@ -47,6 +44,7 @@ class Checkpoint:
     format: "CheckpointFormat"
     files: tuple[FileState, ...]
     missing: str = ""
+    is_deleted: bool = False
 
     @cached_property
     def number(self) -> int | None:
@@ -54,20 +52,19 @@ class Checkpoint:
         return number_in(self.name)
 
     @cached_property
-    def key(self) -> object:
-        """What makes it the same checkpoint as another: its name, and without a number also its files."""
-        return self.name if self.number is not None else (self.name, self.files)
-
-    @cached_property
     def modified_at(self) -> float:
         """Time of the last change to any of its files, in seconds since the epoch."""
         return max(file.modified_ns for file in self.files) / 1e9
 
     @cached_property
-    def order(self) -> tuple[bool, int, float, str]:
-        """Sort key: by number, those without one before all others and by time of change."""
-        number = self.number
-        return (number is not None, number or 0, self.modified_at, self.name)
+    def id(self) -> CheckpointId:
+        """Which checkpoint it is."""
+        return checkpoint_id(self.name, self.number, self.modified_at)
+
+    @property
+    def version(self) -> tuple[str, tuple[FileState, ...]]:
+        """Its files exactly as the look saw them: other than the identity, it changes while they are written."""
+        return self.name, self.files
 
 
 @dataclass(frozen=True)
@@ -88,11 +85,21 @@ class Weights:
         """Return the bytes that the values take."""
         return size_in_memory([*self.values, *(value for _, value in self.others)])
 
+    def step_of(self, checkpoint: Checkpoint) -> int | None:
+        """Return the training's step: its iterations, or the number in the name where the format holds none."""
+        return checkpoint.number if self.iterations is None else self.iterations
+
 
 class CheckpointFormat(Protocol):
-    """One way of writing checkpoints."""
+    """One way of writing checkpoints.
+
+    `depth` is how many levels of a checkpoint that is a directory show whether it is complete: 1 for the
+    entry alone. `loading` is Python that loads a copy from `path`; it stands in the manifest of each copy.
+    """
 
     name: str
+    depth: int = 1
+    loading: str = ""
 
     def claim(self, name: str, *, is_directory: bool) -> str | None:
         """Return the name of the checkpoint that an entry of the directory belongs to, None if to none.
@@ -122,15 +129,12 @@ class CheckpointFormat(Protocol):
         IterationsMissingError: the format always holds iterations, this checkpoint does not.
         """
 
+    def model_in(self, checkpoint: Checkpoint) -> Any:  # noqa: ARG002 - for formats that hold the model itself
+        """Return the model that the checkpoint holds, None where the format holds weights alone.
 
-def number_in(name: str) -> int | None:
-    """Return the last whole number that stands alone between the ends and `-`, `_` or `.` of a name.
-
-    What comes before it names the run or the model (`resnet-50-0007`), a decimal is a score (`ckpt-07-0.25`).
-    """
-    found = _NUMBER.findall(_DECIMAL.sub("~", name))
-    number = int(found[-1]) if found else None
-    return number if number is not None and number <= _MAX_INT64 else None
+        Raises CheckpointError: it holds one that cannot be loaded.
+        """
+        return None
 
 
 def state_of(directory: Path, name: str) -> FileState:

@@ -1,8 +1,8 @@
 """Reading ahead: the next checkpoint goes into host memory while the current one is evaluated.
 
-The loop opens `ahead` around an evaluation and afterwards takes what was read. A read ahead is an
-offer, never a duty: a checkpoint whose files have changed since is read again by the loop, and
-nothing is read ahead for which memory is short. It evaluates nothing and settles nothing.
+The loop opens `ahead` around an evaluation and afterwards takes what was read. What was read ahead is
+used only for a checkpoint with the very same files; any other is read by `take`. Nothing is read
+ahead for which memory is short. It evaluates nothing and settles nothing.
 """
 
 import logging
@@ -13,13 +13,12 @@ from contextlib import contextmanager
 from time import monotonic
 
 from sidecar_evaluator.checkpoints.interface import Checkpoint, Weights
+from sidecar_evaluator.checkpoints.reader import require_whole
 
 _log = logging.getLogger(__name__)
 
 _FIRST_PAUSE = 0.25
 _SHARE_OF_TIME_READING = 0.25  # under Latest what was read ahead may be passed over by something newer
-
-Identity = tuple[object, ...]
 
 
 class Prefetcher:
@@ -38,7 +37,7 @@ class Prefetcher:
         self._has_room = has_room
         self._clock = clock
         self._lock = threading.Lock()
-        self._reads: dict[Identity, Future[Weights]] = {}
+        self._reads: dict[object, Future[Weights]] = {}
         self.last_size = 0
 
     @contextmanager
@@ -55,26 +54,26 @@ class Prefetcher:
     def holds(self, checkpoint: Checkpoint) -> bool:
         """Tell whether the checkpoint has been read whole."""
         with self._lock:
-            found = self._reads.get(_identity(checkpoint))
-        return found is not None and found.done() and found.exception() is None
+            reading = self._reads.get(checkpoint.version)
+        return reading is not None and reading.done() and reading.exception() is None
 
     def take(self, checkpoint: Checkpoint) -> Weights:
-        """Return the weights: those read ahead, or read now.
+        """Return the weights: those read ahead, even if the checkpoint was deleted since, or read now.
 
-        Raises what `read` raised ahead, or raises now.
+        Raises what `read` raised ahead, or raises now, and what `require_whole` raises.
         """
+        if not self.holds(checkpoint):
+            require_whole(checkpoint)
         with self._lock:
-            ahead = self._reads.pop(_identity(checkpoint), None)
-        if ahead is not None:
-            return self._measured(ahead.result())
-        return self._measured(self._read(checkpoint))
+            reading = self._reads.pop(checkpoint.version, None)
+        return self._measured(self._read(checkpoint) if reading is None else reading.result())
 
     def forget_all_but(self, wanted: list[Checkpoint]) -> None:
         """Drop what was read of other checkpoints than these."""
-        kept = {_identity(checkpoint) for checkpoint in wanted}
+        kept = {checkpoint.version for checkpoint in wanted}
         with self._lock:
-            for identity in self._reads.keys() - kept:
-                del self._reads[identity]
+            for version in self._reads.keys() - kept:
+                del self._reads[version]
 
     def _keep_reading(self, upcoming: Callable[[], list[Checkpoint]], finished: threading.Event) -> None:
         pause = _FIRST_PAUSE
@@ -94,9 +93,9 @@ class Prefetcher:
             if finished.is_set() or not self._has_room(self.last_size):
                 return
             with self._lock:
-                known = self._reads.get(_identity(checkpoint))
-                reading = self._reads[_identity(checkpoint)] = known or Future()
-            if known is None:
+                is_new = checkpoint.version not in self._reads
+                reading = self._reads.setdefault(checkpoint.version, Future())
+            if is_new:
                 self._read_into(reading, checkpoint)
 
     def _read_into(self, reading: Future[Weights], checkpoint: Checkpoint) -> None:
@@ -108,7 +107,3 @@ class Prefetcher:
     def _measured(self, weights: Weights) -> Weights:
         self.last_size = weights.size
         return weights
-
-
-def _identity(checkpoint: Checkpoint) -> Identity:
-    return checkpoint.name, checkpoint.files

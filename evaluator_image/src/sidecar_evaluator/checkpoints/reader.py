@@ -30,6 +30,18 @@ def read_whole(checkpoint: Checkpoint, model: Any) -> Weights:
     return weights
 
 
+def require_whole(checkpoint: Checkpoint) -> None:
+    """Let a checkpoint pass that a listing showed complete.
+
+    Raises CheckpointGone: it was deleted since.
+    CheckpointUnreadable: it is half-written, and will not be completed.
+    """
+    if checkpoint.is_deleted:
+        raise CheckpointGone("It was deleted before it was evaluated.")
+    if checkpoint.missing:
+        raise CheckpointUnreadable(f"It is half-written: {checkpoint.missing}.")
+
+
 def _states(checkpoint: Checkpoint) -> list[FileState]:
     directory: Path = checkpoint.path.parent
     try:

@@ -12,12 +12,12 @@ from collections.abc import Sequence
 from sidecar_evaluator.checkpoints.interface import Checkpoint
 from sidecar_evaluator.commands.config import CheckConfig
 from sidecar_evaluator.commands.ls import lacking, seen
-from sidecar_evaluator.commands.model_setup import built
+from sidecar_evaluator.commands.model_setup import evaluator_of
 from sidecar_evaluator.discovery.directory import Directory
 from sidecar_evaluator.errors import CheckpointError, CheckpointUnreadable, ConfigurationError, ExitCode, first_line
-from sidecar_evaluator.evaluator import Loaded, ModelEvaluation
+from sidecar_evaluator.evaluator import Loaded, ModelEvaluator
 from sidecar_evaluator.results.outcome import NO_SCORES, Score, label
-from sidecar_evaluator.results.serialization import render_value
+from sidecar_evaluator.results.serialization import render_score, render_value
 from sidecar_evaluator.runtime.log_format import plain
 
 _log = logging.getLogger(__name__)
@@ -30,20 +30,19 @@ def check(config: CheckConfig) -> ExitCode:
     CheckpointError: the checkpoint cannot be evaluated.
     """
     checkpoint = _chosen(config)
-    evaluation = built(config.model, threading.Event())
-    weights = evaluation.read(checkpoint)
-    step = checkpoint.number if weights.iterations is None else weights.iterations
-    _print(config, checkpoint, step, _scores(evaluation, Loaded(weights, step, checkpoint)))
+    evaluator = evaluator_of(config.model, threading.Event())
+    loaded = Loaded(checkpoint, evaluator.read(checkpoint))
+    _print(config, loaded, _scores(evaluator, loaded))
     return ExitCode.DRAINED
 
 
-def _scores(evaluation: ModelEvaluation, loaded: Loaded) -> tuple[Score, ...]:
+def _scores(evaluator: ModelEvaluator, loaded: Loaded) -> tuple[Score, ...]:
     """Score one checkpoint; what goes wrong is told as a person needs it who looks for the mistake.
 
     Raises CheckpointError: it has no score.
     """
     try:
-        (scores,) = evaluation.score([loaded])
+        (scores,) = evaluator.score([loaded])
     except (ConfigurationError, CheckpointError):
         raise
     except (Exception, SystemExit) as error:
@@ -56,13 +55,13 @@ def _scores(evaluation: ModelEvaluation, loaded: Loaded) -> tuple[Score, ...]:
 
 def _chosen(config: CheckConfig) -> Checkpoint:
     directory = Directory(config.model.checkpoint_dir, config.model.format)
-    found = seen(directory).checkpoints
+    checkpoints = seen(directory).checkpoints
     if config.checkpoint is None:
-        newest = next((each for each in reversed(found) if not lacking(each)), None)
+        newest = next((checkpoint for checkpoint in reversed(checkpoints) if not lacking(checkpoint)), None)
         if newest is None:
             raise ConfigurationError(f"{directory.path} holds no complete checkpoint; see `sidecar-evaluator ls`.")
         return newest
-    named = next((each for each in found if each.name == config.checkpoint), None)
+    named = next((checkpoint for checkpoint in checkpoints if checkpoint.name == config.checkpoint), None)
     if named is None:
         raise ConfigurationError(
             f"{directory.path} holds no checkpoint {config.checkpoint}; `sidecar-evaluator ls` shows their names, "
@@ -73,11 +72,12 @@ def _chosen(config: CheckConfig) -> Checkpoint:
     return named
 
 
-def _print(config: CheckConfig, checkpoint: Checkpoint, step: int | None, scores: Sequence[Score]) -> None:
+def _print(config: CheckConfig, loaded: Loaded, scores: Sequence[Score]) -> None:
+    name, step = loaded.checkpoint.name, loaded.step
     if config.as_json:
-        metrics = [{"name": each.name, "dataset": each.dataset, "value": render_value(each.value)} for each in scores]
-        print(json.dumps({"checkpoint": checkpoint.name, "step": step, "metrics": metrics}))  # noqa: T201
+        metrics = [render_score(score) for score in scores]
+        print(json.dumps({"checkpoint": name, "step": step, "metrics": metrics}))  # noqa: T201
         return
-    print(f"{plain(checkpoint.name)} step={'-' if step is None else step}")  # noqa: T201 - the command's own output
-    for each in scores:
-        print(f"{label(each)}={render_value(each.value)}")  # noqa: T201 - the command's own output
+    print(f"{plain(name)} step={'-' if step is None else step}")  # noqa: T201 - the command's own output
+    for score in scores:
+        print(f"{label(score)}={render_value(score.value)}")  # noqa: T201 - the command's own output

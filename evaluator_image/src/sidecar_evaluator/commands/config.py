@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sidecar_evaluator.discovery.iterator import Policy
+from sidecar_evaluator.discovery.selection import Selection
 from sidecar_evaluator.errors import ConfigurationError
 from sidecar_evaluator.options import Compilation, DataInMemory, Distribution, Options, Precision
-from sidecar_evaluator.results.ledger import Rules, Selection
+from sidecar_evaluator.results.ledger import Rules
 from sidecar_evaluator.results.ranking import Goal, Primary
 
 
@@ -25,15 +26,11 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class Config:
-    """Everything that the command line of `run` decides; times are seconds.
-
-    `listing_age` replaces that of the policy, None lets the file system decide.
-    """
+    """Everything that the command line of `run` decides; times are seconds."""
 
     model: ModelConfig
     policy: Policy
     rules: Rules
-    listing_age: float | None
     evaluation_timeout: float | None
     output_dir: Path | None
     keep_best: int | None
@@ -67,9 +64,9 @@ def from_arguments(arguments: Namespace) -> Config:
             selection=Selection(arguments.selection),
             max_evaluations=arguments.max_evaluations,
             no_checkpoint_timeout=arguments.no_checkpoint_timeout,
+            listing_age=arguments.listing_age,
         ),
         rules=Rules(primary, arguments.history_limit),
-        listing_age=arguments.listing_age,
         evaluation_timeout=arguments.evaluation_timeout,
         output_dir=arguments.output_dir,
         keep_best=arguments.keep_best,

@@ -1,6 +1,6 @@
 """The flags of every command: their names, types, defaults and help.
 
-`cli` parses with it. The operator renders what `run` reads, so a flag that changes here changes there
+`main` parses with it. The operator renders what `run` reads, so a flag that changes here changes there
 (`tests/contract` holds both to it).
 """
 
@@ -10,11 +10,11 @@ from enum import StrEnum
 from pathlib import Path
 from typing import NoReturn, TypeVar
 
-from sidecar_evaluator.discovery.directory import AUTO, FORMATS
+from sidecar_evaluator.checkpoints.registry import AUTO, FORMATS
+from sidecar_evaluator.discovery.selection import Selection
 from sidecar_evaluator.discovery.training_end import SENTINEL
 from sidecar_evaluator.errors import ConfigurationError
 from sidecar_evaluator.options import DEFAULT_CHECKPOINTS_PER_PASS, Compilation, DataInMemory, Distribution, Precision
-from sidecar_evaluator.results.ledger import Selection
 from sidecar_evaluator.results.ranking import Goal
 
 TERMINATION_LOG = Path("/dev/termination-log")

@@ -86,17 +86,17 @@ def _table(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
 
 
 def _remarks(directory: Directory, listing: Listing) -> Iterator[str]:
-    strangers = directory.strangers()
+    unclaimed = directory.unclaimed()
     claimed = {file.name.partition("/")[0] for found in listing.checkpoints for file in found.files}
-    hidden = sorted(set(listing.names) - claimed - set(strangers))
+    hidden = sorted(set(listing.names) - claimed - set(unclaimed))
     if nested := directory.nested():
         yield f"Checkpoints below this directory, which are not evaluated: {_some(nested)}"
     if not listing.checkpoints:
         yield f"No checkpoint is in {directory.path}."
     if hidden:
         yield f"Passed over, because another format has a checkpoint of the same name: {_some(hidden)}"
-    if strangers:
-        yield f"No part of a checkpoint: {_some(strangers)}"
+    if unclaimed:
+        yield f"No part of a checkpoint: {_some(unclaimed)}"
 
 
 def _some(names: Sequence[str]) -> str:

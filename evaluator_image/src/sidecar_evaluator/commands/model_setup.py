@@ -1,7 +1,7 @@
 """From flags to a model that is ready to be scored: the entry point called under the options chosen.
 
 `run` and `check` call it. Precision and distribution must be in force before the user's code builds
-the model, so the order of the calls here matters.
+the model, so that the order of the calls here matters.
 """
 
 import os
@@ -9,13 +9,13 @@ import sys
 import threading
 
 from sidecar_evaluator import entrypoint
+from sidecar_evaluator.assembly import prepared_evaluator
 from sidecar_evaluator.commands.config import ModelConfig
 from sidecar_evaluator.engine.apply_options import apply_precision, scope
-from sidecar_evaluator.evaluator import ModelEvaluation
-from sidecar_evaluator.runtime.progress import ProgressLog
+from sidecar_evaluator.evaluator import ModelEvaluator
 
 
-def built(config: ModelConfig, stop: threading.Event) -> ModelEvaluation:
+def evaluator_of(config: ModelConfig, stop: threading.Event) -> ModelEvaluator:
     """Call the entry point and prepare what it returns; this imports TensorFlow.
 
     Raises ConfigurationError: the entry point, its model or its data are wrong.
@@ -24,9 +24,7 @@ def built(config: ModelConfig, stop: threading.Event) -> ModelEvaluation:
         sys.path.insert(0, os.getcwd())  # noqa: PTH109 - as `python -m` does
     apply_precision(config.options)
     with scope(config.options):
-        loaded = entrypoint.load(config.entrypoint, config.parameters)
+        evaluation = entrypoint.load(config.entrypoint, config.parameters)
         if config.steps:
-            loaded.steps = config.steps
-        evaluation = ModelEvaluation(loaded, stop, config.options, ProgressLog())
-        evaluation.prepare()
-    return evaluation
+            evaluation.steps = config.steps
+        return prepared_evaluator(evaluation, stop, config.options)

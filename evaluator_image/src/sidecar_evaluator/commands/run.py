@@ -1,7 +1,8 @@
-"""`sidecar-evaluator run`: puts the parts together, runs the loop, and ends the process well.
+"""`sidecar-evaluator run`: one process from its flags to its exit code.
 
-Called by the command line alone. Order matters: the server answers before TensorFlow is imported,
-the ledger is read before anything is evaluated, and sinks are flushed before any exit code is given.
+Called by the command line alone. Order matters: the server answers before TensorFlow is imported, the
+earlier results are read before anything is evaluated, and sinks are flushed before any exit code is
+given.
 """
 
 import logging
@@ -12,17 +13,14 @@ from socketserver import BaseServer
 
 from prometheus_client import disable_created_metrics
 
-from sidecar_evaluator.checkpoints.prefetcher import Prefetcher
+from sidecar_evaluator.assembly import Surroundings, assemble
 from sidecar_evaluator.commands.config import Config
-from sidecar_evaluator.commands.model_setup import built
+from sidecar_evaluator.commands.model_setup import evaluator_of
 from sidecar_evaluator.commands.session import Session
-from sidecar_evaluator.commands.shutdown import FLUSH_SECONDS, end_after_grace, watch_deadline
-from sidecar_evaluator.discovery.change_waiter import listing_age
-from sidecar_evaluator.discovery.iterator import Watcher
+from sidecar_evaluator.commands.shutdown import end_after_grace, watch_deadline
 from sidecar_evaluator.discovery.training_end import training_finished
-from sidecar_evaluator.engine.memory import fits
 from sidecar_evaluator.errors import ExitCode
-from sidecar_evaluator.evaluator import ModelEvaluation
+from sidecar_evaluator.evaluator import ModelEvaluator
 from sidecar_evaluator.kube.resource import read_patiently, watch_training
 from sidecar_evaluator.loop import Loop
 from sidecar_evaluator.results.journal import run_identity
@@ -47,9 +45,9 @@ def run(config: Config) -> ExitCode:
     try:
         results = _evaluate(session)
     finally:
-        written = session.writer.flush(FLUSH_SECONDS)  # also what was settled before an error
-        session.writer.close()
-        session.notices.close()
+        written = session.sinks.flush()  # also what was settled before an error
+        session.sinks.writer.close()
+        session.source.changes.close()
         if server:
             server.shutdown()
     return _exit_code(results, written=written)
@@ -65,15 +63,15 @@ def _exit_code(results: Results, *, written: bool) -> ExitCode:
 
 
 def _serve(session: Session) -> BaseServer:
-    application = Application(session.registry, session.heartbeat.is_alive, session.is_ready)
+    application = Application(session.sinks.registry, session.heartbeat.is_alive, session.readiness.is_ready)
     return serve(session.config.port, application)
 
 
 def _evaluate(session: Session) -> Results:
     earlier = _earlier(session)
-    evaluation = _prepared(session)
+    evaluator = _evaluator(session)
     _copy_best(session, earlier.results)
-    loop = _loop(session, evaluation, earlier)
+    loop = assemble(session.source, evaluator, _surroundings(session), earlier)
     _start_threads(session, loop)
     results = loop.run()
     if results.ended:
@@ -83,73 +81,51 @@ def _evaluate(session: Session) -> Results:
 
 def _earlier(session: Session) -> Resumed:
     """Read what earlier processes left in the resource and in the journal."""
-    found = read_patiently(session.resource, session.stop) if session.resource else {}
-    status = replace(parse(found.get("status", {}).get("results", {})), ended=None)
-    identity = run_identity(found.get("metadata", {}).get("uid"), session.config.model.checkpoint_dir)
-    earlier = resume_from(session.journal, identity, status, session.config.rules)
-    if session.lines:
-        session.lines.resume(identity, earlier.unwritten, earlier.results.counts.skipped)
-    session.metrics.resume(earlier.results)
+    resource = read_patiently(session.resource, session.stop) if session.resource else {}
+    status = replace(parse(resource.get("status", {}).get("results", {})), ended=None)
+    identity = run_identity(resource.get("metadata", {}).get("uid"), session.config.model.checkpoint_dir)
+    earlier = resume_from(session.sinks.journal, identity, status, session.config.rules)
+    session.sinks.resume(identity, earlier)
     return earlier
 
 
-def _prepared(session: Session) -> ModelEvaluation:
+def _evaluator(session: Session) -> ModelEvaluator:
     """Build the model: importing TensorFlow and tracing can take minutes on a slow disk."""
     session.heartbeat.begin()
-    evaluation = built(session.config.model, session.stop)
+    evaluator = evaluator_of(session.config.model, session.stop)
     session.heartbeat.end()
-    session.metrics.follow_examples(lambda: evaluation.examples)
-    session.model_built.set()
-    return evaluation
+    session.sinks.metrics.follow_examples(lambda: evaluator.examples)
+    session.readiness.model_built.set()
+    return evaluator
 
 
 def _copy_best(session: Session, results: Results) -> None:
-    """Make up for a copy of the best checkpoint that an earlier process, or trouble, left out."""
-    if session.best_copies and session.keeper:
+    """Make up for a copy of the best checkpoint that an earlier process, or an error, left out."""
+    if session.sinks.best:
         session.heartbeat.begin()
-        session.keeper.finish()
-        session.best_copies.reconcile(results.best, session.find)
+        session.sinks.best.reconcile(results.best, session.find)
         session.heartbeat.end()
 
 
-def _loop(session: Session, evaluation: ModelEvaluation, earlier: Resumed) -> Loop:
-    config = session.config
-    told = config.listing_age
-    age = listing_age(config.model.checkpoint_dir) if told is None else told
-    prefetcher = Prefetcher(evaluation.read, fits)
-    watcher = Watcher(
-        directory=session.directory,
-        policy=replace(config.policy, listing_age=age),
-        clock=session.clock,
+def _surroundings(session: Session) -> Surroundings:
+    config, sinks = session.config, session.sinks
+    surroundings = Surroundings(
+        writer=sinks.writer,
         stop=session.stop,
-        notices=session.notices,
-        training_finished=training_finished(config.sentinel, session.training.has_come),
-        covered=lambda checkpoint: earlier.covers(checkpoint, config.policy.selection),
-        on_look=session.looked,
-        beat=session.heartbeat.beat,
-        group_limit=lambda waiting: evaluation.pass_size(waiting, prefetcher.last_size),
-        highest_settled=earlier.highest,
-    )
-    loop = Loop(
-        watcher=watcher,
-        evaluator=evaluation,
-        writer=session.writer,
+        training_finished=training_finished(config.sentinel, session.training.has_ended),
         clock=session.clock,
-        rules=config.rules,
-        results=earlier.results,
         heartbeat=session.heartbeat,
+        rules=config.rules,
         timeout=config.evaluation_timeout,
-        enter=session.metrics.enter,
-        prefetcher=prefetcher,
+        on_look=session.on_look,
+        enter=sinks.metrics.enter,
     )
-    if session.keeper:
-        loop.keep_best = session.keeper.keep
-    return loop
+    return replace(surroundings, keep_best=sinks.best.keep) if sinks.best else surroundings
 
 
 def _start_threads(session: Session, loop: Loop) -> None:
     if session.config.follow_training and session.resource:
-        arguments = (session.resource, session.trained, session.stop)
+        arguments = (session.resource, session.on_training_state, session.stop)
         threading.Thread(target=watch_training, args=arguments, name="training", daemon=True).start()
     if session.config.evaluation_timeout:
         threading.Thread(target=watch_deadline, args=(session, loop), name="watchdog", daemon=True).start()

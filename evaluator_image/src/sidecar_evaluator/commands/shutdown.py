@@ -11,7 +11,6 @@ from sidecar_evaluator.commands.session import Session
 from sidecar_evaluator.errors import ExitCode
 from sidecar_evaluator.loop import Loop
 
-FLUSH_SECONDS = 10.0
 _GRACE_SECONDS = 4.0  # after SIGTERM, for the batch in hand
 _WATCHDOG_SECONDS = 0.5
 
@@ -31,6 +30,6 @@ def end_after_grace(session: Session) -> None:
 
 
 def _leave(session: Session, code: ExitCode) -> None:
-    session.writer.flush(FLUSH_SECONDS)
+    session.sinks.flush()
     logging.shutdown()
     os._exit(code)

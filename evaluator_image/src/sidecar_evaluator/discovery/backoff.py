@@ -1,8 +1,8 @@
 """How often, and when again, a checkpoint that could not be read is tried: a bounded back-off.
 
-The watcher asks before it hands out a checkpoint. A checkpoint whose files have changed since the
-last failure starts anew, after the shortest pause and not for ever: some mounts tell another time at
-every look.
+The iterator asks before it hands out a checkpoint. A checkpoint whose files have changed since the
+last failure starts anew, after the shortest pause and not without end: some mounts report another
+time at every look. Pure: the time is an argument.
 """
 
 from dataclasses import dataclass, field
@@ -16,6 +16,8 @@ MOST_ATTEMPTS = 20  # however often the files change
 
 @dataclass(frozen=True)
 class _Failures:
+    """The failed attempts on one checkpoint: `count` with these files, `total` with any."""
+
     files: tuple[FileState, ...]
     count: int
     total: int
@@ -24,35 +26,37 @@ class _Failures:
 
 
 @dataclass
-class Retries:
+class Backoff:
     """Failed attempts by checkpoint name; times are monotonic seconds.
 
-    `patience` is how long a mount may show an old view of a file: attempts go on for at least so long.
+    `listing_age` is how long a mount may show an old view of a file: attempts go on for at least so long.
     """
 
-    patience: float = 0.0
+    listing_age: float = 0.0
     _failures: dict[str, _Failures] = field(default_factory=dict)
 
     def fail(self, checkpoint: Checkpoint, now: float) -> float | None:
         """Count a failure; return the seconds until the next attempt, None after the last one."""
-        known = self._failures.get(checkpoint.name)
-        count, total = self._count(checkpoint) + 1, (known.total if known else 0) + 1
-        delay = self._pause_after(count) if total < MOST_ATTEMPTS else None
-        self._failures[checkpoint.name] = _Failures(checkpoint.files, count, total, now, now + (delay or 0.0))
-        return delay
+        earlier = self._failures.get(checkpoint.name)
+        has_same_files = earlier is not None and earlier.files == checkpoint.files
+        count = (earlier.count if earlier and has_same_files else 0) + 1
+        total = (earlier.total if earlier else 0) + 1
+        pause = self._pause_after(count) if total < MOST_ATTEMPTS else None
+        self._failures[checkpoint.name] = _Failures(checkpoint.files, count, total, now, now + (pause or 0.0))
+        return pause
 
     def is_due(self, checkpoint: Checkpoint, now: float) -> bool:
         """Tell whether the checkpoint may be tried now."""
         failures = self._failures.get(checkpoint.name)
         if failures is None:
             return True
-        changed = failures.files != checkpoint.files
-        return now >= (failures.failed_at + SHORTEST_PAUSE if changed else failures.not_before)
+        has_changed = failures.files != checkpoint.files
+        return now >= (failures.failed_at + SHORTEST_PAUSE if has_changed else failures.not_before)
 
     def next_due(self, now: float) -> float | None:
         """Return the seconds until the next one may be tried, None where none is put off."""
-        put_off = [failures.not_before - now for failures in self._failures.values() if failures.not_before > now]
-        return min(put_off, default=None)
+        pauses = [failures.not_before - now for failures in self._failures.values() if failures.not_before > now]
+        return min(pauses, default=None)
 
     def forget(self, checkpoint: Checkpoint) -> None:
         """Drop a settled checkpoint."""
@@ -60,11 +64,7 @@ class Retries:
 
     def _pause_after(self, attempts: int) -> float | None:
         """Return the pause after so many attempts, each twice as long as the one before; None for no more."""
-        passed = SHORTEST_PAUSE * (2 ** (attempts - 1) - 1)
-        if attempts >= LEAST_ATTEMPTS and passed >= self.patience:
+        waited = SHORTEST_PAUSE * (2 ** (attempts - 1) - 1)
+        if attempts >= LEAST_ATTEMPTS and waited >= self.listing_age:
             return None
         return SHORTEST_PAUSE * 2.0 ** (attempts - 1)
-
-    def _count(self, checkpoint: Checkpoint) -> int:
-        failures = self._failures.get(checkpoint.name)
-        return failures.count if failures and failures.files == checkpoint.files else 0

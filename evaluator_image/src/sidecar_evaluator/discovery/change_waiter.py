@@ -1,8 +1,8 @@
 """The wait between two looks at the checkpoint directory, which ends as soon as something changes there.
 
-The watcher says after each look what it cost and then waits. On a local file system the kernel
-tells of changes; elsewhere, or where its limits are reached, the wait is as long as `pacing` says.
-Nothing is listed here, and a wait that ended early is only a hint that a look may be worth it.
+The iterator reports after each look what it cost and then waits. On a local file system the kernel
+reports changes; elsewhere, or where its limits are reached, the wait is as long as `poll_interval`
+says. Nothing is listed here, and a wait that ended early only means that a look may show a change.
 """
 
 import contextlib
@@ -16,19 +16,17 @@ from pathlib import Path
 from time import monotonic
 from typing import Any, Protocol
 
-from sidecar_evaluator.discovery.filesystems import file_system, is_local
+from sidecar_evaluator.discovery.filesystems import FileSystem
 from sidecar_evaluator.discovery.poll_interval import LONGEST, Pace
 
 _log = logging.getLogger(__name__)
 
-MOUNT_TABLE = Path("/proc/self/mountinfo")
 _SHORTEST_LOCAL, _SHORTEST_REMOTE = 0.02, 0.1
-_REMOTE_LISTING_AGE = 60.0  # gcsfuse, and Mountpoint for S3 with a cache, keep metadata for a minute by default
-_PARKED_SECONDS = 60.0  # how long the thread of a closed bell may linger
+_LINGER_SECONDS = 60.0  # how long the thread of a closed waker may stay
 
 
-class Notices(Protocol):
-    """What the watcher waits with."""
+class ChangeWaiter(Protocol):
+    """What the iterator waits with."""
 
     def looked(self, seconds: float, newest: float | None) -> None:
         """Take note of a look: how long it took, and when the newest checkpoint that it saw was written."""
@@ -37,8 +35,8 @@ class Notices(Protocol):
         """Wait for a change, at most `longest` seconds; return whether something may have changed."""
 
 
-class Bell:
-    """Ends a wait from another thread: by `ring`, or by the stop event, whose setting it passes on."""
+class Waker:
+    """Ends a wait from another thread: by `wake`, or by the stop event, whose setting it passes on."""
 
     def __init__(self, stop: threading.Event) -> None:
         self._stop = stop
@@ -47,24 +45,24 @@ class Bell:
         os.set_blocking(self._writable, False)
         self._lock = threading.Lock()
         self._closed = False
-        threading.Thread(target=self._pass_on_stop, name="bell", daemon=True).start()
+        threading.Thread(target=self._pass_on_stop, name="waker", daemon=True).start()
 
-    def ring(self) -> None:
+    def wake(self) -> None:
         """End the wait that is running, or the next one."""
-        with self._lock, contextlib.suppress(BlockingIOError):  # full: it is ringing already
+        with self._lock, contextlib.suppress(BlockingIOError):  # full: the wait ends already
             if not self._closed:
                 os.write(self._writable, b"!")
 
     def wait(self, seconds: float, *descriptors: int) -> bool:
-        """Wait until it rings or a descriptor can be read; return whether one of them did."""
+        """Wait until it is woken or a descriptor can be read; return whether one of them happened."""
         if self._stop.is_set():
             return True
-        waiting = select.poll()
+        poll = select.poll()
         for descriptor in (self._readable, *descriptors):
-            waiting.register(descriptor, select.POLLIN)
-        found = waiting.poll(max(seconds, 0.0) * 1000)
+            poll.register(descriptor, select.POLLIN)
+        readable = poll.poll(max(seconds, 0.0) * 1000)
         _drain(self._readable)
-        return bool(found)
+        return bool(readable)
 
     def close(self) -> None:
         """Let go of the descriptors."""
@@ -75,12 +73,12 @@ class Bell:
                 os.close(self._writable)
 
     def _pass_on_stop(self) -> None:
-        while not (self._closed or self._stop.wait(_PARKED_SECONDS)):
+        while not (self._closed or self._stop.wait(_LINGER_SECONDS)):
             pass
-        self.ring()
+        self.wake()
 
 
-class Events:
+class InotifyEvents:
     """The kernel's events for one directory, or for the nearest one above it until it exists.
 
     Raises OSError: a limit of the kernel is reached, or a directory may not be watched.
@@ -130,7 +128,7 @@ class Events:
         raise FileNotFoundError(self._places[-1][0])
 
 
-class DirectoryNotices:
+class DirectoryWaiter:
     """Waits for changes of one directory: by `events` where there are any, else as often as `pace` says.
 
     Without events, `state` is compared every `pace.shortest` seconds between two looks: a cheap sign of
@@ -139,14 +137,14 @@ class DirectoryNotices:
 
     def __init__(
         self,
-        bell: Bell,
+        waker: Waker,
         pace: Pace,
-        events: Events | None = None,
+        events: InotifyEvents | None = None,
         state: Callable[[], object] | None = None,
         now: Callable[[], float] = monotonic,
     ) -> None:
-        self._bell, self._pace, self._events, self._state, self._now = bell, pace, events, state, now
-        self._seen = state() if state else None
+        self._waker, self._pace, self._events, self._state, self._now = waker, pace, events, state, now
+        self._last_state = state() if state else None
 
     def looked(self, seconds: float, newest: float | None) -> None:
         """Take note of a look: how long it took, and when the newest checkpoint that it saw was written."""
@@ -155,8 +153,8 @@ class DirectoryNotices:
     def wait(self, longest: float) -> bool:
         """Wait for a change, at most `longest` seconds; return whether something may have changed.
 
-        Ends within a moment of the stop event and of `wake`. Without a change it ends by itself too, since
-        some changes go unnoticed: after `pacing.LONGEST` at the latest.
+        Ends as soon as the stop event is set or `wake` is called. Without a change it ends by itself too, since
+        some changes go unnoticed: after `poll_interval.LONGEST` at the latest.
         """
         if self._events:
             try:
@@ -169,57 +167,49 @@ class DirectoryNotices:
 
     def wake(self) -> None:
         """End the wait that is running, or the next one, from any thread."""
-        self._bell.ring()
+        self._waker.wake()
 
     def close(self) -> None:
         """Let go of descriptors and threads."""
-        self._bell.close()
+        self._waker.close()
         if self._events:
             self._events.close()
 
-    def _wait_for_events(self, events: Events, longest: float) -> bool:
+    def _wait_for_events(self, events: InotifyEvents, longest: float) -> bool:
         is_new = events.arm()
         rest = min(self._pace.rest_seconds(self._now()), longest)
-        if (rest and self._bell.wait(rest)) or is_new:
+        if (rest and self._waker.wait(rest)) or is_new:
             return True
-        woken = self._bell.wait(longest - rest, events.fileno())
+        woken = self._waker.wait(longest - rest, events.fileno())
         return events.drain() or woken
 
     def _poll(self, seconds: float) -> bool:
         until = self._now() + seconds
         while (left := until - self._now()) > 0:
-            if self._bell.wait(min(left, self._pace.shortest) if self._state else left):
+            if self._waker.wait(min(left, self._pace.shortest) if self._state else left):
                 return True
             if self._state and self._has_changed(self._state):
                 return True
         return False
 
     def _has_changed(self, state: Callable[[], object]) -> bool:
-        before, self._seen = self._seen, state()
-        return before != self._seen
+        before, self._last_state = self._last_state, state()
+        return before != self._last_state
 
 
-def notices(path: Path, stop: threading.Event, mount_table: Path = MOUNT_TABLE) -> DirectoryNotices:
+def directory_waiter(path: Path, stop: threading.Event, file_system: FileSystem) -> DirectoryWaiter:
     """Return what fits the file system that the directory lies on, or will lie on once it exists."""
-    bell = Bell(stop)
-    known = mount_table.read_text(errors="replace") if mount_table.exists() else ""
-    place = Path(os.path.realpath(path))
-    if known and not is_local(place, known):
-        _log.info("%s is listed to find checkpoints: %s tells of no changes.", path, file_system(place, known))
-        return DirectoryNotices(bell, Pace(_SHORTEST_REMOTE))
-    events = _events(path) if known else None
-    return DirectoryNotices(bell, Pace(_SHORTEST_LOCAL), events, partial(_state, path))
+    waker = Waker(stop)
+    if not file_system.is_local:
+        _log.info("%s is listed to find checkpoints: %s reports no changes.", path, file_system.type)
+        return DirectoryWaiter(waker, Pace(_SHORTEST_REMOTE))
+    events = _events(path) if file_system.tells_changes else None
+    return DirectoryWaiter(waker, Pace(_SHORTEST_LOCAL), events, partial(_state, path))
 
 
-def listing_age(path: Path, mount_table: Path = MOUNT_TABLE) -> float:
-    """Return how old a listing may be, in seconds, on the file system that the directory lies on."""
-    known = mount_table.read_text(errors="replace") if mount_table.exists() else ""
-    return 0.0 if not known or is_local(Path(os.path.realpath(path)), known) else _REMOTE_LISTING_AGE
-
-
-def _events(path: Path) -> Events | None:
+def _events(path: Path) -> InotifyEvents | None:
     try:
-        return Events(path)
+        return InotifyEvents(path)
     except OSError as error:
         _log.warning("%s cannot be watched, so that it is listed instead: %s", path, error)
         return None
@@ -235,8 +225,8 @@ def _state(path: Path) -> object:
 
 def _drain(descriptor: int) -> bool:
     """Read away what is there; return whether there was anything."""
-    found = False
+    has_data = False
     with contextlib.suppress(BlockingIOError):
         while os.read(descriptor, 65536):
-            found = True
-    return found
+            has_data = True
+    return has_data

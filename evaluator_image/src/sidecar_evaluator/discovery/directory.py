@@ -1,9 +1,9 @@
 """One look at the checkpoint directory: a single listing, shared by every format that may be there.
 
-The watcher looks once a poll and retires what is settled. A look costs one listing, whatever the
+The iterator looks once a poll and retires what is settled. A look costs one listing, whatever the
 number of checkpoints: only entries that are new, or that belong to a checkpoint not complete yet,
-are looked at one by one. The directory is listed, never asked for one file's state first: on
-object-store mounts a listing is fresh where a cached file is not. Nothing is opened here.
+are looked at one by one. The directory is listed before any file's state is read: on object-store
+mounts a listing is fresh where a cached file is not. No file is opened here.
 """
 
 import errno
@@ -17,25 +17,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from sidecar_evaluator.checkpoints.interface import Checkpoint, CheckpointFormat, FileState, state_of
-from sidecar_evaluator.checkpoints.keras.archive import KerasArchive
-from sidecar_evaluator.checkpoints.keras.weights_file import KerasWeights
-from sidecar_evaluator.checkpoints.orbax.format import Orbax
-from sidecar_evaluator.checkpoints.tensorflow.format import TensorFlow
+from sidecar_evaluator.checkpoints.registry import AUTO, formats_named
 from sidecar_evaluator.errors import ConfigurationError, StorageGoneError, is_storage_gone
 
 _log = logging.getLogger(__name__)
 
 _BRIDGED_SECONDS = 60.0
 _VANISHED = {errno.ENOENT, errno.ESTALE, errno.ENOTDIR}
-_OF_THE_ENTRY = {errno.ELOOP, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG}  # a link to nowhere, a closed folder
-
-AUTO = "Auto"
-FORMATS: dict[str, Callable[[], CheckpointFormat]] = {
-    "TensorFlow": TensorFlow,
-    "KerasWeights": KerasWeights,
-    "Keras": KerasArchive,
-    "Orbax": Orbax,
-}
+_OF_THE_ENTRY = {errno.ELOOP, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG}  # a link loop, a closed directory
 
 
 @dataclass(frozen=True)
@@ -62,23 +51,23 @@ class _Group:
     entries: set[str] = field(default_factory=set)
     checkpoint: Checkpoint | None = None
     retired: bool = False
-    doubted: bool = False
+    is_unreadable: bool = False
 
     @property
-    def is_nothing(self) -> bool:
-        """Whether its format found nothing of its own: a directory that has but the name of a checkpoint."""
+    def is_no_checkpoint(self) -> bool:
+        """Whether its format recognised none of its files: a directory that has only the name of a checkpoint."""
         return not self.retired and not (self.checkpoint and self.checkpoint.files)
 
     @property
     def may_change(self) -> bool:
         """Whether a look must see to its files: it is incomplete, or named so that it is written again."""
-        known = self.checkpoint
-        return known is None or bool(known.missing) or known.number is None
+        checkpoint = self.checkpoint
+        return checkpoint is None or bool(checkpoint.missing) or checkpoint.number is None
 
     @property
     def precedence(self) -> tuple[bool, bool, int]:
         """Sort key of those that have one name in several formats: a whole one that could be read comes first."""
-        return (bool(self.checkpoint and self.checkpoint.missing), self.doubted, self.place)
+        return (bool(self.checkpoint and self.checkpoint.missing), self.is_unreadable, self.place)
 
 
 class Directory:
@@ -98,8 +87,7 @@ class Directory:
         self.path = path
         self._beat = beat
         self._clock = clock
-        names = FORMATS if format_name == AUTO else (format_name,)
-        self._formats = formats if formats is not None else [FORMATS[name]() for name in names]
+        self._formats = formats if formats is not None else formats_named(format_name)
         self._owners: dict[str, _Group | None] = {}
         self._groups: dict[tuple[str, str], _Group] = {}
         self._open: set[_Group] = set()
@@ -121,11 +109,11 @@ class Directory:
             try:
                 self._last = self._look()
             except FileNotFoundError:
-                self._take_note((), [])
+                self._update_entries((), [])
                 _list_above(self.path)
                 return Listing(exists=False)
             except (NotADirectoryError, PermissionError) as error:
-                raise ConfigurationError(self._complaint(error)) from error
+                raise ConfigurationError(self._what_is_wrong(error)) from error
             except OSError as error:
                 return self._last_listing(error)
             self._failing_since = None
@@ -138,43 +126,43 @@ class Directory:
             if group and not group.retired and checkpoint.number is not None:
                 group.retired, group.checkpoint = True, None
                 self._open.discard(group)
-                self._ordered = self._ordered and tuple(found for found in self._ordered if found is not checkpoint)
+                self._ordered = self._ordered and tuple(other for other in self._ordered if other is not checkpoint)
 
-    def doubt(self, checkpoint: Checkpoint) -> None:
+    def recheck(self, checkpoint: Checkpoint) -> None:
         """Look at a checkpoint's files again at the next look: it could not be read."""
         with self._lock:
             group = self._group_of(checkpoint)
             if group:
-                group.doubted = True
+                group.is_unreadable = True
                 self._reopen(group)
 
-    def strangers(self) -> list[str]:
+    def unclaimed(self) -> list[str]:
         """Return the entries that belong to no checkpoint."""
         with self._lock:
-            return sorted(name for name, owner in self._owners.items() if owner is None or owner.is_nothing)
+            return sorted(name for name, owner in self._owners.items() if owner is None or owner.is_no_checkpoint)
 
     def nested(self) -> list[str]:
         """Return the subdirectories that hold checkpoints themselves."""
-        return [name for name in self.strangers() if self._holds_checkpoints(self.path / name)]
+        return [name for name in self.unclaimed() if self._holds_checkpoints(self.path / name)]
 
     def _look(self) -> Listing:
         with os.scandir(self.path) as entries:
-            found = list(entries)
-        names = [entry.name for entry in found]
+            listed = list(entries)
+        names = [entry.name for entry in listed]
         if names != self._names:  # two lists compare in a small part of the time that a listing takes
-            self._take_note(found, names)
+            self._update_entries(listed, names)
         for group in list(self._open):
             self._assemble(group)
         return Listing(self._in_order(), self._present)
 
-    def _take_note(self, found: Sequence["os.DirEntry[str]"], names: list[str]) -> None:
-        """Find out what came and what went."""
+    def _update_entries(self, entries: Sequence["os.DirEntry[str]"], names: list[str]) -> None:
+        """Assign new entries to checkpoints, and drop those that are not listed any more."""
         self._names, self._present = [], frozenset(names)
-        fresh = [entry for entry, name in zip(found, names, strict=True) if name not in self._owners]
-        if len(self._owners) + len(fresh) > len(names):
-            self._forget({name for name in self._owners if name not in self._present})
-        for entry in fresh:
-            self._take_up(entry)
+        new_entries = [entry for entry, name in zip(entries, names, strict=True) if name not in self._owners]
+        if len(self._owners) + len(new_entries) > len(names):
+            self._drop({name for name in self._owners if name not in self._present})
+        for entry in new_entries:
+            self._assign(entry)
         if len(self._owners) == len(self._present):  # else some vanished meanwhile, or will open later
             self._names = names
 
@@ -198,14 +186,14 @@ class Directory:
         if self._ordered is None:
             groups = (group for group in self._groups.values() if group.checkpoint and group.checkpoint.files)
             last_wins = sorted(groups, key=lambda group: group.precedence, reverse=True)
-            known = {group.name: group.checkpoint for group in last_wins if group.checkpoint}
-            self._ordered = tuple(sorted(known.values(), key=lambda found: found.order))
+            by_name = {group.name: group.checkpoint for group in last_wins if group.checkpoint}
+            self._ordered = tuple(sorted(by_name.values(), key=lambda checkpoint: checkpoint.id.order))
         return self._ordered
 
     def _group_of(self, checkpoint: Checkpoint) -> _Group | None:
         return self._groups.get((checkpoint.format.name, checkpoint.name))
 
-    def _forget(self, names: set[str]) -> None:
+    def _drop(self, names: set[str]) -> None:
         for name in names:
             group = self._owners.pop(name)
             if group:
@@ -215,7 +203,7 @@ class Directory:
                     self._open.discard(group)
                     self._groups.pop((group.format.name, group.name), None)
 
-    def _take_up(self, entry: "os.DirEntry[str]") -> None:
+    def _assign(self, entry: "os.DirEntry[str]") -> None:
         """Find the checkpoint that a new entry belongs to."""
         self._beat()
         try:
@@ -224,12 +212,12 @@ class Directory:
             if error.errno in _VANISHED:
                 return
             is_directory = False
-            self._pass_over(entry.name, error)
+            self._leave_out(entry.name, error)
         self._owners[entry.name] = None
-        for place, known in enumerate(self._formats):
-            name = known.claim(entry.name, is_directory=is_directory)
+        for place, checkpoint_format in enumerate(self._formats):
+            name = checkpoint_format.claim(entry.name, is_directory=is_directory)
             if name is not None:
-                group = self._groups.setdefault((known.name, name), _Group(known, name, place))
+                group = self._groups.setdefault((checkpoint_format.name, name), _Group(checkpoint_format, name, place))
                 group.entries.add(entry.name)
                 self._reopen(group)
                 self._owners[entry.name] = group
@@ -238,7 +226,7 @@ class Directory:
     def _states(self, group: _Group) -> dict[str, FileState]:
         states = {}
         for name in group.entries:
-            for state in self._states_of(name, getattr(group.format, "depth", 1)):
+            for state in self._states_of(name, group.format.depth):
                 states[state.name] = state
         return states
 
@@ -248,16 +236,16 @@ class Directory:
             if depth == 1 or not (self.path / name).is_dir():
                 yield state_of(self.path, name)
                 return
-            below = [child.name for child in (self.path / name).iterdir()]
+            children = [child.name for child in (self.path / name).iterdir()]
         except OSError as error:
             if error.errno not in _VANISHED:  # else it was deleted or replaced since the listing
-                self._pass_over(name, error)
+                self._leave_out(name, error)
             return
-        for child in below:
+        for child in children:
             yield from self._states_of(f"{name}/{child}", depth - 1)
 
-    def _pass_over(self, name: str, error: OSError) -> None:
-        """Go on without an entry that cannot be looked at, unless it is the mount that is in trouble."""
+    def _leave_out(self, name: str, error: OSError) -> None:
+        """Go on without an entry that cannot be looked at, unless the error is about the whole mount."""
         if error.errno not in _OF_THE_ENTRY:
             raise error
         if name not in self._closed:
@@ -265,7 +253,7 @@ class Directory:
             _log.warning("%s is left out, because it cannot be looked at: %s", self.path / name, error.strerror)
 
     def _last_listing(self, error: OSError) -> Listing:
-        """Bridge a short trouble of a network file system, so that nothing seems to be deleted."""
+        """Return what the last look saw while a network file system fails for a moment: nothing seems deleted."""
         if is_storage_gone(error):
             raise StorageGoneError(error.errno, f"The mount of {self.path} has died: {error}") from error
         now = self._clock()
@@ -278,12 +266,16 @@ class Directory:
     def _holds_checkpoints(self, path: Path) -> bool:
         try:
             with os.scandir(path) as entries:
-                found = [(entry.name, entry.is_dir()) for entry in entries]
+                listed = [(entry.name, entry.is_dir()) for entry in entries]
         except OSError:
             return False
-        return any(known.claim(name, is_directory=is_dir) for known in self._formats for name, is_dir in found)
+        return any(
+            checkpoint_format.claim(name, is_directory=is_directory)
+            for checkpoint_format in self._formats
+            for name, is_directory in listed
+        )
 
-    def _complaint(self, error: OSError) -> str:
+    def _what_is_wrong(self, error: OSError) -> str:
         if isinstance(error, NotADirectoryError):
             return f"{self.path} is not a directory; give the directory that training saves checkpoints to."
         return f"{self.path} cannot be read: permission denied for user {os.getuid()}; let it read the volume."

@@ -1,36 +1,72 @@
-"""Does the kernel tell about every change of a directory? Pure: a path and the text of a mount table.
+"""What may be expected of the file system below a directory: one answer for all that reads or writes there.
 
-`noticing` asks once at start. A file system that other machines write to gives events only for
-what this machine does, so that only file systems known to be local count.
+A file system that other machines write to reports only this machine's own changes and may show an old
+listing, so that only types known to be local count as local. A quirk of another file system belongs
+here. Asked once at start; nothing but the mount table is read.
 """
 
+import os
 from collections.abc import Iterator
-from pathlib import PurePath
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+
+MOUNT_TABLE = Path("/proc/self/mountinfo")
 
 _LOCAL = frozenset({
     "bcachefs", "btrfs", "exfat", "ext2", "ext3", "ext4", "f2fs", "jfs", "nilfs2", "ntfs3", "overlay", "ramfs",
     "reiserfs", "tmpfs", "udf", "vfat", "xfs", "zfs",
 })  # fmt: skip
+_REMOTE_LISTING_AGE = 60.0  # gcsfuse, and Mountpoint for S3 with a cache, keep metadata for a minute by default
 
 
-def is_local(path: PurePath, mount_table: str) -> bool:
-    """Tell whether an absolute path without symbolic links lies on a local file system, by `/proc/self/mountinfo`."""
-    return file_system(path, mount_table) in _LOCAL
+@dataclass(frozen=True)
+class FileSystem:
+    """A file system by its `type`, "" where that is unknown.
+
+    `is_local` where no other machine writes to it; `tells_changes` where the kernel reports every change.
+    """
+
+    type: str
+    is_local: bool
+    tells_changes: bool
+
+    @property
+    def listing_age(self) -> float:
+        """How old a listing may be, in seconds."""
+        return 0.0 if self.is_local else _REMOTE_LISTING_AGE
+
+    @property
+    def shows_open_files(self) -> bool:
+        """Whether others see what is written before the file is closed: a bucket shows whole files only."""
+        return self.is_local
 
 
-def file_system(path: PurePath, mount_table: str) -> str:
-    """Return the type of the file system that a path lies on, "" where the table does not say."""
-    kind, depth = "", -1
-    for place, mounted in _mounts(mount_table):
-        if path.is_relative_to(place) and len(place.parts) >= depth:  # of two on one place the later hides the earlier
-            kind, depth = mounted, len(place.parts)
-    return kind
+def file_system_of(path: Path, mount_table: Path = MOUNT_TABLE) -> FileSystem:
+    """Return what fits the file system that a directory lies on, or will lie on once it exists."""
+    table = mount_table.read_text(errors="replace") if mount_table.exists() else ""
+    if not table:  # another operating system than Linux: a directory of one machine
+        return FileSystem("", is_local=True, tells_changes=False)
+    name = file_system_type(PurePath(os.path.realpath(path)), table)
+    return FileSystem(name, is_local=name in _LOCAL, tells_changes=name in _LOCAL)
+
+
+def file_system_type(path: PurePath, mount_table: str) -> str:
+    """Return the type of the file system that an absolute path without links lies on, by `/proc/self/mountinfo`.
+
+    Returns "" where the table does not say.
+    """
+    name, depth = "", -1
+    for mount_point, mounted_type in _mounts(mount_table):
+        is_deeper = len(mount_point.parts) >= depth  # of two on one mount point the later hides the earlier
+        if path.is_relative_to(mount_point) and is_deeper:
+            name, depth = mounted_type, len(mount_point.parts)
+    return name
 
 
 def _mounts(mount_table: str) -> Iterator[tuple[PurePath, str]]:
     for line in mount_table.splitlines():
-        mounted, separator, source = line.partition(" - ")
-        fields = mounted.split()
+        mount, separator, source = line.partition(" - ")
+        fields = mount.split()
         if separator and len(fields) > 4 and source:
             yield PurePath(_unescape(fields[4])), source.split()[0]
 

@@ -30,15 +30,19 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Loaded:
-    """A checkpoint in host memory and the training iterations to say it has.
+    """A checkpoint in host memory.
 
-    `checkpoint` is told to callbacks that have an attribute `evaluated_checkpoint`, as the dataset's
-    name is to those that have `evaluated_dataset`.
+    `checkpoint` is set on callbacks that have an attribute `evaluated_checkpoint`, as the dataset's name
+    is on those that have `evaluated_dataset`.
     """
 
+    checkpoint: Checkpoint
     weights: Weights
-    step: int | None
-    checkpoint: Checkpoint | None = None
+
+    @property
+    def step(self) -> int | None:
+        """The training's step, which the model's iterations show during the evaluation."""
+        return self.weights.step_of(self.checkpoint)
 
 
 @dataclass

@@ -1,20 +1,16 @@
-"""What has been settled so far: a `Results` value and the steps from one to the next. Pure.
+"""The results so far: a `Results` value and the steps from one to the next. Pure.
 
-The loop keeps the newest value, the status writer renders it, and after a restart it is read back
-and the loop goes on from it: nothing is evaluated twice, nothing is left out. Numbered checkpoints
-at or below the watermark are settled; above it, those that the history names are. Where there is a
-journal, it knows more: see there.
+The loop keeps the newest value and every writer reads it; after a restart `resume` reads it back. The
+watermark is the highest number up to which every checkpoint is settled, for a restart that has only
+the bounded history; which checkpoint is settled is decided by `settled`, never here.
 """
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from sidecar_evaluator.checkpoints.interface import Checkpoint
 from sidecar_evaluator.results.outcome import Outcome, OutcomeKind
 from sidecar_evaluator.results.ranking import Primary, better
-
-_TIME_ROUNDING = 1e-6  # seconds; the status keeps microseconds
 
 
 class EndReason(StrEnum):
@@ -23,13 +19,6 @@ class EndReason(StrEnum):
     TRAINING_FINISHED = "TrainingFinished"
     MAX_EVALUATIONS = "MaxEvaluations"
     NO_CHECKPOINT_TIMEOUT = "NoCheckpointTimeout"
-
-
-class Selection(StrEnum):
-    """Which finished checkpoints are evaluated."""
-
-    LATEST = "Latest"
-    EVERY = "Every"
 
 
 @dataclass(frozen=True)
@@ -91,34 +80,10 @@ def settle(
     )
 
 
-def is_settled(results: Results, checkpoint: Checkpoint, selection: Selection) -> bool:
-    """Tell whether results read back from an earlier process already cover the checkpoint."""
-    if checkpoint.number is not None:
-        below = results.watermark is not None and checkpoint.number <= results.watermark
-        return below or any(known.checkpoint == checkpoint.name for known in results.history)
-    covering = (
-        known.modified_at or known.started_at
-        for known in remembered(results)
-        if known.number is None and (known.checkpoint == checkpoint.name or passes_over(known, selection))
-    )
-    return checkpoint.modified_at <= max(covering, default=float("-inf")) + _TIME_ROUNDING
-
-
-def passes_over(outcome: Outcome, selection: Selection) -> bool:
-    """Tell whether older checkpoints are not evaluated any more once this outcome is known."""
-    return selection is Selection.LATEST and outcome.kind is OutcomeKind.EVALUATED
-
-
-def highest_number(results: Results) -> int | None:
-    """Return the highest number that is settled."""
-    numbers = [known.number for known in remembered(results) if known.number is not None]
-    return max([*numbers, *([] if results.watermark is None else [results.watermark])], default=None)
-
-
 def remembered(results: Results) -> Iterable[Outcome]:
-    """Return every outcome that is still known."""
-    extra = (known for known in (results.latest, results.best) if known and known not in results.history)
-    return (*results.history, *extra)
+    """Return every outcome that the results hold, each once."""
+    beside_history = (outcome for outcome in (results.latest, results.best) if outcome)
+    return (*results.history, *(outcome for outcome in beside_history if outcome not in results.history))
 
 
 def later(latest: Outcome | None, outcome: Outcome) -> Outcome | None:
@@ -138,8 +103,8 @@ def counted(counts: Counts, kind: OutcomeKind, skipped: int = 0) -> Counts:
 def _watermark(results: Results, history: tuple[Outcome, ...], kept: int, pending: Collection[int]) -> int | None:
     """Return the highest number with nothing pending at or below it, or that history forgot."""
     lowest_pending = min(pending, default=None)
-    numbers = [known.number for known in history if known.number is not None]
+    numbers = [outcome.number for outcome in history if outcome.number is not None]
     settled = [number for number in numbers if lowest_pending is None or number < lowest_pending]
-    forgotten = [known.number for known in history[kept:] if known.number is not None]
+    forgotten = [outcome.number for outcome in history[kept:] if outcome.number is not None]
     marks = [*settled, *forgotten, *([] if results.watermark is None else [results.watermark])]
     return max(marks, default=None)

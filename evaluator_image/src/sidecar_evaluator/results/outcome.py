@@ -4,8 +4,17 @@
 the epoch, durations are seconds.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
+
+from sidecar_evaluator.checkpoints.identity import CheckpointId, checkpoint_id
+from sidecar_evaluator.errors import (
+    CheckpointIncompatible,
+    CheckpointUnreadable,
+    IterationsMissingError,
+)
 
 DEFAULT_DATASET = "default"
 NO_SCORES = "There is no score: the data holds no batch, or the model returned no metrics."
@@ -28,6 +37,18 @@ class Reason(StrEnum):
     EVALUATION_ERROR = "EvaluationError"
     TIMED_OUT = "TimedOut"
     NO_METRICS = "NoMetrics"
+
+
+_REASONS: Mapping[type[BaseException], Reason] = {
+    CheckpointUnreadable: Reason.UNREADABLE,
+    CheckpointIncompatible: Reason.INCOMPATIBLE,
+    IterationsMissingError: Reason.ITERATIONS_MISSING,
+}
+
+
+def reason_of(error: BaseException) -> Reason:
+    """Return why a checkpoint failed with this error."""
+    return _REASONS.get(type(error), Reason.EVALUATION_ERROR)
 
 
 @dataclass(frozen=True)
@@ -58,6 +79,11 @@ class Outcome:
     reason: Reason | None = None
     message: str = ""
     modified_at: float = 0.0
+
+    @cached_property
+    def id(self) -> CheckpointId:
+        """Which checkpoint it is about; results that lack its time were of a file written before the start."""
+        return checkpoint_id(self.checkpoint, self.number, self.modified_at or self.started_at)
 
 
 def label(score: Score) -> str:

@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from sidecar_evaluator.best_checkpoints.copier import Keeper
-from sidecar_evaluator.best_checkpoints.store import BestCopies
+from sidecar_evaluator.best_checkpoints.copier import BestCheckpointCopier
+from sidecar_evaluator.best_checkpoints.store import BestCheckpointStore
 from sidecar_evaluator.checkpoints.interface import Checkpoint
 from sidecar_evaluator.results.outcome import Outcome
 from sidecar_evaluator.results.ranking import Goal, Primary
 from unit.evaluator.support.fakes import checkpoint, evaluated
 
 
-class SlowCopies(BestCopies):
+class SlowCopies(BestCheckpointStore):
     """Copies that take as long as a test wants; those named in `lost` come from memory."""
 
     def __init__(self, directory: Path) -> None:
@@ -46,7 +46,7 @@ def copies(tmp_path: Path) -> Iterator[SlowCopies]:
     made.gate.release(100)
 
 
-def hand_over(keeper: Keeper, name: str, export: Callable[[Path], None] = lambda _path: None) -> None:
+def hand_over(keeper: BestCheckpointCopier, name: str, export: Callable[[Path], None] = lambda _path: None) -> None:
     keeper.keep(checkpoint(name), evaluated(name), export)
 
 
@@ -58,7 +58,7 @@ def until(condition: Callable[[], bool]) -> None:
 
 
 def test_the_loop_goes_on_while_the_best_is_copied(copies: SlowCopies) -> None:
-    keeper = Keeper(copies)
+    keeper = BestCheckpointCopier(copies)
     hand_over(keeper, "ckpt-1")
     hand_over(keeper, "ckpt-2")
     keeper.serve()
@@ -69,7 +69,7 @@ def test_the_loop_goes_on_while_the_best_is_copied(copies: SlowCopies) -> None:
 
 
 def test_no_more_than_one_waits_for_the_one_that_is_copied(copies: SlowCopies) -> None:
-    keeper = Keeper(copies)
+    keeper = BestCheckpointCopier(copies)
     hand_over(keeper, "ckpt-1")
     until(lambda: copies.began == ["ckpt-1"])
     hand_over(keeper, "ckpt-2")
@@ -86,7 +86,7 @@ def test_no_more_than_one_waits_for_the_one_that_is_copied(copies: SlowCopies) -
 @pytest.mark.parametrize("chance", ["serve", "keep", "finish"])
 def test_weights_are_written_from_memory_by_the_loops_thread(chance: str, copies: SlowCopies) -> None:
     woken, exported = threading.Event(), list[tuple[str, str]]()
-    keeper = Keeper(copies, woken.set)
+    keeper = BestCheckpointCopier(copies, woken.set)
     copies.lost = {"ckpt-1"}
     copies.gate.release(100)
     hand_over(keeper, "ckpt-1", lambda path: exported.append((path.name, threading.current_thread().name)))
@@ -106,7 +106,7 @@ def test_trouble_with_writing_from_memory_is_the_copys_not_the_loops(copies: Slo
     def fail(_path: Path) -> None:
         raise OSError("No space left on device")
 
-    keeper = Keeper(copies)
+    keeper = BestCheckpointCopier(copies)
     copies.lost = {"ckpt-1"}
     copies.gate.release(2)
     hand_over(keeper, "ckpt-1", fail)
@@ -123,7 +123,7 @@ def test_weights_are_let_go_of_once_they_are_copied(copies: SlowCopies) -> None:
 
     weights = Weights()
     held = weakref.ref(weights)
-    keeper = Keeper(copies)
+    keeper = BestCheckpointCopier(copies)
     hand_over(keeper, "ckpt-1", weights.export)
     del weights
     copies.gate.release()
@@ -133,7 +133,7 @@ def test_weights_are_let_go_of_once_they_are_copied(copies: SlowCopies) -> None:
 
 
 def test_nothing_handed_over_needs_no_finish(copies: SlowCopies) -> None:
-    keeper = Keeper(copies)
+    keeper = BestCheckpointCopier(copies)
     keeper.serve()
     keeper.finish()
     assert copies.began == []

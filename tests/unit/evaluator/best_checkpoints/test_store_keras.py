@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from sidecar_evaluator.best_checkpoints.store import BestCopies
+from sidecar_evaluator.best_checkpoints.store import BestCheckpointStore
 from sidecar_evaluator.checkpoints.interface import Checkpoint
 from sidecar_evaluator.discovery.directory import Directory, look_twice
 from sidecar_evaluator.entrypoint import Evaluation
-from sidecar_evaluator.evaluator import ModelEvaluation
+from sidecar_evaluator.evaluator import ModelEvaluator
 from sidecar_evaluator.results.ranking import Goal, Primary
 from unit.evaluator.support.fakes import evaluated
 from unit.evaluator.support.models import Kit, dataset
@@ -98,8 +98,8 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def copies_in(root: Path) -> BestCopies:
-    return BestCopies(root / "output" / "best", 1, Primary("accuracy", Goal.MAXIMIZE))
+def copies_in(root: Path) -> BestCheckpointStore:
+    return BestCheckpointStore(root / "output" / "best", 1, Primary("accuracy", Goal.MAXIMIZE))
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_the_documented_lines_load_what_was_written_from_memory(keras: str, root
     (root / "ckpt").mkdir()
     save_by_manager(kit, model, root / "ckpt")
     checkpoint = newest(root / "ckpt")
-    evaluation = ModelEvaluation(Evaluation(kit.model(), dataset()), threading.Event())
+    evaluation = ModelEvaluator(Evaluation(kit.model(), dataset()), threading.Event())
     evaluation.prepare()
     weights = evaluation.read(checkpoint)
     for file in (root / "ckpt").iterdir():

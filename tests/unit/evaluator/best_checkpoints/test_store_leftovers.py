@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from sidecar_evaluator.best_checkpoints import sources
-from sidecar_evaluator.best_checkpoints.store import MANIFEST, MARKER, BestCopies
+from sidecar_evaluator.best_checkpoints.store import MANIFEST, MARKER, BestCheckpointStore
 from sidecar_evaluator.checkpoints.interface import Checkpoint
 from sidecar_evaluator.discovery.directory import Directory
 from sidecar_evaluator.results.ranking import Goal, Primary
@@ -155,7 +155,7 @@ def test_a_damaged_copy_is_not_copied_on(tmp_path: Path) -> None:
 def test_a_copy_is_never_made_in_the_checkpoint_directory_itself(simple: Scene) -> None:
     checkpoint = simple.save(1)
     best, before = outcome_of(checkpoint), sorted(simple.checkpoints.iterdir())
-    copies = BestCopies(simple.checkpoints, 1, ACCURACY)
+    copies = BestCheckpointStore(simple.checkpoints, 1, ACCURACY)
     assert "the checkpoint directory itself" in copies.keep(checkpoint, best, export)
     assert "the checkpoint directory itself" in copies.reconcile(best, simple.find)
     assert sorted(simple.checkpoints.iterdir()) == before

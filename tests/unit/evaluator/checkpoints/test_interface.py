@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from sidecar_evaluator.checkpoints.compatibility import require_same, same_types
-from sidecar_evaluator.checkpoints.interface import Files, number_in, state_of
+from sidecar_evaluator.checkpoints.identity import number_in
+from sidecar_evaluator.checkpoints.interface import Files, state_of
 from sidecar_evaluator.checkpoints.keras.weights_file import KerasWeights
+from sidecar_evaluator.checkpoints.registry import FORMATS
 from sidecar_evaluator.checkpoints.tensorflow.format import TensorFlow
-from sidecar_evaluator.discovery.directory import FORMATS
 from sidecar_evaluator.errors import CheckpointIncompatible
 from unit.evaluator.support.looking import look
 

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from sidecar_evaluator.checkpoints.interface import Checkpoint, Weights
+from sidecar_evaluator.checkpoints.registry import FORMATS
 from sidecar_evaluator.commands import main
 from sidecar_evaluator.commands.config import ModelConfig
-from sidecar_evaluator.discovery.directory import FORMATS
 from sidecar_evaluator.errors import CheckpointIncompatible, ExitCode
 from sidecar_evaluator.evaluator import Loaded
 from sidecar_evaluator.results.outcome import Score

@@ -8,9 +8,10 @@ import pytest
 from sidecar_evaluator.commands import main
 from sidecar_evaluator.commands.config import Config, ModelConfig
 from sidecar_evaluator.discovery.iterator import Policy
+from sidecar_evaluator.discovery.selection import Selection
 from sidecar_evaluator.errors import ConfigurationError, ExitCode, IterationsMissingError, StorageGoneError
 from sidecar_evaluator.options import Compilation, DataInMemory, Distribution, Options, Precision
-from sidecar_evaluator.results.ledger import Rules, Selection
+from sidecar_evaluator.results.ledger import Rules
 from sidecar_evaluator.results.ranking import Goal, Primary
 
 REQUIRED = ["run", "--checkpoint-dir=/checkpoints/run", "--entrypoint=evaluate:build"]
@@ -73,9 +74,8 @@ def test_the_flags_that_the_operator_renders(ran: dict[str, Any]) -> None:
                 checkpoints_per_pass=4,
             ),
         ),
-        policy=Policy(Selection.EVERY, max_evaluations=7, no_checkpoint_timeout=3600.0),
+        policy=Policy(Selection.EVERY, max_evaluations=7, no_checkpoint_timeout=3600.0, listing_age=0.0),
         rules=Rules(Primary("loss", Goal.MINIMIZE), 20),
-        listing_age=0.0,
         evaluation_timeout=600.0,
         output_dir=Path("/output/run"),
         keep_best=2,
@@ -93,7 +93,7 @@ def test_two_flags_are_enough(ran: dict[str, Any]) -> None:
     assert (config.model.format, config.model.options) == ("Auto", Options())
     assert (config.policy, config.rules) == (Policy(), Rules())
     assert (config.port, config.resource, config.evaluation_timeout, config.keep_best) == (0, None, None, None)
-    assert config.listing_age is None
+    assert config.policy.listing_age is None
 
 
 @pytest.mark.parametrize(

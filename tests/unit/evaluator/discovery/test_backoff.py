@@ -1,6 +1,6 @@
 import pytest
 
-from sidecar_evaluator.discovery.backoff import MOST_ATTEMPTS, SHORTEST_PAUSE, Retries
+from sidecar_evaluator.discovery.backoff import MOST_ATTEMPTS, SHORTEST_PAUSE, Backoff
 from unit.evaluator.support.fakes import checkpoint
 
 
@@ -11,7 +11,7 @@ from unit.evaluator.support.fakes import checkpoint
 def test_an_unchanged_checkpoint_is_tried_at_growing_distances_for_as_long_as_the_mount_may_lag(
     patience: float, pauses: list[float]
 ) -> None:
-    retries, found, now = Retries(patience), checkpoint("ckpt-1"), 100.0
+    retries, found, now = Backoff(patience), checkpoint("ckpt-1"), 100.0
     assert retries.is_due(found, now)
     for pause in pauses:
         assert retries.fail(found, now) == pause
@@ -22,7 +22,7 @@ def test_an_unchanged_checkpoint_is_tried_at_growing_distances_for_as_long_as_th
 
 
 def test_a_checkpoint_that_changed_starts_anew_after_the_shortest_pause() -> None:
-    retries, now = Retries(), 100.0
+    retries, now = Backoff(), 100.0
     for _ in range(3):
         retries.fail(checkpoint("ckpt-1"), now)
     changed = checkpoint("ckpt-1", modified=2.0)
@@ -32,14 +32,14 @@ def test_a_checkpoint_that_changed_starts_anew_after_the_shortest_pause() -> Non
 
 
 def test_one_that_looks_different_each_time_is_given_up_too() -> None:
-    retries = Retries()
+    retries = Backoff()
     pauses = [retries.fail(checkpoint("ckpt-1", modified=float(look)), 100.0) for look in range(MOST_ATTEMPTS)]
     assert None not in pauses[:-1]
     assert pauses[-1] is None
 
 
 def test_a_settled_checkpoint_is_forgotten() -> None:
-    retries = Retries()
+    retries = Backoff()
     retries.fail(checkpoint("ckpt-1"), 100.0)
     retries.forget(checkpoint("ckpt-1"))
     assert retries.is_due(checkpoint("ckpt-1"), 100.0)

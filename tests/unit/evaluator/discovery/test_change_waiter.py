@@ -12,7 +12,8 @@ from time import monotonic
 import pytest
 
 from sidecar_evaluator.discovery import change_waiter
-from sidecar_evaluator.discovery.change_waiter import Bell, DirectoryNotices, Events, notices
+from sidecar_evaluator.discovery.change_waiter import DirectoryWaiter, InotifyEvents, Waker, directory_waiter
+from sidecar_evaluator.discovery.filesystems import file_system_of
 from sidecar_evaluator.discovery.poll_interval import Pace
 from unit.evaluator.support.fakes import FakeClock
 
@@ -22,23 +23,23 @@ SOON = 5.0  # far more than an event needs, far less than a wait that misses it
 
 
 class Watched:
-    """A directory below the test's own, and the notices of it."""
+    """A directory below the test's own, and the waiters for its changes."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "runs" / "ckpt"
         self.stop = threading.Event()
         self.table = folder / "mountinfo"
         self.table.write_text(LOCAL)
-        self.made: list[DirectoryNotices] = []
+        self.waiters: list[DirectoryWaiter] = []
 
-    def notices(self) -> DirectoryNotices:
-        self.made.append(notices(self.path, self.stop, self.table))
-        return self.made[-1]
+    def waiter(self) -> DirectoryWaiter:
+        self.waiters.append(directory_waiter(self.path, self.stop, file_system_of(self.path, self.table)))
+        return self.waiters[-1]
 
     def close(self) -> None:
         self.stop.set()
-        for made in self.made:
-            made.close()
+        for waiter in self.waiters:
+            waiter.close()
 
 
 @pytest.fixture
@@ -48,9 +49,9 @@ def watched(tmp_path: Path) -> Iterator[Watched]:
     made.close()
 
 
-def is_noticed(found: DirectoryNotices) -> bool:
+def is_noticed(waiter: DirectoryWaiter) -> bool:
     began = monotonic()
-    return found.wait(60) and monotonic() - began < SOON
+    return waiter.wait(60) and monotonic() - began < SOON
 
 
 def write(path: Path) -> None:
@@ -82,26 +83,26 @@ CHANGES: dict[str, Callable[[Path], object]] = {
 def test_every_change_ends_the_wait(watched: Watched, change: Callable[[Path], object]) -> None:
     watched.path.mkdir(parents=True)
     write(watched.path / "old")
-    found = watched.notices()
-    assert not found.wait(0)
+    waiter = watched.waiter()
+    assert not waiter.wait(0)
     change(watched.path / "new")
-    assert is_noticed(found)
-    found.wait(0)  # a directory that has gone is watched from above
-    assert not found.wait(0)
+    assert is_noticed(waiter)
+    waiter.wait(0)  # a directory that has gone is watched from above
+    assert not waiter.wait(0)
 
 
 def test_a_change_from_another_thread_is_noticed_within_its_budget(watched: Watched) -> None:
     watched.path.mkdir(parents=True)
-    found = watched.notices()
+    waiter = watched.waiter()
     latencies = []
     for number in range(5):
         waiting = threading.Timer(0.02, lambda: write(watched.path / f"ckpt-{number}"))  # noqa: B023 - joined below
         waiting.start()
         began = monotonic()
-        assert is_noticed(found)
+        assert is_noticed(waiter)
         waiting.join()
         latencies.append(monotonic() - began - 0.02)
-        while found.wait(0):
+        while waiter.wait(0):
             pass
     assert min(latencies) < 0.05  # the machine may be busy
 
@@ -109,71 +110,71 @@ def test_a_change_from_another_thread_is_noticed_within_its_budget(watched: Watc
 def test_reading_and_looking_end_no_wait(watched: Watched) -> None:
     watched.path.mkdir(parents=True)
     write(watched.path / "old")
-    found = watched.notices()
+    waiter = watched.waiter()
     (watched.path / "old").read_bytes()
     (watched.path / "old").stat()
     list(watched.path.iterdir())
-    assert not found.wait(0)
+    assert not waiter.wait(0)
 
 
-def looks_until(found: DirectoryNotices, path: Path) -> int:
+def looks_until(waiter: DirectoryWaiter, path: Path) -> int:
     """Look as the watcher does until the path exists; return how many looks that took."""
     looks, deadline = 1, monotonic() + SOON
     while not path.exists():
         assert monotonic() < deadline
-        found.wait(60)
+        waiter.wait(60)
         looks += 1
     return looks
 
 
 def test_a_directory_that_does_not_exist_is_waited_for_with_all_above_it(watched: Watched) -> None:
-    found = watched.notices()
+    waiter = watched.waiter()
     made = threading.Timer(0.02, lambda: watched.path.mkdir(parents=True))
     made.start()
-    looks_until(found, watched.path)
+    looks_until(waiter, watched.path)
     made.join()
-    while found.wait(0):
+    while waiter.wait(0):
         pass
     write(watched.path / "new")
-    assert is_noticed(found)
+    assert is_noticed(waiter)
 
 
 def test_a_directory_that_is_made_again_is_watched_again(watched: Watched) -> None:
     watched.path.mkdir(parents=True)
-    found = watched.notices()
+    waiter = watched.waiter()
     for _ in range(3):
         shutil.rmtree(watched.path.parent)
         watched.path.mkdir(parents=True)
-        while found.wait(0):
+        while waiter.wait(0):
             pass
         write(watched.path / "new")
-        assert is_noticed(found)
+        assert is_noticed(waiter)
 
 
 def test_a_directory_above_that_is_replaced_is_noticed_at_the_next_wait(watched: Watched) -> None:
     watched.path.mkdir(parents=True)
-    found = watched.notices()
+    waiter = watched.waiter()
     watched.path.parent.rename(watched.path.parent.parent / "earlier")
     watched.path.mkdir(parents=True)
-    assert is_noticed(found)
-    while found.wait(0):
+    assert is_noticed(waiter)
+    while waiter.wait(0):
         pass
     write(watched.path / "new")
-    assert is_noticed(found)
+    assert is_noticed(waiter)
 
 
 def test_ten_thousand_files_end_one_wait(watched: Watched) -> None:
     watched.path.mkdir(parents=True)
-    found = watched.notices()
+    waiter = watched.waiter()
     for number in range(10_000):
         (watched.path / str(number)).touch()  # three events each: more than the kernel keeps
-    assert is_noticed(found)
-    assert not found.wait(0)
+    assert is_noticed(waiter)
+    assert not waiter.wait(0)
 
 
 def test_a_flood_of_events_causes_few_looks(watched: Watched) -> None:
     watched.path.mkdir(parents=True)
-    found = watched.notices()
+    waiter = watched.waiter()
     looks, done = 0, threading.Event()
 
     def flood() -> None:
@@ -185,8 +186,8 @@ def test_a_flood_of_events_causes_few_looks(watched: Watched) -> None:
     writer.start()
     began = monotonic()
     while not done.is_set():
-        found.wait(60)
-        found.looked(0.2, None)  # a slow look
+        waiter.wait(60)
+        waiter.looked(0.2, None)  # a slow look
         looks += 1
     writer.join()
     assert looks <= 5 + (monotonic() - began)
@@ -196,26 +197,26 @@ def test_a_flood_of_events_causes_few_looks(watched: Watched) -> None:
 def test_a_stop_ends_the_wait_at_once(watched: Watched, table: str) -> None:
     watched.table.write_text(table)
     watched.path.mkdir(parents=True)
-    found = watched.notices()
-    found.looked(30.0, None)  # the next look would be far away
+    waiter = watched.waiter()
+    waiter.looked(30.0, None)  # the next look would be far away
     stopping = threading.Timer(0.05, watched.stop.set)
     stopping.start()
     began = monotonic()
-    assert found.wait(60)
+    assert waiter.wait(60)
     stopping.join()
     assert monotonic() - began < 0.05 + 0.5
-    assert found.wait(60)
+    assert waiter.wait(60)
 
 
 @pytest.mark.parametrize("table", [LOCAL, REMOTE])
 def test_another_thread_can_end_a_wait_and_the_next_one_waits_again(watched: Watched, table: str) -> None:
     watched.table.write_text(table)
-    found = watched.notices()
-    found.looked(30.0, None)
-    found.wake()
-    found.wake()
-    assert is_noticed(found)
-    assert not found.wait(0.01)
+    waiter = watched.waiter()
+    waiter.looked(30.0, None)
+    waiter.wake()
+    waiter.wake()
+    assert is_noticed(waiter)
+    assert not waiter.wait(0.01)
 
 
 def open_files() -> set[Path]:
@@ -224,10 +225,10 @@ def open_files() -> set[Path]:
 
 def test_closing_is_clean_and_may_be_done_twice(watched: Watched) -> None:
     before = open_files()
-    found = watched.notices()
-    found.close()
-    found.close()
-    found.wake()
+    waiter = watched.waiter()
+    waiter.close()
+    waiter.close()
+    waiter.wake()
     assert open_files() <= before
     watched.stop.set()
 
@@ -250,28 +251,28 @@ def test_where_the_kernel_refuses_the_directory_is_polled(
 ) -> None:
     monkeypatch.setattr(f"inotify_simple.INotify.{method}", LimitReached(number))
     watched.path.mkdir(parents=True)
-    found = watched.notices()
+    waiter = watched.waiter()
     (warning,) = [each for each in caplog.records if each.levelno == logging.WARNING]
     assert os.strerror(number) in warning.message
     threading.Timer(0.02, lambda: write(watched.path / "new")).start()
-    found.looked(1.0, None)
-    assert is_noticed(found)
+    waiter.looked(1.0, None)
+    assert is_noticed(waiter)
 
 
 def test_a_watch_that_fails_later_is_replaced_by_polls(
     watched: Watched, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     watched.path.mkdir(parents=True)
-    found = watched.notices()
+    waiter = watched.waiter()
     monkeypatch.setattr("inotify_simple.INotify.add_watch", LimitReached(errno.ENOSPC))
-    found.looked(0.001, None)
+    waiter.looked(0.001, None)
     for _ in range(3):
-        assert not found.wait(0.01)
+        assert not waiter.wait(0.01)
     assert len([each for each in caplog.records if each.levelno == logging.WARNING]) == 1
 
 
-class FakeBell(Bell):
-    """A bell in the test's own time."""
+class FakeWaker(Waker):
+    """A waker in the test's own time."""
 
     def __init__(self, clock: FakeClock) -> None:
         self.clock, self.stop = clock, threading.Event()
@@ -282,41 +283,41 @@ class FakeBell(Bell):
 
 def test_without_events_the_wait_is_as_long_as_the_pace_says() -> None:
     clock = FakeClock()
-    found = DirectoryNotices(FakeBell(clock), Pace(0.1), now=clock.monotonic)
+    waiter = DirectoryWaiter(FakeWaker(clock), Pace(0.1), now=clock.monotonic)
     for look, seconds in ((0.0001, 0.1), (0.0001, 0.1), (0.01, 0.1), (0.01, 0.5), (9.0, 0.5), (9.0, 5.0)):
         before = clock.now
-        found.looked(look, None)
-        assert not found.wait(60)
+        waiter.looked(look, None)
+        assert not waiter.wait(60)
         assert clock.now - before == pytest.approx(seconds)
     before = clock.now
-    assert not found.wait(0.02)
+    assert not waiter.wait(0.02)
     assert clock.now - before == pytest.approx(0.02)
 
 
 def test_a_changed_time_of_the_directory_ends_a_poll_early() -> None:
     clock = FakeClock()
     states = {"now": 1}
-    found = DirectoryNotices(FakeBell(clock), Pace(0.02), state=lambda: states["now"], now=clock.monotonic)
-    found.looked(1.0, None)
+    waiter = DirectoryWaiter(FakeWaker(clock), Pace(0.02), state=lambda: states["now"], now=clock.monotonic)
+    waiter.looked(1.0, None)
     clock.at(0.1, lambda: states.update(now=2))
-    assert found.wait(60)
+    assert waiter.wait(60)
     assert clock.now == pytest.approx(1000.12, abs=0.021)
-    assert not found.wait(0.5)
+    assert not waiter.wait(0.5)
     assert clock.now == pytest.approx(1000.62, abs=0.03)
 
 
 def test_a_directory_without_a_mount_table_is_polled_by_its_time(watched: Watched) -> None:
     watched.table = watched.path / "missing"
-    found = watched.notices()
-    found.looked(1.0, None)
+    waiter = watched.waiter()
+    waiter.looked(1.0, None)
     threading.Timer(0.02, lambda: watched.path.mkdir(parents=True)).start()
-    assert is_noticed(found)
+    assert is_noticed(waiter)
 
 
 def test_a_remote_directory_is_never_watched(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(change_waiter, "Events", LimitReached(errno.EIO))
+    monkeypatch.setattr(change_waiter, "InotifyEvents", LimitReached(errno.EIO))
     watched.table.write_text(REMOTE)
-    assert not watched.notices().wait(0.01)
+    assert not watched.waiter().wait(0.01)
 
 
 def test_the_place_of_a_link_decides(watched: Watched, tmp_path: Path) -> None:
@@ -324,13 +325,13 @@ def test_the_place_of_a_link_decides(watched: Watched, tmp_path: Path) -> None:
     watched.table.write_text(LOCAL + f"22 21 0:30 / {tmp_path / 'mounted'} rw - nfs4 server:/x rw\n")
     watched.path.parent.mkdir()
     watched.path.symlink_to(tmp_path / "mounted")
-    found = watched.notices()
+    waiter = watched.waiter()
     write(tmp_path / "mounted" / "new")
-    assert not found.wait(0.01)
+    assert not waiter.wait(0.01)
 
 
 def test_events_of_an_overflow_count_as_a_change(tmp_path: Path) -> None:
-    events = Events(tmp_path)
+    events = InotifyEvents(tmp_path)
     limit = int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())
     for number in range(limit // 3 + 10):
         path = tmp_path / str(number % 2)

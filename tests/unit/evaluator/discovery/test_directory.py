@@ -144,7 +144,7 @@ def test_a_doubted_checkpoint_is_looked_at_again(tmp_path: Path) -> None:
     (before,) = directory.look().checkpoints
     (tmp_path / "ckpt-1.part").write_text("longer")
     assert directory.look().checkpoints == (before,)
-    directory.doubt(before)
+    directory.recheck(before)
     assert directory.look().checkpoints[0].files[0].size == 6
 
 
@@ -257,7 +257,7 @@ def test_of_one_name_in_two_formats_the_whole_one_that_can_be_read_is_listed(tmp
     assert listed() == [".b"], "the other is incomplete"
     write(tmp_path, "ckpt-1.a")
     assert listed() == [".a"], "both are complete"
-    directory.doubt(directory.look().checkpoints[0])
+    directory.recheck(directory.look().checkpoints[0])
     assert listed() == [".b"], "the other could not be read"
     (tmp_path / "ckpt-1.b").unlink()
     assert listed() == [".a"], "the other is gone"
@@ -268,7 +268,7 @@ def test_of_one_name_in_two_formats_each_can_be_retired(tmp_path: Path) -> None:
     write(tmp_path, "ckpt-1.a", "ckpt-1.b")
     while found := directory.look().checkpoints:
         directory.retire(found[0])
-    assert directory.strangers() == []
+    assert directory.unclaimed() == []
 
 
 @pytest.mark.parametrize("code", [errno.ELOOP, errno.EACCES])

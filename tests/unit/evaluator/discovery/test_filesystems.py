@@ -1,10 +1,10 @@
 """Which file system a directory lies on, from mount tables as kernels write them."""
 
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 import pytest
 
-from sidecar_evaluator.discovery.filesystems import file_system, is_local
+from sidecar_evaluator.discovery.filesystems import FileSystem, file_system_of, file_system_type
 
 TABLE = r"""
 21 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
@@ -20,23 +20,42 @@ TABLE = r"""
 
 
 @pytest.mark.parametrize(
-    ("path", "kind", "local"),
+    ("path", "kind"),
     [
-        ("/home/me/run", "ext4", True),
-        ("/checkpoints", "fuse.gcsfuse", False),
-        ("/checkpoints/run-42/ckpt", "fuse.gcsfuse", False),
-        ("/checkpoints/local/run", "tmpfs", True),
-        ("/checkpoints-2/run", "xfs", True),  # a longer name, not a place below
-        ("/data/val set/x", "nfs4", False),
-        ("/later/x", "virtiofs", False),  # mounted over another
-        ("/dev/shm", "devtmpfs", False),
-        ("/cut/x", "ext4", True),  # a line that says nothing
+        ("/home/me/run", "ext4"),
+        ("/checkpoints", "fuse.gcsfuse"),
+        ("/checkpoints/run-42/ckpt", "fuse.gcsfuse"),
+        ("/checkpoints/local/run", "tmpfs"),
+        ("/checkpoints-2/run", "xfs"),  # a longer name, not a place below
+        ("/data/val set/x", "nfs4"),
+        ("/later/x", "virtiofs"),  # mounted over another
+        ("/dev/shm", "devtmpfs"),
+        ("/cut/x", "ext4"),  # a line that says nothing
     ],
 )
-def test_a_path_lies_on_the_deepest_mount_above_it(path: str, kind: str, local: bool) -> None:
-    assert file_system(PurePosixPath(path), TABLE) == kind
-    assert is_local(PurePosixPath(path), TABLE) is local
+def test_a_path_lies_on_the_deepest_mount_above_it(path: str, kind: str) -> None:
+    assert file_system_type(PurePosixPath(path), TABLE) == kind
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("ext4", (True, True, 0.0, True)),
+        ("fuse.gcsfuse", (False, False, 60.0, False)),
+        ("nfs4", (False, False, 60.0, False)),
+    ],
+)
+def test_what_is_expected_of_a_file_system(kind: str, expected: tuple[object, ...], tmp_path: Path) -> None:
+    table = tmp_path / "mountinfo"
+    table.write_text(f"21 1 8:1 / / rw,relatime shared:1 - {kind} source rw")
+    system = file_system_of(tmp_path, table)
+    assert system.type == kind
+    assert (system.is_local, system.tells_changes, system.listing_age, system.shows_open_files) == expected
 
 
 def test_without_a_table_nothing_is_known() -> None:
-    assert (file_system(PurePosixPath("/x"), ""), is_local(PurePosixPath("/x"), "")) == ("", False)
+    assert file_system_type(PurePosixPath("/x"), "") == ""
+
+
+def test_another_system_than_linux_has_local_directories_without_events(tmp_path: Path) -> None:
+    assert file_system_of(tmp_path, tmp_path / "missing") == FileSystem("", is_local=True, tells_changes=False)

@@ -1,4 +1,4 @@
-"""The watcher against a directory in memory and a clock that never sleeps."""
+"""The iterator against a directory in memory and a clock that never sleeps."""
 
 import errno
 import itertools
@@ -11,39 +11,49 @@ from typing import Any
 import pytest
 
 from sidecar_evaluator.checkpoints.interface import Checkpoint
+from sidecar_evaluator.discovery.backlog import Remaining
 from sidecar_evaluator.discovery.directory import Directory
-from sidecar_evaluator.discovery.iterator import Policy, Remaining, Watcher
+from sidecar_evaluator.discovery.iterator import CheckpointIterator, Policy
 from sidecar_evaluator.discovery.poll_interval import LONGEST
+from sidecar_evaluator.discovery.selection import Selection
 from sidecar_evaluator.discovery.training_end import training_finished
-from sidecar_evaluator.errors import CheckpointGone, CheckpointUnreadable, StorageGoneError
-from sidecar_evaluator.results.ledger import EndReason, Selection
-from unit.evaluator.support.fakes import FORMAT, FakeClock, FakeDirectory, FakeFormat, FakeNotices, checkpoint
+from sidecar_evaluator.errors import StorageGoneError
+from sidecar_evaluator.results.ledger import EndReason
+from unit.evaluator.support.fakes import (
+    FORMAT,
+    FakeChangeWaiter,
+    FakeClock,
+    FakeDirectory,
+    FakeFormat,
+    checkpoint,
+    evaluated,
+)
 
 
 class Scene:
-    """A watcher, its directory and its clock; `drain` settles whatever is handed out."""
+    """An iterator, its directory and its clock; `drain` settles whatever is handed out."""
 
-    def __init__(self, *found: Checkpoint, **policy: Any) -> None:
-        self.clock, self.directory, self.stop = FakeClock(), FakeDirectory(*found), threading.Event()
-        self.finished, self.notices = threading.Event(), FakeNotices(self.clock, self.stop)
-        self.watcher = Watcher(
-            directory=self.directory,
+    def __init__(self, *listed: Checkpoint, directory: Directory | None = None, **policy: Any) -> None:
+        self.clock, self.directory, self.stop = FakeClock(), FakeDirectory(*listed), threading.Event()
+        self.finished, self.changes = threading.Event(), FakeChangeWaiter(self.clock, self.stop)
+        self.iterator = CheckpointIterator(
+            directory=directory or self.directory,
             policy=Policy(**policy),
             clock=self.clock,
             stop=self.stop,
-            notices=self.notices,
+            changes=self.changes,
             training_finished=training_finished("training.finished", self.finished.is_set),
         )
         self.remaining: list[Remaining] = []
 
     def drain(self) -> list[str]:
-        return list(self.settle_all(self.watcher))
+        return list(self.settle_all(self.iterator))
 
     def settle_all(self, candidates: Iterable[Any]) -> Iterable[str]:
         for candidate in itertools.chain.from_iterable(candidates):
-            self.remaining.append(self.watcher.settle(candidate.checkpoint))
-            mark = {CheckpointGone: " gone", CheckpointUnreadable: " unreadable"}.get(type(candidate.error), "")
-            yield candidate.checkpoint.name + mark
+            self.remaining.append(self.iterator.settle(candidate))
+            mark = " gone" if candidate.is_deleted else " unreadable" if candidate.missing else ""
+            yield candidate.name + mark
 
 
 def finished_scene(*names: str, **policy: Any) -> Scene:
@@ -68,7 +78,7 @@ def test_selection(names: list[str], selection: str, expected: list[str], skippe
     scene = finished_scene(*names, selection=Selection(selection))
     assert scene.drain() == expected
     assert sum(remaining.skipped for remaining in scene.remaining) == skipped
-    assert scene.watcher.ended is EndReason.TRAINING_FINISHED
+    assert scene.iterator.ended is EndReason.TRAINING_FINISHED
 
 
 def test_each_new_checkpoint_is_handed_out_once() -> None:
@@ -81,10 +91,10 @@ def test_each_new_checkpoint_is_handed_out_once() -> None:
 
 def test_newer_ones_that_came_during_an_evaluation_are_skipped_and_counted() -> None:
     scene = Scene(checkpoint("ckpt-1"))
-    candidates = iter(scene.watcher)
+    candidates = iter(scene.iterator)
     (first,) = next(candidates)
     scene.directory.add(checkpoint("ckpt-2"), checkpoint("ckpt-3"), checkpoint("ckpt-4"))
-    assert scene.watcher.settle(first.checkpoint).backlog == 3
+    assert scene.iterator.settle(first).backlog == 3
     scene.finished.set()
     assert list(scene.settle_all(candidates)) == ["ckpt-4"]
     assert scene.remaining == [Remaining(skipped=2)]
@@ -124,31 +134,31 @@ def test_a_checkpoint_completed_while_it_is_given_its_last_chances_is_evaluated(
 def test_a_failed_read_is_retried_with_back_off_and_then_given_up() -> None:
     scene = finished_scene("ckpt-1")
     attempts = []
-    for (candidate,) in scene.watcher:
+    for (candidate,) in scene.iterator:
         attempts.append(scene.clock.now - 1000.0)
-        if not scene.watcher.retry(candidate.checkpoint, "damaged"):
-            scene.watcher.settle(candidate.checkpoint)
+        if not scene.iterator.retry(candidate, "damaged"):
+            scene.iterator.settle(candidate)
     waits = [after - before for before, after in itertools.pairwise(attempts)]
     assert waits == pytest.approx([0.5, 1.0, 2.0, 4.0], abs=0.1)
-    assert scene.watcher.ended is EndReason.TRAINING_FINISHED
+    assert scene.iterator.ended is EndReason.TRAINING_FINISHED
 
 
 def test_a_bad_checkpoint_does_not_stop_the_rest() -> None:
     scene = finished_scene("ckpt-1", "ckpt-2", "ckpt-3", selection=Selection.EVERY)
     order = []
-    for (candidate,) in scene.watcher:
-        bad = candidate.checkpoint.name == "ckpt-2"
-        if not (bad and scene.watcher.retry(candidate.checkpoint, "damaged")):
-            order.append(candidate.checkpoint.name)
-            scene.remaining.append(scene.watcher.settle(candidate.checkpoint))
+    for (candidate,) in scene.iterator:
+        bad = candidate.name == "ckpt-2"
+        if not (bad and scene.iterator.retry(candidate, "damaged")):
+            order.append(candidate.name)
+            scene.remaining.append(scene.iterator.settle(candidate))
     assert order == ["ckpt-1", "ckpt-3", "ckpt-2"]
     assert [remaining.pending for remaining in scene.remaining] == [(2, 3), (2,), ()]
 
 
 def test_a_newer_checkpoint_wins_over_one_that_is_retried() -> None:
     scene = Scene(checkpoint("ckpt-1"))
-    candidates = iter(scene.watcher)
-    assert scene.watcher.retry(next(candidates)[0].checkpoint, "damaged")
+    candidates = iter(scene.iterator)
+    assert scene.iterator.retry(next(candidates)[0], "damaged")
     scene.directory.add(checkpoint("ckpt-2"))
     scene.finished.set()
     assert list(scene.settle_all(candidates)) == ["ckpt-2"]
@@ -158,34 +168,34 @@ def test_a_newer_checkpoint_wins_over_one_that_is_retried() -> None:
 def test_attempts_start_anew_when_the_files_change() -> None:
     scene = Scene(checkpoint("ckpt-1"))
     for _ in range(4):
-        assert scene.watcher.retry(checkpoint("ckpt-1"), "damaged")
-    assert scene.watcher.retry(checkpoint("ckpt-1", size=9), "damaged")
+        assert scene.iterator.retry(checkpoint("ckpt-1"), "damaged")
+    assert scene.iterator.retry(checkpoint("ckpt-1", size=9), "damaged")
 
 
 def test_a_checkpoint_deleted_from_the_backlog_is_gone() -> None:
     scene = Scene(checkpoint("ckpt-1"), checkpoint("ckpt-2"), selection=Selection.EVERY)
-    candidates = iter(scene.watcher)
+    candidates = iter(scene.iterator)
     (first,) = next(candidates)
     scene.directory.remove("ckpt-2")
     scene.finished.set()
-    scene.watcher.settle(first.checkpoint)
+    scene.iterator.settle(first)
     assert list(scene.settle_all(candidates)) == ["ckpt-2 gone"]
 
 
 def test_a_deleted_checkpoint_is_gone_also_while_another_is_half_written() -> None:
     scene = Scene(checkpoint("ckpt-1"), checkpoint("ckpt-2"), selection=Selection.EVERY)
-    candidates = iter(scene.watcher)
+    candidates = iter(scene.iterator)
     (first,) = next(candidates)
     scene.directory.remove("ckpt-2")
     scene.directory.add(checkpoint("ckpt-3", missing="a shard"))
-    scene.watcher.settle(first.checkpoint)
+    scene.iterator.settle(first)
     assert next(iter(scene.settle_all(candidates))) == "ckpt-2 gone"
 
 
 def test_a_checkpoint_deleted_between_two_attempts_is_gone() -> None:
     scene = Scene(checkpoint("ckpt-1"))
-    candidates = iter(scene.watcher)
-    assert scene.watcher.retry(next(candidates)[0].checkpoint, "damaged")
+    candidates = iter(scene.iterator)
+    assert scene.iterator.retry(next(candidates)[0], "damaged")
     scene.directory.remove("ckpt-1")
     scene.finished.set()
     assert list(scene.settle_all(candidates)) == ["ckpt-1 gone"]
@@ -209,7 +219,7 @@ def test_a_fixed_name_that_is_overwritten_is_a_new_checkpoint() -> None:
 def test_a_fixed_name_that_is_overwritten_before_it_was_evaluated_is_not_gone() -> None:
     scene = Scene(checkpoint("first", modified=1.0), checkpoint("best", modified=2.0), selection=Selection.EVERY)
     scene.finished.set()
-    candidates = iter(scene.watcher)
+    candidates = iter(scene.iterator)
     taken = [next(candidates)]
     scene.directory.add(checkpoint("best", modified=3.0))
     assert list(scene.settle_all(itertools.chain(taken, candidates))) == ["first", "best"]
@@ -219,14 +229,14 @@ def test_a_fixed_name_that_is_overwritten_before_it_was_evaluated_is_not_gone() 
 def test_it_stops_at_or_past_the_maximum(limit: int, expected: list[str]) -> None:
     scene = Scene(checkpoint("ckpt-2"), checkpoint("ckpt-5"), selection=Selection.EVERY, max_evaluations=limit)
     assert scene.drain() == expected
-    assert scene.watcher.ended is EndReason.MAX_EVALUATIONS
+    assert scene.iterator.ended is EndReason.MAX_EVALUATIONS
 
 
 def test_a_restart_past_the_maximum_ends_at_once() -> None:
     scene = Scene(checkpoint("ckpt-9"), max_evaluations=5)
-    scene.watcher.highest_settled = 7
+    scene.iterator.settled.raise_highest(7)
     assert scene.drain() == []
-    assert scene.watcher.ended is EndReason.MAX_EVALUATIONS
+    assert scene.iterator.ended is EndReason.MAX_EVALUATIONS
 
 
 def test_the_timeout_counts_from_the_last_new_checkpoint() -> None:
@@ -234,7 +244,7 @@ def test_the_timeout_counts_from_the_last_new_checkpoint() -> None:
     scene.clock.at(50.0, lambda: scene.directory.add(checkpoint("ckpt-1")))
     assert scene.drain() == ["ckpt-1"]
     assert scene.clock.now - 1000.0 == pytest.approx(110.0, abs=2.5)
-    assert scene.watcher.ended is EndReason.NO_CHECKPOINT_TIMEOUT
+    assert scene.iterator.ended is EndReason.NO_CHECKPOINT_TIMEOUT
 
 
 def test_a_sentinel_file_ends_it_after_the_last_checkpoint() -> None:
@@ -248,12 +258,12 @@ def test_a_stop_ends_it_without_a_reason() -> None:
     scene = Scene()
     scene.clock.at(5.0, scene.stop.set)
     assert scene.drain() == []
-    assert scene.watcher.ended is None
+    assert scene.iterator.ended is None
 
 
 def test_what_an_earlier_process_settled_is_not_handed_out() -> None:
     scene = finished_scene("ckpt-1", "ckpt-2", selection=Selection.EVERY)
-    scene.watcher.covered = lambda found: found.number == 1
+    scene.iterator.settled.restore(evaluated("ckpt-1", number=1))
     assert scene.drain() == ["ckpt-2"]
 
 
@@ -261,15 +271,15 @@ def test_it_waits_for_a_change_as_long_as_nothing_is_to_be_looked_at_again() -> 
     scene = Scene()
     scene.clock.at(30.0, scene.stop.set)
     scene.drain()
-    assert set(scene.notices.waits) == {LONGEST}
+    assert set(scene.changes.waits) == {LONGEST}
 
 
 def test_a_half_written_checkpoint_is_looked_at_again_less_and_less_often() -> None:
     scene = Scene(checkpoint("ckpt-1", missing="a shard"))
     scene.clock.at(5.0, scene.stop.set)
     scene.drain()
-    assert scene.notices.waits[:6] == pytest.approx([0.02, 0.04, 0.08, 0.16, 0.32, 0.64])
-    assert set(scene.notices.waits[6:]) == {1.0}
+    assert scene.changes.waits[:6] == pytest.approx([0.02, 0.04, 0.08, 0.16, 0.32, 0.64])
+    assert set(scene.changes.waits[6:]) == {1.0}
 
 
 def test_after_the_end_it_looks_until_even_an_old_listing_must_show_the_last_checkpoint() -> None:
@@ -282,26 +292,26 @@ def test_after_the_end_it_looks_until_even_an_old_listing_must_show_the_last_che
 
 def test_several_that_wait_under_every_come_together() -> None:
     scene = finished_scene(*(f"ckpt-{number}" for number in range(1, 6)), selection=Selection.EVERY)
-    scene.watcher.group_limit = lambda waiting: min(waiting, 2)
+    scene.iterator.group_limit = lambda waiting: min(waiting, 2)
     groups = []
-    for group in scene.watcher:
-        groups.append([candidate.checkpoint.number for candidate in group])
+    for group in scene.iterator:
+        groups.append([candidate.number for candidate in group])
         for candidate in group:
-            scene.watcher.settle(candidate.checkpoint)
+            scene.iterator.settle(candidate)
     assert groups == [[1, 2], [3, 4], [5]]
 
 
 def test_a_group_ends_with_the_maximum() -> None:
     scene = Scene(*(checkpoint(f"ckpt-{n}") for n in (1, 2, 3, 4)), selection=Selection.EVERY, max_evaluations=2)
-    scene.watcher.group_limit = lambda waiting: waiting
-    assert [candidate.checkpoint.number for candidate in next(iter(scene.watcher))] == [1, 2]
+    scene.iterator.group_limit = lambda waiting: waiting
+    assert [candidate.number for candidate in next(iter(scene.iterator))] == [1, 2]
 
 
 def test_only_what_comes_next_is_looked_into_and_only_until_it_is_whole() -> None:
     names = [f"ckpt-{number}" for number in range(1, 50)]
     scene = finished_scene(*names, selection=Selection.EVERY)
     FORMAT.inspections.clear()
-    next(iter(scene.watcher))
+    next(iter(scene.iterator))
     assert FORMAT.inspections == ["ckpt-1"]
     scene.drain()
     assert sorted(FORMAT.inspections) == sorted(names)
@@ -312,10 +322,10 @@ def test_only_what_comes_next_is_looked_into_and_only_until_it_is_whole() -> Non
 )
 def test_what_comes_next_may_be_asked_meanwhile(selection: Selection, expected: list[str]) -> None:
     scene = Scene(checkpoint("ckpt-1"), selection=selection)
-    ((first,),) = (next(iter(scene.watcher)),)
-    assert scene.watcher.upcoming([first.checkpoint], 2) == []
+    ((first,),) = (next(iter(scene.iterator)),)
+    assert scene.iterator.upcoming([first], 2) == []
     scene.directory.add(*(checkpoint(f"ckpt-{number}") for number in (2, 3, 4)))
-    assert [found.name for found in scene.watcher.upcoming([first.checkpoint], 2)] == expected
+    assert [found.name for found in scene.iterator.upcoming([first], 2)] == expected
 
 
 @pytest.mark.parametrize(
@@ -356,8 +366,7 @@ def test_a_file_that_grows_on_after_a_pause_is_evaluated_once_it_is_whole(tmp_pa
         def inspect(self, checkpoint: Checkpoint) -> str:
             return "" if checkpoint.files[0].size == 8 else "its end"
 
-    scene = Scene()
-    scene.watcher.directory = Directory(tmp_path, formats=[Lines()])
+    scene = Scene(directory=Directory(tmp_path, formats=[Lines()]))
     path = tmp_path / "ckpt-1"
     path.write_text("half")
     scene.clock.at(3.0, lambda: path.write_text("whole it"))

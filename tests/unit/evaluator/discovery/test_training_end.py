@@ -1,6 +1,6 @@
 import pytest
 
-from sidecar_evaluator.discovery.training_end import STOPPING_SECONDS, TrainingEnd
+from sidecar_evaluator.discovery.training_end import STOPPING_SECONDS, TrainingState
 
 
 @pytest.mark.parametrize(
@@ -19,8 +19,8 @@ def test_pods_of_a_training_that_did_not_end_by_itself_may_save_once_more(
     states: list[str], seconds: float, has_come: bool
 ) -> None:
     now = [100.0]
-    end = TrainingEnd(lambda: now[0])
+    end = TrainingState(lambda: now[0])
     for state in states:
-        end.saw(state)
+        end.report(state)
     now[0] += seconds
-    assert end.has_come() is has_come
+    assert end.has_ended() is has_come

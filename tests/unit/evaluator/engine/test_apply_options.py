@@ -15,7 +15,7 @@ import pytest
 from sidecar_evaluator.engine.apply_options import apply_precision, scope
 from sidecar_evaluator.entrypoint import Evaluation
 from sidecar_evaluator.errors import ConfigurationError
-from sidecar_evaluator.evaluator import ModelEvaluation
+from sidecar_evaluator.evaluator import ModelEvaluator
 from sidecar_evaluator.options import Distribution, Options, Precision
 from unit.evaluator.engine.test_scoring import by_engine, checkpoints
 from unit.evaluator.support.models import Kit, dataset
@@ -40,8 +40,8 @@ def precision(options: Options) -> Iterator[None]:
                 sys.modules[name].mixed_precision.set_global_policy("float32")
 
 
-def prepared(model: Any, options: Options) -> ModelEvaluation:
-    evaluation = ModelEvaluation(Evaluation(model, dataset()), threading.Event(), options)
+def prepared(model: Any, options: Options) -> ModelEvaluator:
+    evaluation = ModelEvaluator(Evaluation(model, dataset()), threading.Event(), options)
     evaluation.prepare()
     return evaluation
 
@@ -120,12 +120,13 @@ import threading
 import keras
 from sidecar_evaluator.checkpoints.interface import Weights
 from sidecar_evaluator.entrypoint import Evaluation
-from sidecar_evaluator.evaluator import Loaded, ModelEvaluation
+from sidecar_evaluator.evaluator import Loaded, ModelEvaluator
+from unit.evaluator.support.fakes import checkpoint
 from unit.evaluator.support.models import Kit, arrays
 model = Kit(keras).model()
-evaluation = ModelEvaluation(Evaluation(model, arrays()), threading.Event())
+evaluation = ModelEvaluator(Evaluation(model, arrays()), threading.Event())
 evaluation.prepare()
-loaded = Loaded(Weights(model.get_weights(), None), 7)
+loaded = Loaded(checkpoint("ckpt-7"), Weights(model.get_weights(), None))
 found = [{score.name: score.value for score in scores} for scores in evaluation.score([loaded, loaded])]
 assert keras.backend.backend() == "jax"
 assert found == [model.evaluate(*arrays(), verbose=0, return_dict=True)] * 2, found

@@ -10,7 +10,7 @@ import pytest
 from sidecar_evaluator.checkpoints.interface import Checkpoint, FileState, Weights
 from sidecar_evaluator.entrypoint import Evaluation
 from sidecar_evaluator.errors import ConfigurationError
-from sidecar_evaluator.evaluator import Loaded, ModelEvaluation
+from sidecar_evaluator.evaluator import Loaded, ModelEvaluator
 from unit.evaluator.conftest import KERAS_AND_NUMPY
 from unit.evaluator.engine.test_scoring import checkpoints
 from unit.evaluator.support.fakes import FORMAT
@@ -49,8 +49,8 @@ def recorder(kit: Kit, *, every_batch: bool = False) -> Any:
     return EveryBatch() if every_batch else Recorder()
 
 
-def scored(model: Any, data: Any, callbacks: Sequence[Any], loaded: Sequence[Loaded]) -> ModelEvaluation:
-    evaluation = ModelEvaluation(Evaluation(model, data, callbacks=callbacks), threading.Event())
+def scored(model: Any, data: Any, callbacks: Sequence[Any], loaded: Sequence[Loaded]) -> ModelEvaluator:
+    evaluation = ModelEvaluator(Evaluation(model, data, callbacks=callbacks), threading.Event())
     evaluation.prepare()
     evaluation.score(loaded)
     return evaluation
@@ -112,7 +112,7 @@ def test_callbacks_are_told_which_checkpoint_and_which_dataset(kit: Kit) -> None
     told: list[Any] = []
     callback.on_test_end = lambda logs=None: told.append((callback.evaluated_checkpoint, callback.evaluated_dataset))
     made = Checkpoint("ckpt-3", Path("ckpt-3"), FORMAT, (FileState("ckpt-3", 1, 1),))
-    loaded = Loaded(Weights(model.get_weights(), None), 30, made)
+    loaded = Loaded(made, Weights(model.get_weights(), None))
     scored(model, {"val": dataset(), "test": arrays(5)}, [callback], [loaded])
     assert told == [(made, "val"), (made, "test")]
 
@@ -127,14 +127,13 @@ def test_a_model_may_come_with_the_first_archive(tmp_path: Path) -> None:
     trained = kit.model()
     trained.fit(dataset(1), shuffle=False, verbose=0)
     trained.save(tmp_path / "ckpt-1.keras")
-    evaluation = ModelEvaluation(Evaluation(None, dataset()), threading.Event())
+    evaluation = ModelEvaluator(Evaluation(None, dataset()), threading.Event())
     evaluation.prepare()
     assert evaluation.pass_size(8, 1) == 1
     with pytest.raises(ConfigurationError, match="There is no model"):
         evaluation.score([])
     (checkpoint,) = found_in(Directory(tmp_path))
-    weights = evaluation.read(checkpoint)
-    ((loss, accuracy),) = evaluation.score([Loaded(weights, weights.iterations)])
+    ((loss, accuracy),) = evaluation.score([Loaded(checkpoint, evaluation.read(checkpoint))])
     expected = kit.score(trained)
     assert {each.name: each.value for each in (loss, accuracy)} == pytest.approx(expected, abs=1e-6)
 
@@ -147,7 +146,7 @@ def found_in(directory: Any) -> Sequence[Checkpoint]:
 
 
 def test_without_a_model_other_checkpoints_are_a_configuration_error(tmp_path: Path) -> None:
-    evaluation = ModelEvaluation(Evaluation(None, dataset()), threading.Event())
+    evaluation = ModelEvaluator(Evaluation(None, dataset()), threading.Event())
     evaluation.prepare()
     with pytest.raises(ConfigurationError, match="returns no model, and ckpt-3 is no Keras archive"):
         evaluation.read(Checkpoint("ckpt-3", tmp_path / "ckpt-3", FORMAT, ()))

@@ -9,7 +9,7 @@ import pytest
 from sidecar_evaluator.engine import memory
 from sidecar_evaluator.entrypoint import Evaluation
 from sidecar_evaluator.errors import ConfigurationError, Stopped
-from sidecar_evaluator.evaluator import ModelEvaluation
+from sidecar_evaluator.evaluator import ModelEvaluator
 from sidecar_evaluator.options import DataInMemory, Options
 from unit.evaluator.engine.test_scoring import by_engine, checkpoints
 from unit.evaluator.support.models import BATCH, Kit, arrays, dataset
@@ -40,9 +40,9 @@ class Reads:
         return tf.data.Dataset.from_tensor_slices(arrays(3, self._examples)).map(row).batch(BATCH)
 
 
-def evaluation_of(kit: Kit, data: Any, **options: Any) -> tuple[Any, ModelEvaluation]:
+def evaluation_of(kit: Kit, data: Any, **options: Any) -> tuple[Any, ModelEvaluator]:
     model = kit.model()
-    made = ModelEvaluation(Evaluation(model, data), threading.Event(), Options(**options))
+    made = ModelEvaluator(Evaluation(model, data), threading.Event(), Options(**options))
     made.prepare()
     return model, made
 
@@ -81,13 +81,13 @@ def test_a_pass_that_is_stopped_keeps_nothing(where: DataInMemory, kit: Kit) -> 
         if next(stops, False):
             stop.set()
 
-    evaluation = ModelEvaluation(Evaluation(model, uneven(kit)), stop, Options(data_in_memory=where), progress)
+    evaluation = ModelEvaluator(Evaluation(model, uneven(kit)), stop, Options(data_in_memory=where), progress)
     evaluation.prepare()
     loaded = checkpoints(model)[:1]
     with pytest.raises(Stopped):
         evaluation.score(loaded)
     stop.clear()
-    plain = ModelEvaluation(Evaluation(model, uneven(kit)), threading.Event())
+    plain = ModelEvaluator(Evaluation(model, uneven(kit)), threading.Event())
     plain.prepare()
     expected = by_engine(plain, loaded)[0]
     assert by_engine(evaluation, loaded)[0] == pytest.approx(expected, abs=1e-6)
@@ -118,7 +118,7 @@ def test_batches_of_different_widths_do_not_go_to_the_device(kit: Kit, caplog: p
     pooled = [layers.Input((None, 1)), layers.GlobalAveragePooling1D(), layers.Dense(2)]
     data, model = tf.data.Dataset.range(3 * BATCH).map(row).batch(BATCH), kit.compiled(kit.keras.Sequential(pooled))
     options = Options(data_in_memory=DataInMemory.DEVICE)
-    evaluation = ModelEvaluation(Evaluation(model, data), threading.Event(), options)
+    evaluation = ModelEvaluator(Evaluation(model, data), threading.Event(), options)
     evaluation.prepare()
     loaded = checkpoints(model)[:1]
     assert by_engine(evaluation, loaded) == by_engine(evaluation, loaded)
@@ -134,7 +134,7 @@ def test_arrays_that_do_not_fit_twice_are_left_to_keras(kit: Kit, free: Callable
 
 
 def test_ragged_batches_cannot_be_rows_on_the_device(kit: Kit) -> None:
-    made = ModelEvaluation(
+    made = ModelEvaluator(
         Evaluation(over_ragged(kit), ragged(kit)), threading.Event(), Options(data_in_memory=DataInMemory.DEVICE)
     )
     with pytest.raises(ConfigurationError, match="are not dense tensors; keep them in memory on the Host"):
@@ -148,9 +148,9 @@ def test_what_only_keras_can_read_is_not_kept_and_that_is_said(kit: Kit, caplog:
 
 def test_data_that_ends_before_its_steps_is_scored_and_that_is_said(kit: Kit, caplog: pytest.LogCaptureFixture) -> None:
     model = kit.model()
-    evaluation = ModelEvaluation(Evaluation(model, uneven(kit), steps=50), threading.Event())
+    evaluation = ModelEvaluator(Evaluation(model, uneven(kit), steps=50), threading.Event())
     evaluation.prepare()
-    plain = ModelEvaluation(Evaluation(model, uneven(kit)), threading.Event())
+    plain = ModelEvaluator(Evaluation(model, uneven(kit)), threading.Event())
     plain.prepare()
     loaded = checkpoints(model)[:1]
     assert by_engine(evaluation, loaded) == by_engine(plain, loaded)
@@ -182,7 +182,7 @@ def test_a_pass_is_as_large_as_half_of_the_memory_allows(
 def test_a_pass_is_for_one_checkpoint_where_several_would_gain_nothing(reason: str, kit: Kit) -> None:
     data = {"callbacks": uneven, "arrays": lambda _: arrays(), "sequence": batches_of}[reason](kit)
     callbacks = [kit.keras.callbacks.Callback()] if reason == "callbacks" else None
-    evaluation = ModelEvaluation(Evaluation(kit.model(), data, callbacks=callbacks), threading.Event())
+    evaluation = ModelEvaluator(Evaluation(kit.model(), data, callbacks=callbacks), threading.Event())
     evaluation.prepare()
     assert evaluation.pass_size(8, 1) == 1
 

@@ -9,7 +9,8 @@ from sidecar_evaluator.checkpoints.interface import Weights
 from sidecar_evaluator.engine.finalized_layers import FinalizedLayers
 from sidecar_evaluator.engine.keras_model import KerasModel
 from sidecar_evaluator.entrypoint import Evaluation
-from sidecar_evaluator.evaluator import Loaded, ModelEvaluation
+from sidecar_evaluator.evaluator import Loaded, ModelEvaluator
+from unit.evaluator.support.fakes import checkpoint
 from unit.evaluator.support.models import Kit, arrays, dataset
 
 
@@ -32,9 +33,11 @@ def test_each_checkpoint_is_scored_with_its_own_statistics(kit: Kit) -> None:
     for other in trained[1:]:
         other.layers[-1].set_weights(trained[0].layers[-1].get_weights())
     expected = [kit.score(model) for model in trained]
-    evaluation = ModelEvaluation(Evaluation(normalized(kit, 50.0), dataset()), threading.Event())
+    evaluation = ModelEvaluator(Evaluation(normalized(kit, 50.0), dataset()), threading.Event())
     evaluation.prepare()
-    loaded = [Loaded(Weights([weight.numpy() for weight in model.weights], None), None) for model in trained]
+    loaded = [
+        Loaded(checkpoint("best"), Weights([weight.numpy() for weight in model.weights], None)) for model in trained
+    ]
     assert evaluation.pass_size(len(loaded), loaded[0].weights.size) == 1
     for one, scores in zip([*loaded, loaded[0]], [*expected, expected[0]], strict=True):
         (found,) = evaluation.score([one])

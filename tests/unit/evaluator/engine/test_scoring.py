@@ -12,8 +12,9 @@ from sidecar_evaluator.engine import compiled_loop, stepper
 from sidecar_evaluator.engine.compiled_loop import loop_around
 from sidecar_evaluator.engine.datasets import arguments_of
 from sidecar_evaluator.entrypoint import Evaluation
-from sidecar_evaluator.evaluator import Loaded, ModelEvaluation
+from sidecar_evaluator.evaluator import Loaded, ModelEvaluator
 from sidecar_evaluator.options import DataInMemory, Options
+from unit.evaluator.support.fakes import checkpoint
 from unit.evaluator.support.models import Kit
 from unit.evaluator.support.scored_models import CASES, Case
 
@@ -22,8 +23,8 @@ pytestmark = pytest.mark.filterwarnings("ignore:Your input ran out of data")  # 
 CHECKPOINTS = 3
 
 
-def prepared(case: Case, kit: Kit, model: Any, where: DataInMemory = DataInMemory.NONE) -> ModelEvaluation:
-    evaluation = ModelEvaluation(
+def prepared(case: Case, kit: Kit, model: Any, where: DataInMemory = DataInMemory.NONE) -> ModelEvaluator:
+    evaluation = ModelEvaluator(
         Evaluation(model, case.data(kit), case.steps), threading.Event(), Options(data_in_memory=where)
     )
     evaluation.prepare()
@@ -33,7 +34,8 @@ def prepared(case: Case, kit: Kit, model: Any, where: DataInMemory = DataInMemor
 def checkpoints(model: Any, count: int = CHECKPOINTS) -> list[Loaded]:
     random = np.random.default_rng(7)
     return [
-        Loaded(Weights([_like(random, value) for value in model.get_weights()], None), 10 * at) for at in range(count)
+        Loaded(checkpoint(f"ckpt-{10 * at}"), Weights([_like(random, value) for value in model.get_weights()], None))
+        for at in range(count)
     ]
 
 
@@ -56,7 +58,7 @@ def named(name: str, value: Any) -> list[tuple[str, float]]:
     return [(name, value.item())] if value.size == 1 else [(f"{name}_{at}", each) for at, each in enumerate(value)]
 
 
-def by_engine(evaluation: ModelEvaluation, loaded: Sequence[Loaded]) -> list[Scores]:
+def by_engine(evaluation: ModelEvaluator, loaded: Sequence[Loaded]) -> list[Scores]:
     return [{score.name: score.value for score in scores} for scores in evaluation.score(loaded)]
 
 

@@ -9,8 +9,9 @@ import pytest
 
 from sidecar_evaluator.checkpoints.interface import Weights
 from sidecar_evaluator.entrypoint import Evaluation
-from sidecar_evaluator.evaluator import Loaded, ModelEvaluation
+from sidecar_evaluator.evaluator import Loaded, ModelEvaluator
 from unit.evaluator.engine.test_scoring import Scores, checkpoints
+from unit.evaluator.support.fakes import checkpoint
 from unit.evaluator.support.models import BATCH, Kit, arrays, dataset
 from unit.evaluator.support.scored_metrics import kept_in_a_table, kept_in_python
 from unit.evaluator.support.scored_models import batches_of, plain
@@ -67,13 +68,13 @@ DATA: dict[str, Build] = {
 }
 
 
-def prepared(model: Any, data: Any, steps: int | None = None) -> ModelEvaluation:
-    evaluation = ModelEvaluation(Evaluation(model, data, steps), threading.Event())
+def prepared(model: Any, data: Any, steps: int | None = None) -> ModelEvaluator:
+    evaluation = ModelEvaluator(Evaluation(model, data, steps), threading.Event())
     evaluation.prepare()
     return evaluation
 
 
-def scored(evaluation: ModelEvaluation, *loaded: Any) -> list[Scores]:
+def scored(evaluation: ModelEvaluator, *loaded: Any) -> list[Scores]:
     found = evaluation.score(loaded)
     return [{f"{each.dataset}/{each.name}": each.value for each in scores} for scores in found]
 
@@ -161,7 +162,7 @@ def test_a_step_that_cannot_be_traced_says_so_when_it_is_scored(kit: Kit) -> Non
         evaluation.score(checkpoints(model))
 
 
-def noting(kit: Kit, data: Any, steps: int | None) -> tuple[list[int], ModelEvaluation]:
+def noting(kit: Kit, data: Any, steps: int | None) -> tuple[list[int], ModelEvaluator]:
     """Prepare a model that is not built and runs eagerly; return also how many rows it sees in each batch."""
     rows: list[int] = []
 
@@ -194,5 +195,5 @@ def test_a_generator_loses_nothing_to_building(kit: Kit) -> None:
     rows, evaluation = noting(kit, batches(), steps=3)
     rows.clear()
     weights = [np.ones((4, 2), "float32"), np.ones(2, "float32")]
-    evaluation.score([Loaded(Weights(weights, None), None)])
+    evaluation.score([Loaded(checkpoint("best"), Weights(weights, None))])
     assert rows == [1, 2, 3]

@@ -9,7 +9,7 @@ import pytest
 from sidecar_evaluator.engine.stepper import Pace
 from sidecar_evaluator.entrypoint import Evaluation
 from sidecar_evaluator.errors import ConfigurationError, Stopped
-from sidecar_evaluator.evaluator import ModelEvaluation
+from sidecar_evaluator.evaluator import ModelEvaluator
 from sidecar_evaluator.options import Compilation, DataInMemory, Options
 from unit.evaluator.engine.test_scoring import by_engine, checkpoints
 from unit.evaluator.support.models import Kit, arrays, dataset
@@ -59,7 +59,7 @@ def counting(kit: Kit) -> tuple[Any, list[Any]]:
 def test_the_step_is_traced_once_for_all_evaluations(data: str, where: DataInMemory, kit: Kit) -> None:
     given = {"dataset": uneven(kit), "arrays": arrays(3, UNEVEN), "full arrays": arrays(3, 96)}[data]
     model, traced = counting(kit)
-    evaluation = ModelEvaluation(Evaluation(model, given), threading.Event(), Options(data_in_memory=where))
+    evaluation = ModelEvaluator(Evaluation(model, given), threading.Event(), Options(data_in_memory=where))
     evaluation.prepare()
     assert len(traced) == 0, "a built model needs no tracing before the first evaluation"
     loaded = checkpoints(model)
@@ -75,7 +75,7 @@ def test_the_step_is_traced_once_for_all_evaluations(data: str, where: DataInMem
 
 def test_an_unbuilt_model_is_traced_once_for_building_and_scoring(kit: Kit) -> None:
     model = kit.subclassed()
-    evaluation = ModelEvaluation(Evaluation(model, uneven(kit)), threading.Event())
+    evaluation = ModelEvaluator(Evaluation(model, uneven(kit)), threading.Event())
     evaluation.prepare()
     assert len(model.weights) == 4
 
@@ -90,7 +90,7 @@ def test_a_stop_ends_an_evaluation_between_two_calls(kit: Kit) -> None:
             stop.set()
 
     model = kit.model()
-    evaluation = ModelEvaluation(Evaluation(model, uneven(kit)), stop, progress=progress)
+    evaluation = ModelEvaluator(Evaluation(model, uneven(kit)), stop, progress=progress)
     evaluation.prepare()
     loaded = checkpoints(model)
     for together in (loaded, loaded[:1]):
@@ -113,7 +113,7 @@ def test_a_stop_is_seen_while_batches_are_read(kit: Kit) -> None:
     rows = tf.data.Dataset.range(10**9).map(lambda at: tf.numpy_function(read, [at], [tf.float32, tf.int64]))
     data = rows.map(lambda x, y: (tf.ensure_shape(x, [4]), tf.ensure_shape(y % 2, []))).batch(2)
     model = kit.model()
-    evaluation = ModelEvaluation(Evaluation(model, data), stop)
+    evaluation = ModelEvaluator(Evaluation(model, data), stop)
     evaluation.prepare()
     with pytest.raises(Stopped):
         evaluation.score(checkpoints(model)[:1])
@@ -122,7 +122,7 @@ def test_a_stop_is_seen_while_batches_are_read(kit: Kit) -> None:
 def test_progress_counts_batches_and_examples(kit: Kit) -> None:
     seen: list[tuple[int, int | None]] = []
     model = kit.model()
-    evaluation = ModelEvaluation(
+    evaluation = ModelEvaluator(
         Evaluation(model, uneven(kit)), threading.Event(), progress=lambda *told: seen.append(told)
     )
     evaluation.prepare()
@@ -135,11 +135,11 @@ def test_progress_counts_batches_and_examples(kit: Kit) -> None:
 
 def test_xla_compiles_and_the_scores_stay(kit: Kit) -> None:
     model = kit.model()
-    plain = ModelEvaluation(Evaluation(model, uneven(kit)), threading.Event())
+    plain = ModelEvaluator(Evaluation(model, uneven(kit)), threading.Event())
     plain.prepare()
     loaded = checkpoints(model)
     expected = by_engine(plain, loaded)
-    by_xla = ModelEvaluation(Evaluation(model, uneven(kit)), threading.Event(), Options(compilation=Compilation.XLA))
+    by_xla = ModelEvaluator(Evaluation(model, uneven(kit)), threading.Event(), Options(compilation=Compilation.XLA))
     by_xla.prepare()
     assert model.jit_compile is True
     for ours, theirs in zip(by_engine(by_xla, loaded), expected, strict=True):
@@ -155,7 +155,7 @@ def test_what_xla_cannot_compile_is_a_configuration_error(kit: Kit) -> None:
 
     layers = kit.keras.layers
     model = kit.compiled(kit.keras.Sequential([layers.Input((4,)), Unique(), layers.Dense(2)]))
-    evaluation = ModelEvaluation(Evaluation(model, dataset()), threading.Event(), Options(compilation=Compilation.XLA))
+    evaluation = ModelEvaluator(Evaluation(model, dataset()), threading.Event(), Options(compilation=Compilation.XLA))
     evaluation.prepare()
     with pytest.raises(ConfigurationError, match=r"XLA cannot compile.*leave the compilation at Default"):
         evaluation.score(checkpoints(model)[:1])

@@ -1,14 +1,13 @@
-"""From one ledger to the next, and what a restart makes of one."""
+"""From one ledger to the next."""
 
 from dataclasses import replace
 
 import pytest
 
-from sidecar_evaluator.results.ledger import Counts, Results, Rules, Selection, highest_number, is_settled, settle
+from sidecar_evaluator.results.ledger import Counts, Results, Rules, settle
 from sidecar_evaluator.results.outcome import Outcome, OutcomeKind, Reason
 from sidecar_evaluator.results.ranking import Goal, Primary
-from sidecar_evaluator.results.serialization import parse, render
-from unit.evaluator.support.fakes import checkpoint, evaluated
+from unit.evaluator.support.fakes import evaluated
 
 RULES = Rules(Primary("accuracy", Goal.MAXIMIZE), history_limit=3)
 
@@ -100,41 +99,3 @@ def test_the_watermark_stays_below_what_is_pending(
 def test_the_watermark_never_falls() -> None:
     results = settle(replace(Results(), watermark=9), evaluated("a-4", number=4), RULES, pending=(3,))
     assert results.watermark == 9
-
-
-@pytest.mark.parametrize("selection", list(Selection))
-def test_a_restart_repeats_and_loses_no_numbered_checkpoint(selection: Selection) -> None:
-    results = settle(Results(), evaluated("a-1", number=1), RULES)
-    results = settle(results, failed("a-3", 3), RULES, pending=(2,))
-    covered = {number for number in range(5) if is_settled(results, checkpoint(f"a-{number}"), selection)}
-    assert covered == {0, 1, 3}
-
-
-def test_a_restart_repeats_an_unnumbered_checkpoint_only_if_it_was_written_since() -> None:
-    results = after(evaluated("best"))  # started at 10
-    assert is_settled(results, checkpoint("best", modified=9.0), Selection.EVERY)
-    assert not is_settled(results, checkpoint("best", modified=11.0), Selection.EVERY)
-    assert not is_settled(results, checkpoint("other", modified=9.0), Selection.EVERY)
-    assert is_settled(results, checkpoint("other", modified=9.0), Selection.LATEST)
-
-
-@pytest.mark.parametrize(("kind", "covered"), [(OutcomeKind.EVALUATED, True), (OutcomeKind.FAILED, False)])
-def test_a_restart_hides_no_good_unnumbered_checkpoint_behind_a_newer_broken_one(
-    kind: OutcomeKind, covered: bool
-) -> None:
-    results = after(replace(evaluated("b", modified_at=20.0), kind=kind))
-    assert is_settled(results, checkpoint("a", modified=15.0), Selection.LATEST) is covered
-    assert is_settled(results, checkpoint("b", modified=20.0), Selection.LATEST)
-
-
-@pytest.mark.parametrize("modified", [1753600000.1234565, 1753600000.123456789, 1753600000.9999996, 1753600000.0])
-def test_a_restart_knows_an_unnumbered_checkpoint_by_a_time_that_the_status_has_rounded(modified: float) -> None:
-    results = parse(render(after(evaluated("best", modified_at=modified))))
-    assert is_settled(results, checkpoint("best", modified=modified), Selection.EVERY)
-    assert not is_settled(results, checkpoint("best", modified=modified + 0.001), Selection.EVERY)
-
-
-def test_the_highest_number_survives_in_watermark_or_history() -> None:
-    assert highest_number(Results()) is None
-    assert highest_number(replace(Results(), watermark=4)) == 4
-    assert highest_number(settle(Results(), evaluated("a-7", number=7), RULES, pending=(2,))) == 7

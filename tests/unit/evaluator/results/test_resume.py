@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from sidecar_evaluator.checkpoints.interface import Checkpoint
+from sidecar_evaluator.discovery.selection import Selection
 from sidecar_evaluator.errors import ConfigurationError, StorageGoneError
 from sidecar_evaluator.results.journal import NAME, Earlier, Entry, Record, read, render_line
-from sidecar_evaluator.results.ledger import Counts, Ended, EndReason, Results, Rules, Selection, settle
+from sidecar_evaluator.results.ledger import Counts, Ended, EndReason, Results, Rules, settle
 from sidecar_evaluator.results.outcome import Outcome, OutcomeKind, Reason
 from sidecar_evaluator.results.ranking import Goal, Primary
 from sidecar_evaluator.results.resume import Resumed, resume, resume_from
@@ -51,8 +53,13 @@ class Past:
         return replace(outcome, scores=(), reason=Reason.UNREADABLE, message="damaged")
 
 
+def covers(resumed: Resumed, candidate: Checkpoint, selection: Selection) -> bool:
+    resumed.settled.newer_passes_older = selection.newer_passes_older
+    return resumed.settled.covers(candidate)
+
+
 def settled_numbers(resumed: Resumed, selection: Selection = Selection.EVERY) -> set[int]:
-    return {number for number in range(20) if resumed.covers(checkpoint(f"ckpt-{number}"), selection)}
+    return {number for number in range(20) if covers(resumed, checkpoint(f"ckpt-{number}"), selection)}
 
 
 def text(results: Results) -> str:
@@ -69,7 +76,7 @@ def test_whichever_is_ahead_nothing_is_lost_or_counted_twice(in_status: int, in_
     assert resumed.results.counts == truth.counts
     assert settled_numbers(resumed) == set(range(max(in_status, in_journal)))
     assert text(replace(resumed.results, history=())) == text(replace(truth, history=()))
-    assert resumed.highest == truth.watermark
+    assert resumed.settled.highest == truth.watermark
 
 
 @pytest.mark.parametrize("in_journal", range(13))
@@ -175,17 +182,17 @@ def test_an_unnumbered_checkpoint_is_the_same_until_it_is_written_again(modified
     records = [Entry(parsed)] if has_journal and (parsed := parse({"best": record}).best) else None
     resumed = resume(parse(render(results)) if not has_journal else Results(), records, RULES)
     for selection in Selection:
-        assert resumed.covers(checkpoint("best", modified=modified), selection)
-        assert not resumed.covers(checkpoint("best", modified=modified + 0.01), selection)
-    assert resumed.covers(checkpoint("older", modified=modified - 1), Selection.LATEST)
-    assert not resumed.covers(checkpoint("older", modified=modified - 1), Selection.EVERY)
+        assert covers(resumed, checkpoint("best", modified=modified), selection)
+        assert not covers(resumed, checkpoint("best", modified=modified + 0.01), selection)
+    assert covers(resumed, checkpoint("older", modified=modified - 1), Selection.LATEST)
+    assert not covers(resumed, checkpoint("older", modified=modified - 1), Selection.EVERY)
 
 
 def test_a_name_that_is_written_again_and_again_is_settled_each_time() -> None:
     outcomes = [evaluated("best", modified_at=float(at)) for at in range(1, 9)]
     resumed = resume(Results(), [Entry(outcome) for outcome in outcomes], RULES)
     assert resumed.results.counts == Counts(evaluated=8)
-    assert all(resumed.covers(checkpoint("best", modified=float(at)), Selection.EVERY) for at in range(1, 9))
+    assert all(covers(resumed, checkpoint("best", modified=float(at)), Selection.EVERY) for at in range(1, 9))
 
 
 def test_of_two_lines_about_one_checkpoint_the_first_counts() -> None:
@@ -272,6 +279,6 @@ def test_without_an_output_the_status_alone_counts() -> None:
 def test_a_fresh_start_knows_nothing(tmp_path: Path) -> None:
     resumed = resume_from(LineFiles(tmp_path / "output", NAME), RUN, Results(), RULES)
     assert resumed.results == Results()
-    assert resumed.highest is None
+    assert resumed.settled.highest is None
     assert [*read(LineFiles(tmp_path / "output", NAME), RUN)] == []
     assert settled_numbers(resumed) == set()

@@ -14,8 +14,9 @@ from sidecar_evaluator.checkpoints.model_variables import restored_variables
 from sidecar_evaluator.checkpoints.tensorflow.format import TensorFlow
 from sidecar_evaluator.entrypoint import Evaluation
 from sidecar_evaluator.errors import CheckpointIncompatible
-from sidecar_evaluator.evaluator import Loaded, ModelEvaluation
+from sidecar_evaluator.evaluator import Loaded, ModelEvaluator
 from unit.evaluator.support import odd_models, saving
+from unit.evaluator.support.fakes import checkpoint
 from unit.evaluator.support.looking import read
 from unit.evaluator.support.models import Kit, dataset
 from unit.evaluator.support.odd_models import trained
@@ -26,14 +27,14 @@ KERAS_3 = pytest.mark.parametrize("kit", ["keras"], indirect=True)
 Build = Callable[[Kit], Any]
 
 
-def prepared(model: Any) -> ModelEvaluation:
-    evaluation = ModelEvaluation(Evaluation(model, dataset()), threading.Event())
+def prepared(model: Any) -> ModelEvaluator:
+    evaluation = ModelEvaluator(Evaluation(model, dataset()), threading.Event())
     evaluation.prepare()
     return evaluation
 
 
-def scores_of(evaluation: ModelEvaluation, *weights: Weights) -> list[dict[str, float]]:
-    loaded = [Loaded(each, 1) for each in weights]
+def scores_of(evaluation: ModelEvaluator, *weights: Weights) -> list[dict[str, float]]:
+    loaded = [Loaded(checkpoint("ckpt-1"), values) for values in weights]
     return [{score.name: score.value for score in scores} for scores in evaluation.score(loaded)]
 
 

@@ -9,7 +9,8 @@ import pytest
 
 from sidecar_evaluator.checkpoints.interface import CheckpointFormat
 from sidecar_evaluator.checkpoints.reader import read_whole
-from sidecar_evaluator.discovery.directory import FORMATS, Directory
+from sidecar_evaluator.checkpoints.registry import FORMATS
+from sidecar_evaluator.discovery.directory import Directory
 from sidecar_evaluator.errors import CheckpointError, CheckpointGone, CheckpointIncompatible, CheckpointUnreadable
 from unit.evaluator.support.architectures import randomized
 from unit.evaluator.support.looking import is_same, look, only, read

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, NoReturn
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
-from sidecar_evaluator.best_checkpoints.store import MANIFEST, BestCopies
+from sidecar_evaluator.best_checkpoints.store import MANIFEST, BestCheckpointStore
 from sidecar_evaluator.checkpoints.interface import Checkpoint, state_of
 from sidecar_evaluator.results.journal import NAME
 from sidecar_evaluator.results.ledger import Results, Rules, settle
@@ -159,7 +159,7 @@ def test_a_best_with_such_a_value_in_another_metric_is_copied_with_it(value: flo
     (tmp_path / "ckpt-1").write_bytes(b"weights")
     checkpoint = Checkpoint("ckpt-1", tmp_path / "ckpt-1", FORMAT, (state_of(tmp_path, "ckpt-1"),))
     best = Outcome("ckpt-1", OutcomeKind.EVALUATED, 1, 1.0, 2.0, scores=(Score("accuracy", 0.5), Score("loss", value)))
-    copies = BestCopies(tmp_path / "best", 1, Primary("accuracy", Goal.MAXIMIZE))
+    copies = BestCheckpointStore(tmp_path / "best", 1, Primary("accuracy", Goal.MAXIMIZE))
     assert copies.keep(checkpoint, best) == ""
     manifest = json.loads((tmp_path / "best" / "ckpt-1" / MANIFEST).read_text(), parse_constant=refuse)
     assert manifest["metrics"][1]["value"] == text

@@ -12,9 +12,10 @@ import pytest
 from sidecar_evaluator.checkpoints.interface import Weights
 from sidecar_evaluator.entrypoint import Evaluation
 from sidecar_evaluator.errors import ConfigurationError, Stopped
-from sidecar_evaluator.evaluator import Loaded, ModelEvaluation
+from sidecar_evaluator.evaluator import Loaded, ModelEvaluator
 from sidecar_evaluator.results.ledger import Results
 from sidecar_evaluator.results.outcome import OutcomeKind, Reason
+from unit.evaluator.support.fakes import checkpoint
 from unit.evaluator.support.models import BATCH, EXAMPLES, Kit, arrays, dataset
 
 Evaluate = Callable[..., Results]
@@ -123,10 +124,10 @@ def test_a_stop_ends_an_evaluation_between_two_batches(kit: Kit) -> None:
 
     stopper = Stopper()
     model = kit.model()
-    evaluation = ModelEvaluation(Evaluation(model, dataset(), callbacks=[stopper]), stop)
+    evaluation = ModelEvaluator(Evaluation(model, dataset(), callbacks=[stopper]), stop)
     evaluation.prepare()
     with pytest.raises(Stopped):
-        evaluation.score([Loaded(Weights(model.get_weights(), None), 7)])
+        evaluation.score([Loaded(checkpoint("ckpt-7"), Weights(model.get_weights(), None))])
     assert stopper.seen == 1
 
 
@@ -144,7 +145,7 @@ def test_what_cannot_be_evaluated_is_a_configuration_error(
     evaluation: Callable[[Kit], Evaluation], message: str, kit: Kit
 ) -> None:
     with pytest.raises(ConfigurationError, match=message):
-        ModelEvaluation(evaluation(kit), threading.Event()).prepare()
+        ModelEvaluator(evaluation(kit), threading.Event()).prepare()
 
 
 def test_the_metrics_of_the_training_need_not_be_those_of_the_evaluation(

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from sidecar_evaluator.best_checkpoints.store import MANIFEST, BestCopies
+from sidecar_evaluator.best_checkpoints.store import MANIFEST, BestCheckpointStore
 from sidecar_evaluator.checkpoints.interface import Checkpoint, state_of
 from sidecar_evaluator.results.outcome import Outcome
 from sidecar_evaluator.results.ranking import Goal, Primary
@@ -31,8 +31,8 @@ class Scene:
         self.layout, self.now = layout, 1000.0
         self.copies = self.restarted(keep)
 
-    def restarted(self, keep: int = 1, primary: Primary | None = ACCURACY) -> BestCopies:
-        return BestCopies(self.output, keep, primary, clock=lambda: self.now)
+    def restarted(self, keep: int = 1, primary: Primary | None = ACCURACY) -> BestCheckpointStore:
+        return BestCheckpointStore(self.output, keep, primary, clock=lambda: self.now)
 
     def save(self, number: int | str, content: bytes = b"weights") -> Checkpoint:
         names = [name.format(number) for name in LAYOUTS[self.layout]]

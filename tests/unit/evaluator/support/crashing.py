@@ -20,14 +20,15 @@ from typing import Any
 
 import pytest
 
+from sidecar_evaluator import assembly
+from sidecar_evaluator.checkpoints import registry
 from sidecar_evaluator.checkpoints.interface import Checkpoint, Weights
-from sidecar_evaluator.commands import config, flags, run, session
-from sidecar_evaluator.discovery import directory
+from sidecar_evaluator.commands import config, flags, run, session, sinks
 from sidecar_evaluator.discovery.directory import Directory, Listing
 from sidecar_evaluator.evaluator import Loaded
 from sidecar_evaluator.results.outcome import Score
 from sidecar_evaluator.writers.interface import Report
-from unit.evaluator.support.fakes import FakeClock, FakeFormat, FakeNotices
+from unit.evaluator.support.fakes import FakeChangeWaiter, FakeClock, FakeFormat
 
 SENTINEL = "training.finished"
 _CHANGING = ("unlink", "rmdir", "mkdir", "rename", "replace", "truncate", "ftruncate")
@@ -99,13 +100,14 @@ def _live(world: World, killed_at: tuple[str, int]) -> int:
     killer = Killer(*killed_at)
     with pytest.MonkeyPatch.context() as patch:
         clock = FakeClock()
-        patch.setitem(directory.FORMATS, "Fake", Plain)
+        patch.setattr(registry, "FORMATS", {**registry.FORMATS, "Fake": Plain})
         patch.setattr(session, "SystemClock", lambda: clock)
-        patch.setattr(session, "notices", lambda _directory, stop: Notices(clock, stop))
-        patch.setattr(session, "Directory", lambda path, name, **_: TrainedDirectory(world, killer, path, name))
+        patch.setattr(assembly, "directory_waiter", lambda _path, stop, _file_system: NoWait(clock, stop))
+        for module in (assembly, session):
+            patch.setattr(module, "Directory", lambda path, name, **_: TrainedDirectory(world, killer, path, name))
         patch.setattr(session, "KubernetesResource", lambda _reference: FileResource(world, killer))
-        patch.setattr(session, "TensorBoardWriter", NoWriter)
-        patch.setattr(run, "built", lambda *_: FakeEvaluation(world, killer))
+        patch.setattr(sinks, "TensorBoardWriter", NoWriter)
+        patch.setattr(run, "evaluator_of", lambda *_: FakeEvaluator(world, killer))
         patch.setattr(run, "stop_on_signals", lambda *_: None)
         killer.watch(patch)
         code = int(run.run(_config(world)))
@@ -197,7 +199,7 @@ class TrainedDirectory(Directory):
             (self.path / SENTINEL).write_bytes(b"")
 
 
-class FakeEvaluation:
+class FakeEvaluator:
     """Scores a checkpoint as the world says; notes down what it scored."""
 
     examples = 0
@@ -214,7 +216,7 @@ class FakeEvaluation:
 
     def score(self, loaded: Sequence[Loaded]) -> list[tuple[Score, ...]]:
         self._killer.point("score")
-        names = [one.checkpoint.name for one in loaded if one.checkpoint]
+        names = [one.checkpoint.name for one in loaded]
         with (self._world.root / "scored").open("a") as file:
             file.write("".join(f"{name}\n" for name in names))
         self._killer.point("scored")
@@ -241,7 +243,7 @@ class FileResource:
         self._killer.point("applied")
 
 
-class Notices(FakeNotices):
+class NoWait(FakeChangeWaiter):
     """Waits that cost nothing."""
 
     def wake(self) -> None:

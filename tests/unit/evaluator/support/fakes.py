@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from sidecar_evaluator.checkpoints.interface import Checkpoint, Files, FileState, Weights
+from sidecar_evaluator.checkpoints.interface import Checkpoint, CheckpointFormat, Files, FileState, Weights
 from sidecar_evaluator.discovery.directory import Listing
 from sidecar_evaluator.results.outcome import Outcome, OutcomeKind, Score
 from sidecar_evaluator.writers.interface import Report
@@ -38,7 +38,7 @@ class FakeClock:
         return until.is_set()
 
 
-class FakeFormat:
+class FakeFormat(CheckpointFormat):
     """A format whose checkpoints are what the test says; `lacking` names those that a look into them refuses."""
 
     name = "Fake"
@@ -94,7 +94,7 @@ class FakeDirectory:
         self.looks += 1
         if not self.fresh:
             return Listing(fresh=False)
-        ordered = sorted(self.found.values(), key=lambda each: each.order)
+        ordered = sorted(self.found.values(), key=lambda each: each.id.order)
         kept = tuple(each for each in ordered if each.name not in self.retired)
         return Listing(kept, {*self.names, *self.found}, self.exists)
 
@@ -102,14 +102,14 @@ class FakeDirectory:
         if found.number is not None:
             self.retired.add(found.name)
 
-    def doubt(self, found: Checkpoint) -> None:
+    def recheck(self, found: Checkpoint) -> None:
         assert found.name not in self.retired
 
     def nested(self) -> list[str]:
         return self.below
 
 
-class FakeNotices:
+class FakeChangeWaiter:
     """Waits by a fake clock, as where nothing tells of changes."""
 
     def __init__(self, clock: FakeClock, stop: threading.Event) -> None:

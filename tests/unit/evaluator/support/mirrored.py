@@ -14,7 +14,7 @@ import tensorflow as tf
 from sidecar_evaluator.engine.apply_options import scope
 from sidecar_evaluator.entrypoint import Evaluation
 from sidecar_evaluator.errors import ConfigurationError
-from sidecar_evaluator.evaluator import ModelEvaluation
+from sidecar_evaluator.evaluator import ModelEvaluator
 from sidecar_evaluator.options import DataInMemory, Distribution, Options
 from unit.evaluator.engine.test_scoring import checkpoints
 from unit.evaluator.support.models import Kit
@@ -37,10 +37,10 @@ KINDS = (
 )
 
 
-def evaluation_of(case: Case, kit: Kit, options: Options) -> tuple[Any, ModelEvaluation]:
+def evaluation_of(case: Case, kit: Kit, options: Options) -> tuple[Any, ModelEvaluator]:
     with scope(options):
         model = case.model(kit)
-        evaluation = ModelEvaluation(Evaluation(model, case.data(kit), case.steps), threading.Event(), options)
+        evaluation = ModelEvaluator(Evaluation(model, case.data(kit), case.steps), threading.Event(), options)
         evaluation.prepare()
     return model, evaluation
 

@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 from sidecar_evaluator.results.ledger import Counts, Results, Rules, settle
 from sidecar_evaluator.results.outcome import Outcome, OutcomeKind, Reason, Score
 from sidecar_evaluator.results.serialization import render
-from sidecar_evaluator.writers.async_writer import BackgroundWriter
+from sidecar_evaluator.writers.async_writer import AsyncWriter
 from sidecar_evaluator.writers.interface import Phase, Report, Writer
 from sidecar_evaluator.writers.log import LogWriter
 from sidecar_evaluator.writers.multi import MultiWriter
@@ -65,7 +65,7 @@ def test_a_failing_writer_stops_no_other(caplog: pytest.LogCaptureFixture) -> No
 def test_a_hanging_writer_in_the_background_delays_no_other() -> None:
     gate, good = threading.Event(), FakeWriter()
     slow = FakeWriter(gate=gate)
-    background = BackgroundWriter(slow)
+    background = AsyncWriter(slow)
     writer = MultiWriter([background, good])
     for _ in range(3):
         writer.write(report())
@@ -79,7 +79,7 @@ def test_a_hanging_writer_in_the_background_delays_no_other() -> None:
 
 
 def test_a_background_writer_that_failed_says_so() -> None:
-    background = BackgroundWriter(FakeWriter(error=ValueError("a defect")))
+    background = AsyncWriter(FakeWriter(error=ValueError("a defect")))
     background.write(report())
     assert not background.flush(10)
     background.close()
@@ -87,7 +87,7 @@ def test_a_background_writer_that_failed_says_so() -> None:
 
 def test_a_background_writer_tries_again_what_the_system_refuses() -> None:
     refused = FakeWriter(error=OSError("no space left"))
-    background = BackgroundWriter(refused, first_pause=0.01)
+    background = AsyncWriter(refused, first_pause=0.01)
     for _ in range(2):
         background.write(report())
     assert not background.flush(0.05)
@@ -99,7 +99,7 @@ def test_a_background_writer_tries_again_what_the_system_refuses() -> None:
 
 def test_a_background_writer_that_is_refused_for_ever_can_be_closed() -> None:
     refused = FakeWriter(error=OSError("no space left"))
-    background = BackgroundWriter(refused, first_pause=60.0)
+    background = AsyncWriter(refused, first_pause=60.0)
     background.write(report())
     background.close()
     assert not background.flush(10)

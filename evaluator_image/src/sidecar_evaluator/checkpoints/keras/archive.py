@@ -4,7 +4,7 @@ An archive is a zip file whose member `model.weights.h5` is a weights file like 
 else in it is read, and nothing is unpacked to a name that the archive chose. It is complete when
 two looks saw the same state and its directory, which is written last, is there. Its checksum is
 verified each time it is read. Where the entry point brings no model, the evaluation builds it from
-the first archive by `load_model`, in Keras's safe mode.
+the first archive by `model_in`, in Keras's safe mode.
 """
 
 import json
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from sidecar_evaluator.checkpoints.compatibility import size_in_memory
-from sidecar_evaluator.checkpoints.interface import Checkpoint, Files, Weights
+from sidecar_evaluator.checkpoints.interface import Checkpoint, CheckpointFormat, Files, Weights
 from sidecar_evaluator.checkpoints.keras.hdf5 import Region
 from sidecar_evaluator.checkpoints.keras.layout import Layouts
 from sidecar_evaluator.checkpoints.keras.reader import read_weights
@@ -39,10 +39,11 @@ _MAX_SLOTS = 16  # an optimizer keeps two or three values for each variable
 _MAX_OTHERS = 256 * 2**20
 
 
-class KerasArchive:
+class KerasArchive(CheckpointFormat):
     """Files ending in `.keras`."""
 
     name = "Keras"
+    loading = "model = keras.models.load_model(path)"
 
     def __init__(self) -> None:
         self._last_look = LastLook()
@@ -76,24 +77,22 @@ class KerasArchive:
         with readable(checkpoint.path) as file, _weights_in(file, limit) as region:
             return read_weights(region, layout, model)
 
+    def model_in(self, checkpoint: Checkpoint) -> Any:
+        """Build the model that an archive holds, compiled as it was saved, in Keras's safe mode.
 
-def load_model(checkpoint: Checkpoint) -> Any:
-    """Build the model that an archive holds, compiled as it was saved, in Keras's safe mode.
-
-    Raises CheckpointUnreadable: the archive is damaged, or is being written.
-    CheckpointIncompatible: its model cannot be built without the user's code, or not safely.
-    """
-    if not isinstance(checkpoint.format, KerasArchive):
-        raise _not_loadable("only a Keras archive holds one")
-    with readable(checkpoint.path) as file:
-        with zipfile.ZipFile(file) as archive:
-            _refuse_bombs(archive)
-            version = str(json.loads(_text(archive, _METADATA)).get("keras_version"))
-            _text(archive, _CONFIG)  # for its checksum: what Keras reads it as is then what was saved
-        if version.startswith("2."):
-            raise _not_loadable(f"it was written by Keras {version}, whose loader runs whatever code an archive names")
-        with _weights_in(file, _MAX_RATIO * size_of(file)):
-            return _built(checkpoint.path)
+        Raises CheckpointUnreadable: the archive is damaged, or is being written.
+        CheckpointIncompatible: its model cannot be built without the user's code, or not safely.
+        """
+        with readable(checkpoint.path) as file:
+            with zipfile.ZipFile(file) as archive:
+                _refuse_bombs(archive)
+                version = str(json.loads(_text(archive, _METADATA)).get("keras_version"))
+                _text(archive, _CONFIG)  # for its checksum: what Keras reads it as is then what was saved
+            if version.startswith("2."):
+                cause = f"it was written by Keras {version}, whose loader runs whatever code an archive names"
+                raise _not_loadable(cause)
+            with _weights_in(file, _MAX_RATIO * size_of(file)):
+                return _built(checkpoint.path)
 
 
 def _built(path: Path) -> Any:

@@ -8,7 +8,7 @@ are read, and the iteration counter where a compiled model put it.
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from sidecar_evaluator.checkpoints.interface import Checkpoint, Files, Weights
+from sidecar_evaluator.checkpoints.interface import Checkpoint, CheckpointFormat, Files, Weights
 from sidecar_evaluator.checkpoints.keras.hdf5 import Arrays, Region
 from sidecar_evaluator.checkpoints.keras.layout import Layouts
 from sidecar_evaluator.checkpoints.keras.reader import read_weights
@@ -18,10 +18,11 @@ from sidecar_evaluator.errors import CheckpointUnreadable, first_line
 _SUFFIX = ".weights.h5"
 
 
-class KerasWeights:
+class KerasWeights(CheckpointFormat):
     """Files ending in `.weights.h5`."""
 
     name = "KerasWeights"
+    loading = "model.load_weights(path)"
 
     def __init__(self) -> None:
         self._last_look = LastLook()

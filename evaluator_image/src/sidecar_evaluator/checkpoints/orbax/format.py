@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from sidecar_evaluator.checkpoints.compatibility import name_of, require_same, same_types
-from sidecar_evaluator.checkpoints.interface import Checkpoint, Files, Weights
+from sidecar_evaluator.checkpoints.interface import Checkpoint, CheckpointFormat, Files, Weights
 from sidecar_evaluator.checkpoints.model_variables import restored_variables
 from sidecar_evaluator.checkpoints.orbax.arrays import METADATA, Item, items_of, missing_files, open_arrays, read_arrays
 from sidecar_evaluator.checkpoints.orbax.tree import Leaf, Match, counters, match
@@ -40,10 +40,11 @@ class _Plan:
     counters: Sequence[Leaf]
 
 
-class Orbax:
+class Orbax(CheckpointFormat):
     """Step directories of Orbax."""
 
     name = "Orbax"
+    loading = "model.load_weights(pathlib.Path(path).resolve().parent)"
     depth = 2  # what is in a step tells it from other directories that are named by a number
 
     def __init__(self) -> None:

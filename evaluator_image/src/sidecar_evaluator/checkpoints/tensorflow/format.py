@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from sidecar_evaluator.checkpoints.compatibility import name_of, require_same, same_types
-from sidecar_evaluator.checkpoints.interface import Checkpoint, Files, FileState, Weights
+from sidecar_evaluator.checkpoints.interface import Checkpoint, CheckpointFormat, Files, FileState, Weights
 from sidecar_evaluator.checkpoints.model_variables import restored_variables
 from sidecar_evaluator.checkpoints.snapshot import of_one_save
 from sidecar_evaluator.checkpoints.tensorflow.index import Bundle, Malformed, parse_index
@@ -46,10 +46,14 @@ class _Plan:
         return self.model() is model and self.graph == graph
 
 
-class TensorFlow:
+class TensorFlow(CheckpointFormat):
     """Checkpoints of tf.train.Checkpoint."""
 
     name = "TensorFlow"
+    loading = (
+        "tf.train.Checkpoint(model=model).restore(path).assert_existing_objects_matched()"
+        "  # what tf_keras's save_weights wrote: model.load_weights(path)"
+    )
 
     def __init__(self) -> None:
         self._plan: _Plan | None = None

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from sidecar_evaluator.checkpoints.keras import archive
-from sidecar_evaluator.checkpoints.keras.archive import KerasArchive, load_model
+from sidecar_evaluator.checkpoints.keras.archive import KerasArchive
 from sidecar_evaluator.checkpoints.keras.hdf5 import Arrays, Region
 from sidecar_evaluator.checkpoints.keras.weights_file import KerasWeights
 from sidecar_evaluator.checkpoints.reader import read_whole
@@ -150,7 +150,7 @@ def test_a_model_is_built_compiled_from_an_archive(kit: Kit, tmp_path: Path) -> 
     saved = randomized(kit.model())
     saving.archive(saved, tmp_path)
     checkpoint = only(KerasArchive(), tmp_path)
-    built = load_model(checkpoint)
+    built = checkpoint.format.model_in(checkpoint)
     assert kit.score(built) == kit.score(saved)
     assert is_same(read_whole(checkpoint, built), saved.get_weights())
 
@@ -179,7 +179,7 @@ def test_a_model_that_needs_code_is_not_built_from_an_archive(
     with pytest.raises(
         CheckpointIncompatible, match=r"cannot be built from the checkpoint alone.* Return a model from"
     ):
-        load_model(checkpoint)
+        checkpoint.format.model_in(checkpoint)
     assert is_same(read_whole(checkpoint, kit.compiled(build(kit))), saved.get_weights())
 
 
@@ -196,14 +196,14 @@ def test_only_a_whole_archive_of_keras_3_is_built(kit: Kit, tmp_path: Path, monk
     found = look(KerasArchive(), KerasWeights(), directory=tmp_path)
     whole = (tmp_path / "ckpt-5.keras").read_bytes()
     (tmp_path / "ckpt-5.keras").write_bytes(whole.replace(b"batch_normalization", b"match_normalization"))
+    assert found["ckpt-3"].format.model_in(found["ckpt-3"]) is None
     for name, error, message in (
         ("ckpt-2", CheckpointIncompatible, r"written by Keras 2\..* Return a model"),
-        ("ckpt-3", CheckpointIncompatible, "only a Keras archive holds one"),
         ("ckpt-4", CheckpointIncompatible, "config.json would unpack to 2097152 bytes"),
         ("ckpt-5", CheckpointUnreadable, "CRC"),
     ):
         with pytest.raises(error, match=message):
-            load_model(found[name])
+            found[name].format.model_in(found[name])
 
 
 def test_recurrent_and_random_layers_find_their_places(kit: Kit, tmp_path: Path) -> None:

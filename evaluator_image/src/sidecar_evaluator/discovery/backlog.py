@@ -1,0 +1,76 @@
+"""The complete checkpoints that wait for their turn, remembered from look to look.
+
+The iterator keeps one, so that a checkpoint which disappears before its turn is noticed, and so that
+what a newer one passes over is counted. It looks at no file.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from sidecar_evaluator.checkpoints.identity import CheckpointId
+from sidecar_evaluator.checkpoints.interface import Checkpoint
+from sidecar_evaluator.results.settled import SettledCheckpoints
+
+
+@dataclass(frozen=True)
+class Remaining:
+    """What is left after a checkpoint was settled.
+
+    `skipped` were passed over for it, `backlog` complete ones wait, `pending` are the numbers of all
+    that are not settled yet.
+    """
+
+    skipped: int = 0
+    backlog: int = 0
+    pending: tuple[int, ...] = ()
+
+
+@dataclass
+class Backlog:
+    """The waiting checkpoints by identity."""
+
+    _waiting: dict[CheckpointId, Checkpoint] = field(default_factory=dict)
+
+    def update(self, unsettled: Sequence[Checkpoint], complete: Sequence[Checkpoint]) -> bool:
+        """Take in what a look saw; return whether a complete checkpoint is new."""
+        listed = {checkpoint.id: checkpoint for checkpoint in complete}
+        has_new = bool(listed.keys() - self._waiting.keys())
+        rewritten_names = {checkpoint.name for checkpoint in unsettled if not checkpoint.id.is_numbered}
+        if rewritten_names:  # what was written again has not disappeared
+            kept = self._waiting.items()
+            self._waiting = {key: waiting for key, waiting in kept if waiting.name not in rewritten_names}
+        self._waiting |= listed
+        return has_new
+
+    def disappeared(self, unsettled: Sequence[Checkpoint]) -> Checkpoint | None:
+        """Return one that waits although the look did not see it any more."""
+        if len(self._waiting) == sum(not checkpoint.missing for checkpoint in unsettled):
+            return None  # all that wait were seen
+        listed = {checkpoint.id for checkpoint in unsettled}
+        return next((checkpoint for key, checkpoint in self._waiting.items() if key not in listed), None)
+
+    def discard(self, checkpoint: Checkpoint) -> None:
+        """Take out a checkpoint that is settled."""
+        self._waiting.pop(checkpoint.id, None)
+
+    def discard_settled(self, settled: SettledCheckpoints) -> int:
+        """Take out those that a newer one has passed over; return how many there were."""
+        passed_over = [key for key, checkpoint in self._waiting.items() if settled.covers(checkpoint)]
+        for key in passed_over:
+            del self._waiting[key]
+        return len(passed_over)
+
+    def remaining(self, skipped: int, unsettled: Sequence[Checkpoint]) -> Remaining:
+        """Return what is left after a look that saw these unsettled ones, complete or not."""
+        pending = _numbers(unsettled) | _numbers(self._waiting.values())
+        complete = sum(not checkpoint.missing for checkpoint in unsettled)
+        return Remaining(skipped, complete, tuple(sorted(pending)))
+
+    def remaining_without_look(self) -> Remaining:
+        """Return what is left by the last look alone; another thread may ask."""
+        waiting = list(self._waiting.values())
+        return Remaining(0, len(waiting), tuple(sorted(_numbers(waiting))))
+
+
+def _numbers(checkpoints: Iterable[Checkpoint]) -> set[int]:
+    return {checkpoint.number for checkpoint in checkpoints if checkpoint.number is not None}

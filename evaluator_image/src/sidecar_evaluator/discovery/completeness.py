@@ -1,0 +1,51 @@
+"""Is a checkpoint whole? Asked of its format, by a look into the files, until the answer is yes once.
+
+The iterator asks before it hands out a checkpoint whose listing is complete. Looks into files cost
+requests on object-store mounts, so that no checkpoint is looked into again once it was whole.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from sidecar_evaluator.checkpoints.interface import Checkpoint
+from sidecar_evaluator.errors import first_line, require_storage
+
+
+@dataclass
+class Completeness:
+    """What the looks into checkpoints have told; `beat` is called before each.
+
+    `recheck` is told of a checkpoint that is not whole, so that its files are listed again.
+    """
+
+    recheck: Callable[[Checkpoint], None]
+    beat: Callable[[], None] = lambda: None
+    _whole: set[object] = field(default_factory=set)
+
+    def missing(self, checkpoint: Checkpoint) -> str:
+        """Say what a checkpoint lacks, "" for a whole one.
+
+        Raises StorageGoneError: the mount has died.
+        """
+        if checkpoint.missing or checkpoint.version in self._whole:
+            return checkpoint.missing
+        self.beat()
+        missing = _look_into(checkpoint)
+        if missing:
+            self.recheck(checkpoint)
+        else:
+            self._whole.add(checkpoint.version)
+        return missing
+
+    def is_whole(self, checkpoint: Checkpoint) -> bool:
+        """Tell whether a checkpoint lacks nothing."""
+        return not self.missing(checkpoint)
+
+
+def _look_into(checkpoint: Checkpoint) -> str:
+    """Ask the format; a file that cannot be looked into is not whole, unless the mount has died."""
+    try:
+        return checkpoint.format.inspect(checkpoint)
+    except Exception as error:
+        require_storage(error)
+        return f"it cannot be looked into: {first_line(error)}"

@@ -1,0 +1,50 @@
+"""The log lines of a long wait: that no checkpoint comes, and what a person may have to put right.
+
+The iterator calls it before each wait. It reads what the look saw and changes nothing.
+"""
+
+import logging
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+
+from sidecar_evaluator.discovery.directory import Listing
+
+_log = logging.getLogger(__name__)
+
+REMINDER_SECONDS = 30.0
+
+
+@dataclass
+class Reminder:
+    """Explains every half minute of silence; `nested` returns the subdirectories that hold checkpoints."""
+
+    nested: Callable[[], list[str]]
+    _last: float = 0.0
+
+    def remind(self, listing: Listing, now: float, silent_since: float, *, has_settled: bool) -> None:
+        """Log a line if there was none for a while; times are monotonic seconds."""
+        if now - max(silent_since, self._last) < REMINDER_SECONDS:
+            return
+        self._last = now
+        hint = self._hint(listing, has_settled=has_settled)
+        _log.info("No new checkpoint for %.0f s. %s", now - silent_since, hint)
+
+    def _hint(self, listing: Listing, *, has_settled: bool) -> str:
+        if not listing.exists:
+            return "The checkpoint directory does not exist yet; waiting for training to make it."
+        if listing.checkpoints or has_settled:
+            return "Waiting for training to finish the next one."
+        if nested := self.nested():
+            return f"The directory holds no checkpoint, but {_examples(nested)} below it does: name that directory."
+        return (
+            f"The directory holds {_contents(listing.names)}. Save checkpoints with tf.train.CheckpointManager, "
+            "OrbaxCheckpoint, or ModelCheckpoint and a file name such as ckpt-{epoch}.weights.h5 or ckpt-{epoch}.keras."
+        )
+
+
+def _contents(names: Collection[str]) -> str:
+    return f"no checkpoint, only {_examples(names)}" if names else "no file yet"
+
+
+def _examples(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names)[:3])
