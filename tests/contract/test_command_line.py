@@ -14,8 +14,8 @@ from sidecar_evaluator.commands.config import Config
 from sidecar_evaluator.discovery.selection import Selection
 from sidecar_evaluator.options import Compilation, DataInMemory, Distribution, Options, Precision
 from sidecar_evaluator.results.ranking import Goal
-from sidecar_operator import command
-from sidecar_operator.api import Key
+from sidecar_operator import evaluator_args
+from sidecar_operator.kube_objects import Key
 
 KEY = Key("team", "mnist")
 SPEC: dict[str, Any] = {
@@ -55,7 +55,7 @@ OF_NO_FIELD = {"command", "training_finished_file", "termination_log", "verbose"
 
 
 def parsed_flags(spec: dict[str, Any]) -> Namespace:
-    return flags.parser().parse_args(command.arguments(KEY, spec))
+    return flags.parser().parse_args(evaluator_args.arguments(KEY, spec))
 
 
 def parsed(spec: dict[str, Any]) -> Config:
@@ -88,7 +88,7 @@ def test_everything_that_the_spec_says_arrives() -> None:
     assert (found.rules.primary.name, found.rules.primary.goal) == ("loss", Goal.MINIMIZE)
     assert (found.policy.selection, found.policy.listing_age, found.keep_best) == (Selection.EVERY, 0, 3)
     assert (found.policy.max_evaluations, found.policy.no_checkpoint_timeout) == (7, 30)
-    assert (found.resource, found.follow_training, found.port) == ("team/mnist", True, command.PORT)
+    assert (found.resource, found.follow_training, found.port) == ("team/mnist", True, evaluator_args.PORT)
 
 
 def test_every_flag_but_a_few_can_be_reached_by_the_spec() -> None:

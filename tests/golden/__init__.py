@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from sidecar_operator.desired import desired
+from sidecar_operator.manifests import desired
 
 FOLDER = Path(__file__).resolve().parent
 RESOURCES = FOLDER / "resources"

@@ -18,14 +18,14 @@ from kubernetes.aio.client import ApiClient
 from prometheus_client import CollectorRegistry, start_http_server
 
 from sidecar_operator import handlers, settings
-from sidecar_operator.cluster import ApiError, Cluster, connected
+from sidecar_operator.cache import Store
 from sidecar_operator.controller import Controller
 from sidecar_operator.handlers import FOLLOWED_KINDS, FollowedKind, Handlers
+from sidecar_operator.kube_client import ApiError, Cluster, connected
 from sidecar_operator.metrics import ReconcileMetrics, ResourceCollector
-from sidecar_operator.queue import WorkQueue
 from sidecar_operator.reconcile import Reconciler
 from sidecar_operator.settings import Settings, SettingsError
-from sidecar_operator.store import Store
+from sidecar_operator.workqueue import WorkQueue
 
 logger = logging.getLogger("sidecar_operator")
 

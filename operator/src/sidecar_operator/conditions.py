@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sidecar_operator.api import Object
+from sidecar_operator.kube_objects import Object
 
 MESSAGE_LIMIT = 4096
 """Longest message that is written; what the API server or a container says is cut there."""

@@ -10,12 +10,12 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
-from sidecar_operator import api
-from sidecar_operator.api import Key
-from sidecar_operator.cluster import ApiError, Listing
+from sidecar_operator import kube_objects
+from sidecar_operator.cache import CHILD_KINDS, Store
+from sidecar_operator.kube_client import ApiError, Listing
+from sidecar_operator.kube_objects import Key
 from sidecar_operator.metrics import ReconcileMetrics
-from sidecar_operator.queue import Clock, WorkQueue
-from sidecar_operator.store import CHILD_KINDS, Store
+from sidecar_operator.workqueue import Clock, WorkQueue
 
 logger = logging.getLogger(__name__)
 
@@ -97,11 +97,11 @@ class Controller:
         for kind in CHILD_KINDS:
             for listing in await self._cluster.everything(kind):
                 self._store.children[kind].replace(*listing)
-        for listing in await self._cluster.everything(api.KIND):
+        for listing in await self._cluster.everything(kube_objects.KIND):
             self._store.evaluations.replace(*listing)
         self._store.trainings.clear()
         for evaluation in self._store.evaluations:
-            self._queue.add(api.key_of(evaluation))
+            self._queue.add(kube_objects.key_of(evaluation))
         self._last_resync = self._clock()
 
     def check_health(self) -> dict[str, float]:

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from sidecar_operator.api import Object
 from sidecar_operator.conditions import Reason, Type
+from sidecar_operator.kube_objects import Object
 
 Level = Literal["Normal", "Warning"]
 

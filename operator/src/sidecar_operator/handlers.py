@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 import kopf
 
-from sidecar_operator import api
-from sidecar_operator.api import Key, Object, TrainingRef
-from sidecar_operator.store import Store
+from sidecar_operator import kube_objects
+from sidecar_operator.cache import Store
+from sidecar_operator.kube_objects import Key, Object, TrainingRef
 
 
 class FollowedKind(NamedTuple):
@@ -54,7 +54,7 @@ class Handlers:
         obj: Object = event["object"]
         cache = self._store.evaluations
         if cache.remove(obj) if event["type"] == "DELETED" else cache.put(obj):
-            self._wake(api.key_of(obj))
+            self._wake(kube_objects.key_of(obj))
 
     async def pod(self, event: Any, **_: Any) -> None:
         """Take over an event of an evaluator's pod."""
@@ -63,9 +63,9 @@ class Handlers:
     async def training(self, event: Any, **_: Any) -> None:
         """Take over an event of a training, and of an evaluator's Job where the training kind is Job."""
         obj: Object = event["object"]
-        if obj["metadata"].get("labels", {}).get(api.MANAGED_BY_LABEL) == api.FIELD_MANAGER:
+        if obj["metadata"].get("labels", {}).get(kube_objects.MANAGED_BY_LABEL) == kube_objects.FIELD_MANAGER:
             self._child("Job", event)
-        ref = TrainingRef(obj["apiVersion"], obj["kind"], *api.key_of(obj))
+        ref = TrainingRef(obj["apiVersion"], obj["kind"], *kube_objects.key_of(obj))
         followers = self._store.followers(ref)
         if followers:
             self._store.trainings.saw(ref, None if event["type"] == "DELETED" else obj)
@@ -75,7 +75,7 @@ class Handlers:
     def _child(self, kind: str, event: Any) -> None:
         obj: Object = {**event["object"], "kind": kind}
         cache = self._store.children[kind]
-        owner = api.owner_key_of(obj)
+        owner = kube_objects.owner_key_of(obj)
         news = cache.remove(obj) if event["type"] == "DELETED" else cache.put(obj)
         if news and owner is not None:
             self._wake(owner)
@@ -83,7 +83,9 @@ class Handlers:
 
 def register(registry: kopf.OperatorRegistry, handlers: Handlers, kinds: Iterable[FollowedKind]) -> None:
     """Register everything that is watched; `kinds` are the training kinds that the cluster has, Job among them."""
-    kopf.on.event(api.GROUP, api.VERSION, api.PLURAL, registry=registry, id="evaluation")(handlers.evaluation)
+    kopf.on.event(kube_objects.GROUP, kube_objects.VERSION, kube_objects.PLURAL, registry=registry, id="evaluation")(
+        handlers.evaluation
+    )
     kopf.on.event("", "v1", "pods", registry=registry, id="pod")(handlers.pod)
     for kind in kinds:
         kopf.on.event(*kind[:3], registry=registry, id=kind.plural)(handlers.training)
@@ -107,5 +109,5 @@ def watching_settings() -> kopf.OperatorSettings:
     settings.scanning.disabled = True
     settings.watching.server_timeout = 300
     settings.queueing.idle_timeout = 1  # kopf keeps a task for each object until then
-    settings.watching.label_selectors["", "v1", "pods"] = api.CHILD_SELECTOR
+    settings.watching.label_selectors["", "v1", "pods"] = kube_objects.CHILD_SELECTOR
     return settings

@@ -10,9 +10,9 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from sidecar_operator import api
-from sidecar_operator.api import Object
-from sidecar_operator.store import Store
+from sidecar_operator import kube_objects
+from sidecar_operator.cache import Store
+from sidecar_operator.kube_objects import Object
 
 LABELS = ("namespace", "name")
 
@@ -57,7 +57,7 @@ class ResourceCollector(Collector):
         families = _families()
         for evaluation in self._store.evaluations:
             for name, labels, value in samples(evaluation):
-                families[name].add_metric([*api.key_of(evaluation), *labels], value)
+                families[name].add_metric([*kube_objects.key_of(evaluation), *labels], value)
         yield from families.values()
 
 
@@ -83,7 +83,7 @@ def _results(results: Object) -> Iterator[Sample]:
             yield family, (metric["name"], metric.get("dataset", "default")), float(metric["value"])
     if "step" in latest:
         yield "checkpoint_step", (), latest["step"]
-    if moment := api.time_of(latest.get("evaluatedAt")):
+    if moment := kube_objects.time_of(latest.get("evaluatedAt")):
         yield "last_evaluation_timestamp_seconds", (), moment.timestamp()
     if "backlog" in results:
         yield "backlog_checkpoints", (), results["backlog"]
@@ -92,7 +92,7 @@ def _results(results: Object) -> Iterator[Sample]:
 
 
 def _training_kind(evaluation: Object) -> str:
-    ref = api.training_ref_of(evaluation)
+    ref = kube_objects.training_ref_of(evaluation)
     return ref.kind if ref else ""
 
 

@@ -11,14 +11,14 @@ from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from typing import Protocol
 
-from sidecar_operator import api, events, pods, status, training, verdict
-from sidecar_operator.api import Key, Object, TrainingRef
-from sidecar_operator.cluster import ApiError, NotFoundError, RefusedError
-from sidecar_operator.desired import Desired, desired
+from sidecar_operator import events, kube_objects, pod_diagnosis, status, training_state, verdict
+from sidecar_operator.cache import Store
 from sidecar_operator.events import Transition
-from sidecar_operator.pods import Warned
-from sidecar_operator.store import Store
-from sidecar_operator.training import Absence, Training
+from sidecar_operator.kube_client import ApiError, NotFoundError, RefusedError
+from sidecar_operator.kube_objects import Key, Object, TrainingRef
+from sidecar_operator.manifests import Desired, desired
+from sidecar_operator.pod_diagnosis import Warned
+from sidecar_operator.training_state import Absence, Training
 from sidecar_operator.verdict import Observed
 
 logger = logging.getLogger(__name__)
@@ -90,7 +90,7 @@ class Reconciler:
         Raises ApiError for what may succeed when it is tried again.
         """
         evaluation = self._store.evaluations.get(key)
-        if evaluation is None or api.is_being_deleted(evaluation):
+        if evaluation is None or kube_objects.is_being_deleted(evaluation):
             return None
         wanted = desired(evaluation, self._default_image)
         followed = await self._follow(evaluation)
@@ -109,10 +109,10 @@ class Reconciler:
         found = verdict.verdict(seen)
         if found.has_ended:  # decided once and for all, so on the last results and not on a cached copy
             try:
-                fresh = await self._cluster.evaluation(api.key_of(seen.evaluation))
+                fresh = await self._cluster.evaluation(kube_objects.key_of(seen.evaluation))
             except NotFoundError:
                 return False
-            if api.generation_of(fresh) != api.generation_of(seen.evaluation):
+            if kube_objects.generation_of(fresh) != kube_objects.generation_of(seen.evaluation):
                 self._store.evaluations.update(fresh)
                 return True
             seen = dataclasses.replace(seen, evaluation=fresh)
@@ -122,12 +122,12 @@ class Reconciler:
     # ----------------------------------------------------------------------------------------------- the training
 
     async def _follow(self, evaluation: Object) -> Training | None:
-        ref = api.training_ref_of(evaluation)
+        ref = kube_objects.training_ref_of(evaluation)
         if ref is None:
             return None
         previous = evaluation.get("status", {}).get("training")
-        ended = training.recorded_end(ref, previous)
-        return ended or training.follow(ref, await self._look_up(ref), previous, self._timestamp())
+        ended = training_state.recorded_end(ref, previous)
+        return ended or training_state.follow(ref, await self._look_up(ref), previous, self._timestamp())
 
     async def _look_up(self, ref: TrainingRef) -> Object | Absence:
         if ref in self._store.trainings:
@@ -166,12 +166,12 @@ class Reconciler:
 
     def _observe(self, evaluation: Object, wanted: Desired, *, is_replacing: bool, refusal: str | None) -> Observed:
         job = None if is_replacing else self._store.child(wanted.job)
-        job_uid = api.uid_of(job) if job else ""
-        found = self._store.children["Pod"].of(api.key_of(evaluation))
+        job_uid = kube_objects.uid_of(job) if job else ""
+        found = self._store.children["Pod"].of(kube_objects.key_of(evaluation))
         return Observed(
             evaluation,
             job=job,
-            pods=[pod for pod in found if job and api.is_owned_by(pod, job_uid)],
+            pods=[pod for pod in found if job and kube_objects.is_owned_by(pod, job_uid)],
             is_replacing=is_replacing,
             refusal=refusal,
         )
@@ -192,31 +192,33 @@ class Reconciler:
     async def _require_own(self, manifest: Object) -> None:
         """Refuse to take over an object of this name that somebody else has made."""
         found = await self._cluster.find(manifest)
-        if found is not None and api.owner_key_of(found) != api.owner_key_of(manifest):
+        if found is not None and kube_objects.owner_key_of(found) != kube_objects.owner_key_of(manifest):
             kind, name = manifest["kind"], manifest["metadata"]["name"]
             raise RefusedError(409, f"{kind} {name} exists and belongs to somebody else: remove it, or rename this")
 
     async def _retire(self, evaluation: Object, wanted: Desired) -> bool:
         """Delete every Job but the wanted one; tell whether one, or a pod of one, is still there."""
-        key, uid = api.key_of(evaluation), api.uid_of(evaluation)
+        key, uid = kube_objects.key_of(evaluation), kube_objects.uid_of(evaluation)
         if self._store.child(wanted.job) is None and evaluation.get("status", {}).get("job"):
             await self._look_at_children(key)
         outdated = [
             job
             for job in self._store.children["Job"].of(key)
-            if job["metadata"]["name"] != wanted.job_name or api.is_being_deleted(job) or not api.is_owned_by(job, uid)
+            if job["metadata"]["name"] != wanted.job_name
+            or kube_objects.is_being_deleted(job)
+            or not kube_objects.is_owned_by(job, uid)
         ]
         for job in outdated:
-            if not api.is_being_deleted(job):
+            if not kube_objects.is_being_deleted(job):
                 await self._cluster.delete_job(job)
         return bool(outdated) or self._has_old_pods(key, self._store.child(wanted.job))
 
     def _has_old_pods(self, key: Key, job: Object | None) -> bool:
         """Tell whether a pod of another Job runs, be it a deleted one of the same name."""
         return any(
-            job is None or not api.is_owned_by(pod, api.uid_of(job))
+            job is None or not kube_objects.is_owned_by(pod, kube_objects.uid_of(job))
             for pod in self._store.children["Pod"].of(key)
-            if not pods.is_over(pod)
+            if not pod_diagnosis.is_over(pod)
         )
 
     async def _look_at_children(self, key: Key) -> None:
@@ -243,7 +245,7 @@ class Reconciler:
         return _is_newer(stored, evaluation)
 
     async def _publish(self, evaluation: Object, transition: Transition) -> None:
-        key = api.key_of(evaluation)
+        key = kube_objects.key_of(evaluation)
         logger.info("%s: %s: %s", key, transition.reason, transition.message)
         try:
             await self._cluster.publish(evaluation, transition)
@@ -256,10 +258,10 @@ class Reconciler:
         """Return the object whose events alone can tell why nothing runs, None where nothing is odd."""
         if seen.job is None or seen.job["spec"].get("suspend") or _has_ended(seen.job):
             return None
-        pod = pods.newest([pod for pod in seen.pods if not pods.is_over(pod)])
+        pod = pod_diagnosis.newest([pod for pod in seen.pods if not pod_diagnosis.is_over(pod)])
         if pod is None:
             return seen.job
-        return pod if pods.is_being_created(pod) else None
+        return pod if pod_diagnosis.is_being_created(pod) else None
 
     def _look_again(self, seen: Observed) -> float | None:
         if seen.refusal is not None:
@@ -298,11 +300,11 @@ UNCOMPARED = frozenset({"apiVersion", "kind", "template"})
 def _is_newer(stored: Object, seen: Object) -> bool:
     """Tell whether the spec or the evaluator's results have changed: no watch reports what an answer has brought."""
     now, before = (found.get("status", {}).get("results") for found in (stored, seen))
-    return api.generation_of(stored) != api.generation_of(seen) or now != before
+    return kube_objects.generation_of(stored) != kube_objects.generation_of(seen) or now != before
 
 
 def _has_ended(job: Object) -> bool:
-    return api.is_true(job, "Complete") or api.is_true(job, "Failed")
+    return kube_objects.is_true(job, "Complete") or kube_objects.is_true(job, "Failed")
 
 
 def _earliest(*delays: float | None) -> float | None:

@@ -4,10 +4,10 @@
 what is stored. Pure. `status.results` is the evaluator's and is never part of it.
 """
 
-from sidecar_operator import api, conditions, training
-from sidecar_operator.api import Object
+from sidecar_operator import conditions, kube_objects, training_state
 from sidecar_operator.conditions import Condition, Reason, Type
-from sidecar_operator.training import Training
+from sidecar_operator.kube_objects import Object
+from sidecar_operator.training_state import Training
 from sidecar_operator.verdict import Observed, Verdict
 
 
@@ -17,7 +17,7 @@ def is_done(evaluation: Object, job_name: str) -> bool:
     An end holds for the Job that reached it and for the generation that was seen with it: another operator version
     that would render another Job does not evaluate everything again.
     """
-    finished = api.find_condition(evaluation, Type.FINISHED)
+    finished = kube_objects.find_condition(evaluation, Type.FINISHED)
     if finished is None or finished["status"] != "True":
         return False
     same_generation = finished.get("observedGeneration") == evaluation["metadata"].get("generation")
@@ -83,4 +83,4 @@ def _conditions(found: Verdict) -> list[Condition]:
 
 
 def _training_conditions(followed: Training | None) -> list[Condition]:
-    return [training.condition(followed)] if followed else []
+    return [training_state.condition(followed)] if followed else []

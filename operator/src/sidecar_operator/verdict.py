@@ -7,12 +7,12 @@ tuple of small checks: the first that has something to say decides, so the tuple
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from sidecar_operator import api, pods
-from sidecar_operator.api import Object
+from sidecar_operator import kube_objects, pod_diagnosis
 from sidecar_operator.conditions import Reason
-from sidecar_operator.desired import BACKOFF_LIMIT
-from sidecar_operator.pods import Warned
-from sidecar_operator.training import Training
+from sidecar_operator.kube_objects import Object
+from sidecar_operator.manifests import BACKOFF_LIMIT
+from sidecar_operator.pod_diagnosis import Warned
+from sidecar_operator.training_state import Training
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def _replacing(observed: Observed) -> Verdict | None:
 
 
 def _completed(observed: Observed) -> Verdict | None:
-    if observed.job is None or not api.is_true(observed.job, "Complete"):
+    if observed.job is None or not kube_objects.is_true(observed.job, "Complete"):
         return None
     results = _results(observed)
     reason = Reason(results.get("ended", {}).get("reason", Reason.COMPLETED))
@@ -85,11 +85,11 @@ def _completed(observed: Observed) -> Verdict | None:
 
 
 def _failed(observed: Observed) -> Verdict | None:
-    failed = api.find_condition(observed.job, "Failed") if observed.job else None
+    failed = kube_objects.find_condition(observed.job, "Failed") if observed.job else None
     if failed is None or failed["status"] != "True":
         return None
     last = _last_failure(observed)
-    if last and last.exit_code == api.CONFIGURATION_ERROR_EXIT_CODE:
+    if last and last.exit_code == kube_objects.CONFIGURATION_ERROR_EXIT_CODE:
         message = f"{last.message} ({_AGAIN})"
         return Verdict(Reason.CONFIGURATION_ERROR, message, succeeded=False)
     words = last or failed.get("message", "")
@@ -105,15 +105,20 @@ def _suspended(observed: Observed) -> Verdict | None:
 
 def _drained(observed: Observed) -> Verdict | None:
     ended = _results(observed).get("ended")
-    pod = pods.newest(observed.pods)
-    if not ended or pod is None or pods.has_failed(pod) or not pods.has_begun_before(pod, ended["at"]):
+    pod = pod_diagnosis.newest(observed.pods)
+    if (
+        not ended
+        or pod is None
+        or pod_diagnosis.has_failed(pod)
+        or not pod_diagnosis.has_begun_before(pod, ended["at"])
+    ):
         return None
     message = "everything is evaluated, and the evaluator is ending"
     return Verdict(Reason.EVALUATOR_DRAINED, message, is_ready=bool(_evaluated(observed)))
 
 
 def _running(observed: Observed) -> Verdict | None:
-    if not any(pods.is_ready(pod) or pods.has_succeeded(pod) for pod in observed.pods):
+    if not any(pod_diagnosis.is_ready(pod) or pod_diagnosis.has_succeeded(pod) for pod in observed.pods):
         return None
     if observed.evaluation["spec"].get("readyWhen") != "FirstEvaluation":
         return Verdict(Reason.EVALUATOR_RUNNING, "the evaluator watches for checkpoints", is_ready=True)
@@ -127,7 +132,7 @@ def _crashed(observed: Observed) -> Verdict | None:
     last = _last_failure(observed)
     if last is None:
         return None
-    if last.exit_code == api.CONFIGURATION_ERROR_EXIT_CODE:
+    if last.exit_code == kube_objects.CONFIGURATION_ERROR_EXIT_CODE:
         return Verdict(Reason.CONFIGURATION_ERROR, last.message, is_progressing=True)
     count = (observed.job or {}).get("status", {}).get("failed", 1)
     message = (
@@ -138,24 +143,24 @@ def _crashed(observed: Observed) -> Verdict | None:
 
 
 def _in_trouble(observed: Observed) -> Verdict | None:
-    pod = pods.newest([pod for pod in observed.pods if not pods.is_over(pod)])
-    trouble = pods.trouble_of(pod, observed.warnings) if pod else _pods_refused(observed)
+    pod = pod_diagnosis.newest([pod for pod in observed.pods if not pod_diagnosis.is_over(pod)])
+    trouble = pod_diagnosis.trouble_of(pod, observed.warnings) if pod else _pods_refused(observed)
     return Verdict(trouble.reason, trouble.message, is_progressing=True) if trouble else None
 
 
-def _pods_refused(observed: Observed) -> pods.Trouble | None:
+def _pods_refused(observed: Observed) -> pod_diagnosis.Trouble | None:
     refused = [warned for warned in observed.warnings if warned.reason == "FailedCreate"]
     if not refused:
         return None
     message = f"the cluster refuses the evaluator's pod: {refused[-1].message}"
-    return pods.Trouble(Reason.PODS_REFUSED, message)
+    return pod_diagnosis.Trouble(Reason.PODS_REFUSED, message)
 
 
 def _pod_starting(observed: Observed) -> Verdict | None:
-    pod = pods.newest([pod for pod in observed.pods if not pods.is_over(pod)])
+    pod = pod_diagnosis.newest([pod for pod in observed.pods if not pod_diagnosis.is_over(pod)])
     if pod is None:
         return None
-    if api.is_being_deleted(pod):
+    if kube_objects.is_being_deleted(pod):
         return _starting("the evaluator's pod is being stopped; another one takes its place")
     if pod.get("status", {}).get("phase") == "Running":
         return _starting("the evaluator builds the model, or waits for the directory spec.checkpoints.path to appear")
@@ -219,6 +224,6 @@ def _summary(results: Object) -> str:
     return f"{count} evaluated, the last {latest.get('checkpoint', 'unknown')}{step}: {score}"
 
 
-def _last_failure(observed: Observed) -> pods.Failure | None:
-    failed = pods.newest([pod for pod in observed.pods if pods.has_failed(pod)])
-    return pods.failure_of(failed) if failed else None
+def _last_failure(observed: Observed) -> pod_diagnosis.Failure | None:
+    failed = pod_diagnosis.newest([pod for pod in observed.pods if pod_diagnosis.has_failed(pod)])
+    return pod_diagnosis.failure_of(failed) if failed else None

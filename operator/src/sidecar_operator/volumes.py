@@ -7,8 +7,8 @@ volume with two mounts, because a kubelet may wait for ever for a pod that lists
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sidecar_operator.api import Object
-from sidecar_operator.command import CHECKPOINTS_DIR, OUTPUT_DIR
+from sidecar_operator.evaluator_args import CHECKPOINTS_DIR, OUTPUT_DIR
+from sidecar_operator.kube_objects import Object
 
 USER_ID = 65532
 """User and group of every process in the pod; also the owner of files on a bucket's mount, which has none itself."""

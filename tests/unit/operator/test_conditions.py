@@ -1,7 +1,7 @@
 import pytest
 
 from sidecar_operator.conditions import MESSAGE_LIMIT, Condition, Reason, Type, own, written
-from unit.operator.samples import EARLIER, NOW
+from unit.operator.support.samples import EARLIER, NOW
 
 RUNNING = Condition(Type.READY, Reason.EVALUATOR_RUNNING, "it runs", status=True)
 CRASHED = Condition(Type.READY, Reason.EVALUATOR_CRASHED, "it crashed", status=False)

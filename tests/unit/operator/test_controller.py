@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 import pytest
 from prometheus_client import CollectorRegistry
 
-from sidecar_operator import api
-from sidecar_operator.api import Key
-from sidecar_operator.cluster import Listing, UnavailableError
+from sidecar_operator import kube_objects
+from sidecar_operator.cache import Store
 from sidecar_operator.controller import PASS_SECONDS, Controller, UnhealthyError
+from sidecar_operator.kube_client import Listing, UnavailableError
+from sidecar_operator.kube_objects import Key
 from sidecar_operator.metrics import ReconcileMetrics
-from sidecar_operator.queue import WorkQueue
-from sidecar_operator.store import Store
-from unit.operator.samples import KEY, evaluation, job
+from sidecar_operator.workqueue import WorkQueue
+from unit.operator.support.samples import KEY, evaluation, job
 
 RESYNC_SECONDS = 300.0
 
@@ -59,7 +59,7 @@ class Bench:
         if self.failing_lists:
             self.failing_lists -= 1
             raise UnavailableError(503, "not now")
-        found = {api.KIND: [evaluation()], "Job": [job(evaluation())]}
+        found = {kube_objects.KIND: [evaluation()], "Job": [job(evaluation())]}
         return [Listing(found.get(kind, []), 10**6)]
 
     async def until_passed(self, count: int) -> None:

@@ -1,9 +1,9 @@
 import pytest
 
-from sidecar_operator.api import Object
 from sidecar_operator.conditions import Condition, Reason, Type, written
 from sidecar_operator.events import transitions
-from unit.operator.samples import NOW, finished
+from sidecar_operator.kube_objects import Object
+from unit.operator.support.samples import NOW, finished
 
 
 def ready(reason: Reason, *, status: bool = False) -> list[Object]:

@@ -3,10 +3,10 @@ from typing import Any
 import kopf
 import pytest
 
-from sidecar_operator.api import Key, Object
+from sidecar_operator.cache import Store
 from sidecar_operator.handlers import FOLLOWED_KINDS, Handlers, register, watching_settings
-from sidecar_operator.store import Store
-from unit.operator.samples import KEY, evaluation, job, pod, training
+from sidecar_operator.kube_objects import Key, Object
+from unit.operator.support.samples import KEY, evaluation, job, pod, training
 
 FOLLOWING = {"trainingRef": {"apiVersion": "kubeflow.org/v1", "kind": "TFJob", "name": "train"}}
 

@@ -3,9 +3,9 @@ import math
 import pytest
 from prometheus_client import CollectorRegistry
 
+from sidecar_operator.cache import Store
 from sidecar_operator.metrics import ReconcileMetrics, ResourceCollector
-from sidecar_operator.store import Store
-from unit.operator.samples import RESULTS, evaluation, finished
+from unit.operator.support.samples import RESULTS, evaluation, finished
 
 NAMED = {"namespace": "team", "name": "mnist"}
 STATUS = {"conditions": finished(), "training": {"state": "Succeeded"}, "results": RESULTS}

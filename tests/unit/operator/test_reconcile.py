@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 
-from sidecar_operator import api
-from sidecar_operator.api import Object, TrainingRef
-from sidecar_operator.cluster import RefusedError, UnavailableError
-from sidecar_operator.pods import Warned
+from sidecar_operator import kube_objects
+from sidecar_operator.cache import Store
+from sidecar_operator.kube_client import RefusedError, UnavailableError
+from sidecar_operator.kube_objects import Object, TrainingRef
+from sidecar_operator.pod_diagnosis import Warned
 from sidecar_operator.reconcile import (
     POLL_SECONDS,
     PUZZLED_SECONDS,
@@ -15,10 +16,9 @@ from sidecar_operator.reconcile import (
     Reconciler,
     is_part_of,
 )
-from sidecar_operator.store import Store
-from sidecar_operator.training import Absence
-from unit.operator.fake_cluster import FakeCluster
-from unit.operator.samples import KEY, RESULTS, condition, evaluation, job, pod, training, waiting
+from sidecar_operator.training_state import Absence
+from unit.operator.support.fake_kube_client import FakeCluster
+from unit.operator.support.samples import KEY, RESULTS, condition, evaluation, job, pod, training, waiting
 
 REF = {"apiVersion": "kubeflow.org/v1", "kind": "TFJob", "name": "train"}
 TRAINING = TrainingRef("kubeflow.org/v1", "TFJob", "team", "train")
@@ -43,7 +43,7 @@ class World:
 
     def change(self, **spec: Any) -> None:
         """Change the spec as a user does."""
-        known = self.cluster.only(api.KIND)
+        known = self.cluster.only(kube_objects.KIND)
         generation = known["metadata"]["generation"] + 1
         changed = {**known, "metadata": {**known["metadata"], "generation": generation}}
         self.cluster.put({**changed, "spec": known["spec"] | spec})
@@ -54,11 +54,11 @@ class World:
 
     @property
     def status(self) -> Object:
-        found: Object = self.cluster.only(api.KIND)["status"]
+        found: Object = self.cluster.only(kube_objects.KIND)["status"]
         return found
 
     def reason(self, condition_type: str = "Ready") -> str:
-        found = api.find_condition(self.cluster.only(api.KIND), condition_type)
+        found = kube_objects.find_condition(self.cluster.only(kube_objects.KIND), condition_type)
         return str(found["reason"]) if found else "absent"
 
 
@@ -132,7 +132,7 @@ async def test_a_job_is_created_only_after_a_look_at_the_server(world: World) ->
     await world.turn()
     blind = World(world.cluster)
     world.change(metrics={"primary": "loss"})
-    blind.store.evaluations.put(world.cluster.only(api.KIND))
+    blind.store.evaluations.put(world.cluster.only(kube_objects.KIND))
     world.cluster.watch = lambda store: None  # type: ignore[method-assign]
     await blind.turn()
     assert "delete Job" in blind.cluster.writes
@@ -172,7 +172,7 @@ async def test_the_end_is_decided_on_fresh_results_and_stays(world: World) -> No
     await world.turn()
     world.job_status(conditions=[condition("Complete")])
     world.cluster.watch(world.store)
-    known = world.cluster.only(api.KIND)
+    known = world.cluster.only(kube_objects.KIND)
     world.cluster.put({**known, "status": {**known["status"], "results": RESULTS}})
     world.cluster.watch = lambda store: None  # type: ignore[method-assign]
     await world.turn()
@@ -258,7 +258,7 @@ async def test_events_of_a_job_without_pods_are_read(world: World) -> None:
 
 
 async def test_a_resource_that_is_gone_or_going_is_left_alone(world: World) -> None:
-    known = world.cluster.only(api.KIND)
+    known = world.cluster.only(kube_objects.KIND)
     world.cluster.put({**known, "metadata": {**known["metadata"], "deletionTimestamp": "now"}})
     assert await world.turn() is None
     assert world.cluster.calls == []
@@ -268,7 +268,7 @@ async def test_a_resource_that_is_gone_or_going_is_left_alone(world: World) -> N
 
 async def test_a_resource_that_goes_during_a_pass_is_no_error(world: World) -> None:
     world.cluster.watch(world.store)
-    world.cluster.remove(world.cluster.only(api.KIND))
+    world.cluster.remove(world.cluster.only(kube_objects.KIND))
     world.cluster.watch = lambda store: None  # type: ignore[method-assign]
     await world.turn()
     assert world.cluster.writes[-1] == "status"
@@ -278,7 +278,7 @@ async def test_a_resource_that_goes_at_its_end_is_no_error(world: World) -> None
     await world.turn()
     world.job_status(conditions=[condition("Complete")])
     world.cluster.watch(world.store)
-    world.cluster.remove(world.cluster.only(api.KIND))
+    world.cluster.remove(world.cluster.only(kube_objects.KIND))
     world.cluster.watch = lambda store: None  # type: ignore[method-assign]
     await world.turn()
     assert world.cluster.writes == []
@@ -310,7 +310,7 @@ def test_is_part_of(wanted: Object, found: object, expected: bool) -> None:
 
 def test_the_sample_job_is_owned_as_a_real_one() -> None:
     owner = evaluation()
-    assert api.is_owned_by(job(owner), api.uid_of(owner))
+    assert kube_objects.is_owned_by(job(owner), kube_objects.uid_of(owner))
 
 
 @pytest.mark.parametrize("kind", ["ServiceAccount", "Role", "RoleBinding", "Job"])
@@ -342,7 +342,7 @@ async def test_a_spec_that_changes_while_the_end_is_decided_gets_another_pass(wo
     world.cluster.watch(world.store)
     world.change(completion={"maxEvaluations": 9})
     assert await Reconciler(world.cluster, world.store, "img:1")(KEY) == 0
-    assert api.find_condition(world.cluster.only(api.KIND), "Finished")["status"] == "False"  # type: ignore[index]
+    assert kube_objects.find_condition(world.cluster.only(kube_objects.KIND), "Finished")["status"] == "False"  # type: ignore[index]
 
 
 async def test_what_changes_between_reading_and_writing_gets_another_pass(world: World) -> None:

@@ -1,12 +1,12 @@
 import pytest
 
-from sidecar_operator.api import Object
 from sidecar_operator.conditions import Reason
+from sidecar_operator.kube_objects import Object
 from sidecar_operator.status import differs, is_done, report, settled_report
-from sidecar_operator.training import State, Training
+from sidecar_operator.training_state import State, Training
 from sidecar_operator.verdict import Observed, Verdict
-from unit.operator.samples import EARLIER, NOW, evaluation, finished, job
-from unit.operator.test_training import REF
+from unit.operator.support.samples import EARLIER, NOW, evaluation, finished, job
+from unit.operator.test_training_state import REF
 
 JOB = "mnist-0a1b2c3d"
 RUNNING = Verdict(Reason.EVALUATOR_RUNNING, "it runs", is_ready=True)

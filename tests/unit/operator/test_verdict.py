@@ -2,11 +2,11 @@ from typing import Any
 
 import pytest
 
-from sidecar_operator.api import Object
 from sidecar_operator.conditions import Reason
-from sidecar_operator.pods import Warned
+from sidecar_operator.kube_objects import Object
+from sidecar_operator.pod_diagnosis import Warned
 from sidecar_operator.verdict import Observed, Verdict, verdict
-from unit.operator.samples import RESULTS, condition, evaluation, job, pod, terminated, waiting
+from unit.operator.support.samples import RESULTS, condition, evaluation, job, pod, terminated, waiting
 
 READY_POD: Object = {"phase": "Running", "conditions": [condition("Ready")]}
 STARTING_POD: Object = {"phase": "Pending"}

@@ -2,10 +2,10 @@ from typing import Any
 
 import pytest
 
-from sidecar_operator import command
-from sidecar_operator.api import Object
+from sidecar_operator import evaluator_args
+from sidecar_operator.kube_objects import Object
 from sidecar_operator.volumes import annotations, volume_mounts, volumes
-from unit.operator.samples import KEY, evaluation
+from unit.operator.support.samples import KEY, evaluation
 
 CLAIM = {"persistentVolumeClaim": {"claimName": "runs"}}
 S3 = {"s3": {"claimName": "s3-runs"}}
@@ -57,7 +57,7 @@ def test_the_evaluator_is_told_that_a_listing_is_never_old_only_where_nothing_is
     found = spec(source)
     attributes = volumes(found)[0].get("csi", {}).get("volumeAttributes", {})
     assert (attributes.get("metadataCacheTTLSeconds") == "0") is is_fresh
-    assert ("--listing-age=0" in command.arguments(KEY, found)) is is_fresh
+    assert ("--listing-age=0" in evaluator_args.arguments(KEY, found)) is is_fresh
 
 
 def test_what_does_not_grow_is_cached() -> None:

@@ -8,8 +8,8 @@ everything that is older than itself. Only what a pass needs is kept of each obj
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 
-from sidecar_operator import api
-from sidecar_operator.api import Key, Object, TrainingRef
+from sidecar_operator import kube_objects
+from sidecar_operator.kube_objects import Key, Object, TrainingRef
 
 Group = Callable[[Object], Key | None]
 
@@ -38,7 +38,7 @@ class Cache:
 
     def put(self, obj: Object) -> bool:
         """Keep the object unless a newer version is known; tell whether it was news."""
-        key = api.key_of(obj)
+        key = kube_objects.key_of(obj)
         known = self._objects.get(key)
         if known is not None and version_of(known) >= version_of(obj):
             return False
@@ -50,22 +50,22 @@ class Cache:
 
     def update(self, obj: Object) -> None:
         """Keep the newer version of an object that is known, and ignore one that has been removed meanwhile."""
-        known = self._objects.get(api.key_of(obj))
-        if known is not None and api.uid_of(known) == api.uid_of(obj):
+        known = self._objects.get(kube_objects.key_of(obj))
+        if known is not None and kube_objects.uid_of(known) == kube_objects.uid_of(obj):
             self.put(obj)
 
     def remove(self, obj: Object) -> bool:
         """Forget a deleted object, unless another one has taken its name; tell whether it was known."""
-        key = api.key_of(obj)
+        key = kube_objects.key_of(obj)
         known = self._objects.get(key)
-        if known is None or api.uid_of(known) != api.uid_of(obj):
+        if known is None or kube_objects.uid_of(known) != kube_objects.uid_of(obj):
             return False
         self._discard(key)
         return True
 
     def replace(self, objects: Iterable[Object], version: int, namespace: str | None = None) -> None:
         """Take over a list that the API server made at this resourceVersion, of one namespace or of all."""
-        listed = {api.key_of(obj): obj for obj in objects}
+        listed = {kube_objects.key_of(obj): obj for obj in objects}
         for key, known in list(self._objects.items()):
             is_covered = namespace in (None, key.namespace) and version_of(known) <= version
             if is_covered and key not in listed:
@@ -86,17 +86,17 @@ class Store:
     """All caches of one operator."""
 
     def __init__(self) -> None:
-        self.evaluations = Cache(api.key_of)
-        self.children = {kind: Cache(api.owner_key_of) for kind in CHILD_KINDS}
+        self.evaluations = Cache(kube_objects.key_of)
+        self.children = {kind: Cache(kube_objects.owner_key_of) for kind in CHILD_KINDS}
         self.trainings = Trainings()
 
     def child(self, manifest: Object) -> Object | None:
         """Return the child that a manifest describes, as last seen."""
-        return self.children[manifest["kind"]].get(api.key_of(manifest))
+        return self.children[manifest["kind"]].get(kube_objects.key_of(manifest))
 
     def followers(self, ref: TrainingRef) -> list[Key]:
         """Return the resources that follow a training."""
-        return [api.key_of(found) for found in self.evaluations if api.training_ref_of(found) == ref]
+        return [kube_objects.key_of(found) for found in self.evaluations if kube_objects.training_ref_of(found) == ref]
 
 
 class Trainings:

@@ -7,14 +7,14 @@ store as watches would.
 import itertools
 from dataclasses import dataclass, field
 
-from sidecar_operator import api
-from sidecar_operator.api import Key, Object, TrainingRef
-from sidecar_operator.cluster import ApiError, NotFoundError
+from sidecar_operator import kube_objects
+from sidecar_operator.cache import Store
 from sidecar_operator.events import Transition
-from sidecar_operator.pods import Warned
-from sidecar_operator.store import Store
-from sidecar_operator.training import Absence
-from unit.operator.samples import EARLIER
+from sidecar_operator.kube_client import ApiError, NotFoundError
+from sidecar_operator.kube_objects import Key, Object, TrainingRef
+from sidecar_operator.pod_diagnosis import Warned
+from sidecar_operator.training_state import Absence
+from unit.operator.support.samples import EARLIER
 
 Address = tuple[str, Key]
 
@@ -41,7 +41,7 @@ class FakeCluster:
 
     def put(self, obj: Object) -> Object:
         """Store an object as a new version of itself."""
-        address = (obj["kind"], api.key_of(obj))
+        address = (obj["kind"], kube_objects.key_of(obj))
         stamp = {
             "uid": self.objects.get(address, obj)["metadata"].get("uid") or f"uid-{next(self._versions)}",
             "resourceVersion": str(next(self._versions)),
@@ -58,7 +58,7 @@ class FakeCluster:
 
     def remove(self, obj: Object) -> None:
         """Remove an object at once."""
-        del self.objects[obj["kind"], api.key_of(obj)]
+        del self.objects[obj["kind"], kube_objects.key_of(obj)]
 
     def watch(self, store: Store) -> None:
         """Bring a store up to date with everything."""
@@ -66,35 +66,37 @@ class FakeCluster:
         by_kind = {kind: [obj for (its, _), obj in self.objects.items() if its == kind] for kind in store.children}
         for kind, objects in by_kind.items():
             store.children[kind].replace(objects, version)
-        store.evaluations.replace([obj for (its, _), obj in self.objects.items() if its == api.KIND], version)
+        store.evaluations.replace([obj for (its, _), obj in self.objects.items() if its == kube_objects.KIND], version)
 
     async def evaluation(self, key: Key) -> Object:
         self.calls.append("get evaluation")
-        if (api.KIND, key) not in self.objects:
+        if (kube_objects.KIND, key) not in self.objects:
             raise NotFoundError(404, "not found")
-        return self.objects[api.KIND, key]
+        return self.objects[kube_objects.KIND, key]
 
     async def children(self, kind: str, owner: Key) -> list[Object]:
         self.calls.append(f"list {kind}")
-        return [obj for (its, _), obj in self.objects.items() if its == kind and api.owner_key_of(obj) == owner]
+        return [
+            obj for (its, _), obj in self.objects.items() if its == kind and kube_objects.owner_key_of(obj) == owner
+        ]
 
     async def find(self, manifest: Object) -> Object | None:
         self.calls.append(f"get {manifest['kind']}")
-        return self.objects.get((manifest["kind"], api.key_of(manifest)))
+        return self.objects.get((manifest["kind"], kube_objects.key_of(manifest)))
 
     async def apply(self, manifest: Object) -> Object:
         kind = manifest["kind"]
         self.calls.append(f"apply {kind}")
         if kind in self.refusals:
             raise self.refusals[kind]
-        known = self.objects.get((kind, api.key_of(manifest)), {})
+        known = self.objects.get((kind, kube_objects.key_of(manifest)), {})
         return self.put({**known, **manifest, "metadata": {**known.get("metadata", {}), **manifest["metadata"]}})
 
     async def apply_status(self, evaluation: Object, status: Object) -> Object:
         self.calls.append("status")
         if "status" in self.refusals:
             raise self.refusals["status"]
-        known = self.objects.get((api.KIND, api.key_of(evaluation)))
+        known = self.objects.get((kube_objects.KIND, kube_objects.key_of(evaluation)))
         if known is None:
             raise NotFoundError(404, "not found")
         results = {name: value for name, value in known["status"].items() if name == "results"}
@@ -102,7 +104,7 @@ class FakeCluster:
 
     async def delete_job(self, job: Object) -> None:
         self.calls.append("delete Job")
-        known = self.objects[job["kind"], api.key_of(job)]
+        known = self.objects[job["kind"], kube_objects.key_of(job)]
         self.put({**known, "metadata": {**known["metadata"], "deletionTimestamp": EARLIER}})
 
     async def training(self, ref: TrainingRef) -> Object | Absence:

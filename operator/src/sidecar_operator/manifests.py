@@ -8,8 +8,8 @@ import hashlib
 import json
 from dataclasses import dataclass
 
-from sidecar_operator import api, command, volumes
-from sidecar_operator.api import Key, Object
+from sidecar_operator import evaluator_args, kube_objects, volumes
+from sidecar_operator.kube_objects import Key, Object
 
 BACKOFF_LIMIT = 6
 """Failures of the pod that Kubernetes retries, with growing delays, before it gives the Job up."""
@@ -37,7 +37,7 @@ class Desired:
 
 def desired(evaluation: Object, default_image: str) -> Desired:
     """Render the children of a resource; `default_image` is for a spec that names no image."""
-    name = evaluator_name(api.key_of(evaluation))
+    name = evaluator_name(kube_objects.key_of(evaluation))
     return Desired(
         service_account=_child(evaluation, "v1", "ServiceAccount", name),
         role={**_child(evaluation, "rbac.authorization.k8s.io/v1", "Role", name), "rules": _rules(evaluation)},
@@ -70,18 +70,18 @@ def labels(key: Key) -> dict[str, str]:
     return {
         "app.kubernetes.io/name": "sidecar-evaluator",
         "app.kubernetes.io/component": "evaluator",
-        api.MANAGED_BY_LABEL: api.FIELD_MANAGER,
-        api.NAME_LABEL: key.name,
+        kube_objects.MANAGED_BY_LABEL: kube_objects.FIELD_MANAGER,
+        kube_objects.NAME_LABEL: key.name,
     }
 
 
 def _child(evaluation: Object, api_version: str, kind: str, name: str) -> Object:
-    key = api.key_of(evaluation)
+    key = kube_objects.key_of(evaluation)
     owner = {
-        "apiVersion": api.API_VERSION,
-        "kind": api.KIND,
+        "apiVersion": kube_objects.API_VERSION,
+        "kind": kube_objects.KIND,
         "name": key.name,
-        "uid": api.uid_of(evaluation),
+        "uid": kube_objects.uid_of(evaluation),
         "controller": True,
         "blockOwnerDeletion": False,
     }
@@ -96,16 +96,16 @@ def _child(evaluation: Object, api_version: str, kind: str, name: str) -> Object
 
 def _rules(evaluation: Object) -> list[Object]:
     """Return the rights of the pod: to read its own resource and to write the status of it, nothing else."""
-    own = {"apiGroups": [api.GROUP], "resourceNames": [evaluation["metadata"]["name"]]}
+    own = {"apiGroups": [kube_objects.GROUP], "resourceNames": [evaluation["metadata"]["name"]]}
     return [
-        {**own, "resources": [api.PLURAL], "verbs": ["get", "watch"]},
-        {**own, "resources": [f"{api.PLURAL}/status"], "verbs": ["patch"]},
+        {**own, "resources": [kube_objects.PLURAL], "verbs": ["get", "watch"]},
+        {**own, "resources": [f"{kube_objects.PLURAL}/status"], "verbs": ["patch"]},
     ]
 
 
 def _job(evaluation: Object, default_image: str) -> Object:
     template = _pod_template(evaluation, default_image)
-    name = job_name(api.key_of(evaluation), template)
+    name = job_name(kube_objects.key_of(evaluation), template)
     spec = {
         "suspend": evaluation["spec"].get("suspend", False),
         "backoffLimit": BACKOFF_LIMIT,
@@ -119,9 +119,9 @@ def _job(evaluation: Object, default_image: str) -> Object:
 def _pod_failure_policy() -> Object:
     """Return the policy: a configuration error ends the Job at once, a disruption counts as no failure."""
     exit_codes = {
-        "containerName": api.CONTAINER,
+        "containerName": kube_objects.CONTAINER,
         "operator": "In",
-        "values": [api.CONFIGURATION_ERROR_EXIT_CODE],
+        "values": [kube_objects.CONFIGURATION_ERROR_EXIT_CODE],
     }
     return {
         "rules": [
@@ -132,7 +132,7 @@ def _pod_failure_policy() -> Object:
 
 
 def _pod_template(evaluation: Object, default_image: str) -> Object:
-    key, spec = api.key_of(evaluation), evaluation["spec"]
+    key, spec = kube_objects.key_of(evaluation), evaluation["spec"]
     metadata: Object = {"labels": labels(key)}
     if found := volumes.annotations(spec):
         metadata["annotations"] = found
@@ -171,12 +171,12 @@ def _security_context(spec: Object) -> Object:
 def _container(key: Key, spec: Object, default_image: str) -> Object:
     evaluator = spec["evaluator"]
     container = {
-        "name": api.CONTAINER,
+        "name": kube_objects.CONTAINER,
         "image": evaluator.get("image", default_image),
         "imagePullPolicy": "IfNotPresent",
-        "args": command.arguments(key, spec),
+        "args": evaluator_args.arguments(key, spec),
         "env": _environment(evaluator),
-        "ports": [{"name": "metrics", "containerPort": command.PORT, "protocol": "TCP"}],
+        "ports": [{"name": "metrics", "containerPort": evaluator_args.PORT, "protocol": "TCP"}],
         "volumeMounts": volumes.volume_mounts(spec),
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "securityContext": {
@@ -197,7 +197,7 @@ def _environment(evaluator: Object) -> list[Object]:
         {"name": "TMPDIR", "value": "/tmp"},  # noqa: S108
         *code,
         *(
-            {"name": given["name"], "value": command.escaped(given.get("value", ""))}
+            {"name": given["name"], "value": evaluator_args.escaped(given.get("value", ""))}
             for given in evaluator.get("env", [])
         ),
     ]

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from sidecar_operator import api
-from sidecar_operator.api import Object, TrainingRef
+from sidecar_operator import kube_objects
 from sidecar_operator.conditions import MESSAGE_LIMIT, Condition, Reason, Type
+from sidecar_operator.kube_objects import Object, TrainingRef
 
 SUCCESS_CONDITIONS = ("Succeeded", "Complete", "Completed")
 """Condition types by which the kinds in use say that they ended well."""
@@ -124,17 +124,17 @@ _ABSENCE_MESSAGES = {
 
 def _present(ref: TrainingRef, found: Object, now: str) -> Training:
     for condition_type in SUCCESS_CONDITIONS:
-        if api.is_true(found, condition_type):
+        if kube_objects.is_true(found, condition_type):
             return _ended(ref, State.SUCCEEDED, found, condition_type, now)
-    if api.is_true(found, "Failed"):
+    if kube_objects.is_true(found, "Failed"):
         return _ended(ref, State.FAILED, found, "Failed", now)
-    if api.is_true(found, "Suspended"):
+    if kube_objects.is_true(found, "Suspended"):
         return Training(ref, State.SUSPENDED, f"{ref} is suspended")
     return Training(ref, State.RUNNING, f"{ref} has not finished")
 
 
 def _ended(ref: TrainingRef, state: State, found: Object, condition_type: str, now: str) -> Training:
-    condition = api.find_condition(found, condition_type) or {}
+    condition = kube_objects.find_condition(found, condition_type) or {}
     words = "succeeded" if state is State.SUCCEEDED else "failed"
     said = str(condition.get("message") or condition.get("reason") or "").strip()
     return Training(

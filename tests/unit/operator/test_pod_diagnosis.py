@@ -2,11 +2,11 @@ from typing import Any
 
 import pytest
 
-from sidecar_operator import pods
-from sidecar_operator.api import Object
+from sidecar_operator import pod_diagnosis
 from sidecar_operator.conditions import Reason
-from sidecar_operator.pods import Warned
-from unit.operator.samples import condition, evaluation, job, pod, terminated, waiting
+from sidecar_operator.kube_objects import Object
+from sidecar_operator.pod_diagnosis import Warned
+from unit.operator.support.samples import condition, evaluation, job, pod, terminated, waiting
 
 
 def some_pod(**status: Any) -> Object:
@@ -38,7 +38,7 @@ PULL = 'Back-off pulling image "img:1": ErrImagePull: not found'
     ],
 )
 def test_trouble(status: dict[str, Any], reason: Reason, says: str) -> None:
-    trouble = pods.trouble_of(some_pod(**status))
+    trouble = pod_diagnosis.trouble_of(some_pod(**status))
     assert trouble is not None
     assert trouble.reason is reason
     assert says in trouble.message
@@ -54,7 +54,7 @@ def test_trouble(status: dict[str, Any], reason: Reason, says: str) -> None:
     ],
 )
 def test_no_trouble(status: dict[str, Any]) -> None:
-    assert pods.trouble_of(some_pod(**status)) is None
+    assert pod_diagnosis.trouble_of(some_pod(**status)) is None
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_no_trouble(status: dict[str, Any]) -> None:
     ],
 )
 def test_trouble_that_only_events_show(warnings: list[Warned], reason: Reason) -> None:
-    trouble = pods.trouble_of(some_pod(containerStatuses=[waiting("ContainerCreating")]), warnings)
+    trouble = pod_diagnosis.trouble_of(some_pod(containerStatuses=[waiting("ContainerCreating")]), warnings)
     assert trouble is not None
     assert trouble.reason is reason
 
@@ -88,7 +88,7 @@ SCHEDULED = condition("PodScheduled")
     ],
 )
 def test_being_created(status: dict[str, Any], creating: bool) -> None:
-    assert pods.is_being_created(some_pod(**status)) is creating
+    assert pod_diagnosis.is_being_created(some_pod(**status)) is creating
 
 
 @pytest.mark.parametrize(
@@ -107,18 +107,18 @@ def test_being_created(status: dict[str, Any], creating: bool) -> None:
     ],
 )
 def test_last_words(status: dict[str, Any], exit_code: int | None, message: str) -> None:
-    assert pods.failure_of(some_pod(**status)) == pods.Failure(exit_code, message)
+    assert pod_diagnosis.failure_of(some_pod(**status)) == pod_diagnosis.Failure(exit_code, message)
 
 
 def test_a_pod_that_was_disrupted_or_deleted_has_not_failed_by_itself() -> None:
     disrupted = some_pod(phase="Failed", conditions=[condition("DisruptionTarget")])
     deleted = pod(job(evaluation()), deleting=True, phase="Failed")
-    assert pods.has_failed(some_pod(phase="Failed"))
-    assert not pods.has_failed(disrupted)
-    assert not pods.has_failed(deleted)
+    assert pod_diagnosis.has_failed(some_pod(phase="Failed"))
+    assert not pod_diagnosis.has_failed(disrupted)
+    assert not pod_diagnosis.has_failed(deleted)
 
 
 def test_a_pod_that_is_being_deleted_is_not_ready() -> None:
     ready: dict[str, Any] = {"conditions": [condition("Ready")]}
-    assert pods.is_ready(some_pod(**ready))
-    assert not pods.is_ready(pod(job(evaluation()), deleting=True, **ready))
+    assert pod_diagnosis.is_ready(some_pod(**ready))
+    assert not pod_diagnosis.is_ready(pod(job(evaluation()), deleting=True, **ready))

@@ -3,8 +3,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from sidecar_operator.api import Key
-from sidecar_operator.queue import FIRST_DELAY, LONGEST_DELAY, WorkQueue
+from sidecar_operator.kube_objects import Key
+from sidecar_operator.workqueue import FIRST_DELAY, LONGEST_DELAY, WorkQueue
 
 A, B = Key("team", "a"), Key("team", "b")
 

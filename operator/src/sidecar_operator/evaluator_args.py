@@ -8,7 +8,7 @@ that a value may begin with a dash; Kubernetes would expand `$(NAME)` in them, s
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
-from sidecar_operator.api import Key, Object
+from sidecar_operator.kube_objects import Key, Object
 
 CHECKPOINTS_DIR = PurePosixPath("/checkpoints")
 OUTPUT_DIR = PurePosixPath("/output")

@@ -2,10 +2,10 @@ from typing import Any
 
 import pytest
 
-from sidecar_operator import api
-from sidecar_operator.api import Object
-from sidecar_operator.desired import Desired, desired
-from unit.operator.samples import evaluation
+from sidecar_operator import kube_objects
+from sidecar_operator.kube_objects import Object
+from sidecar_operator.manifests import Desired, desired
+from unit.operator.support.samples import evaluation
 
 IMAGE = "default:1"
 
@@ -22,8 +22,8 @@ def pod_of(wanted: Desired) -> Object:
 def test_every_child_belongs_to_the_resource() -> None:
     wanted = children()
     for child in (*wanted.identity, wanted.job):
-        assert api.is_owned_by(child, "uid-mnist")
-        assert api.owner_key_of(child) == ("team", "mnist")
+        assert kube_objects.is_owned_by(child, "uid-mnist")
+        assert kube_objects.owner_key_of(child) == ("team", "mnist")
         owner = child["metadata"]["ownerReferences"][0]
         assert (owner["controller"], owner["blockOwnerDeletion"]) == (True, False)
 

@@ -10,7 +10,7 @@ import heapq
 from collections.abc import Callable
 from contextlib import suppress
 
-from sidecar_operator.api import Key
+from sidecar_operator.kube_objects import Key
 
 Clock = Callable[[], float]
 

@@ -2,8 +2,8 @@ from typing import Any
 
 import pytest
 
-from sidecar_operator.command import arguments
-from unit.operator.samples import KEY, evaluation
+from sidecar_operator.evaluator_args import arguments
+from unit.operator.support.samples import KEY, evaluation
 
 
 def rendered(**spec: Any) -> list[str]:

@@ -3,9 +3,9 @@
 import itertools
 from typing import Any
 
-from sidecar_operator import api
-from sidecar_operator.api import Key, Object
+from sidecar_operator import kube_objects
 from sidecar_operator.conditions import Condition, Reason, Type, written
+from sidecar_operator.kube_objects import Key, Object
 
 KEY = Key("team", "mnist")
 NOW = "2026-01-02T03:04:05Z"
@@ -33,8 +33,8 @@ def evaluation(spec: Object | None = None, status: Object | None = None, generat
         "evaluator": {"entrypoint": "evaluate:build"},
     }
     return {
-        "apiVersion": api.API_VERSION,
-        "kind": api.KIND,
+        "apiVersion": kube_objects.API_VERSION,
+        "kind": kube_objects.KIND,
         "metadata": metadata(KEY.name, generation=generation),
         "spec": least | (spec or {}),
         "status": status or {"observedGeneration": -1},
@@ -44,8 +44,14 @@ def evaluation(spec: Object | None = None, status: Object | None = None, generat
 def owned_by(owner: Object, **labels: str) -> Object:
     """Return the metadata fields of a child of `owner`."""
     return {
-        "labels": {api.MANAGED_BY_LABEL: api.FIELD_MANAGER, api.NAME_LABEL: KEY.name, **labels},
-        "ownerReferences": [{"uid": api.uid_of(owner), "kind": owner["kind"], "name": owner["metadata"]["name"]}],
+        "labels": {
+            kube_objects.MANAGED_BY_LABEL: kube_objects.FIELD_MANAGER,
+            kube_objects.NAME_LABEL: KEY.name,
+            **labels,
+        },
+        "ownerReferences": [
+            {"uid": kube_objects.uid_of(owner), "kind": owner["kind"], "name": owner["metadata"]["name"]}
+        ],
     }
 
 
@@ -61,7 +67,7 @@ def job(owner: Object, name: str = "mnist-0a1b2c3d", **status: Any) -> Object:
 
 def pod(owner: Object, name: str = "pod-1", *, deleting: bool = False, **status: Any) -> Object:
     """Return a pod of a Job."""
-    labels = owned_by(owner, **{api.JOB_NAME_LABEL: owner["metadata"]["name"]})
+    labels = owned_by(owner, **{kube_objects.JOB_NAME_LABEL: owner["metadata"]["name"]})
     deletion = {"deletionTimestamp": NOW} if deleting else {}
     return {"kind": "Pod", "metadata": metadata(name, **labels, **deletion), "status": status}
 
@@ -90,13 +96,13 @@ def condition(condition_type: str, status: str = "True", reason: str = "", messa
 def waiting(reason: str, message: str = "", image: str = "img:1") -> Object:
     """Return the status of the evaluator's container while it waits."""
     state = {"waiting": {"reason": reason, "message": message}}
-    return {"name": api.CONTAINER, "image": image, "state": state}
+    return {"name": kube_objects.CONTAINER, "image": image, "state": state}
 
 
 def terminated(exit_code: int, message: str = "") -> Object:
     """Return the status of the evaluator's container after its end."""
     state = {"terminated": {"exitCode": exit_code, "message": message, "reason": "Error"}}
-    return {"name": api.CONTAINER, "image": "img:1", "state": state}
+    return {"name": kube_objects.CONTAINER, "image": "img:1", "state": state}
 
 
 def finished(generation: int = 1, *, succeeded: bool = True) -> list[Object]:

@@ -2,10 +2,10 @@ from typing import Any
 
 import pytest
 
-from sidecar_operator.api import Object, TrainingRef
 from sidecar_operator.conditions import Reason
-from sidecar_operator.training import Absence, State, condition, follow
-from unit.operator.samples import EARLIER, NOW, training
+from sidecar_operator.kube_objects import Object, TrainingRef
+from sidecar_operator.training_state import Absence, State, condition, follow
+from unit.operator.support.samples import EARLIER, NOW, training
 
 REF = TrainingRef("kubeflow.org/v1", "TFJob", "team", "train")
 

@@ -8,9 +8,9 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from sidecar_operator import api
-from sidecar_operator.api import Object
+from sidecar_operator import kube_objects
 from sidecar_operator.conditions import Reason
+from sidecar_operator.kube_objects import Object
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ _MISSING_CONFIG_MAP = re.compile(r'configmap "([^"]+)" not found')
 
 def is_ready(pod: Object) -> bool:
     """Tell whether the pod passes its readiness probe."""
-    return api.is_true(pod, "Ready") and not api.is_being_deleted(pod)
+    return kube_objects.is_true(pod, "Ready") and not kube_objects.is_being_deleted(pod)
 
 
 def has_succeeded(pod: Object) -> bool:
@@ -66,13 +66,13 @@ def is_over(pod: Object) -> bool:
 
 def has_begun_before(pod: Object, moment: str) -> bool:
     """Tell whether the pod has a node since before a moment (RFC 3339)."""
-    begun, ended = api.time_of(pod.get("status", {}).get("startTime")), api.time_of(moment)
+    begun, ended = kube_objects.time_of(pod.get("status", {}).get("startTime")), kube_objects.time_of(moment)
     return begun is not None and ended is not None and begun <= ended
 
 
 def has_failed(pod: Object) -> bool:
     """Tell whether the pod failed by its own doing; one that was preempted, evicted or deleted did not."""
-    from_outside = api.is_true(pod, "DisruptionTarget") or api.is_being_deleted(pod)
+    from_outside = kube_objects.is_true(pod, "DisruptionTarget") or kube_objects.is_being_deleted(pod)
     return pod.get("status", {}).get("phase") == "Failed" and not from_outside
 
 
@@ -80,7 +80,7 @@ def is_being_created(pod: Object) -> bool:
     """Tell whether the pod has a node and no container of it has begun, so that only its events can tell why."""
     waits = [waiting.get("reason", "") for waiting in _waiting(pod)]
     creating = all(reason in {"ContainerCreating", "PodInitializing"} for reason in waits)
-    return api.is_true(pod, "PodScheduled") and not is_over(pod) and bool(waits) and creating
+    return kube_objects.is_true(pod, "PodScheduled") and not is_over(pod) and bool(waits) and creating
 
 
 def newest(pods: Sequence[Object]) -> Object | None:
@@ -106,7 +106,7 @@ def failure_of(pod: Object) -> Failure:
     """Return how the evaluator's container ended, with its own last words where it left any."""
     status = pod.get("status", {})
     for container in status.get("containerStatuses", []):
-        if container["name"] == api.CONTAINER and "terminated" in container.get("state", {}):
+        if container["name"] == kube_objects.CONTAINER and "terminated" in container.get("state", {}):
             ended = container["state"]["terminated"]
             return Failure(ended.get("exitCode"), _last_words(ended))
     return Failure(None, status.get("message") or status.get("reason") or "the pod failed without a message")
@@ -115,7 +115,7 @@ def failure_of(pod: Object) -> Failure:
 def _last_words(ended: Object) -> str:
     """Return what the evaluator left: its own message whole, of the end of its log only the last line."""
     message = str(ended.get("message", "")).strip()
-    if ended.get("exitCode") != api.CONFIGURATION_ERROR_EXIT_CODE:
+    if ended.get("exitCode") != kube_objects.CONFIGURATION_ERROR_EXIT_CODE:
         message = message.rpartition("\n")[2].strip()
     return message or str(ended.get("reason") or "no message")
 
@@ -162,7 +162,7 @@ def _unschedulable(pod: Object) -> Trouble | None:
 
 
 def _unscheduled_message(pod: Object) -> str:
-    condition = api.find_condition(pod, "PodScheduled") or {}
+    condition = kube_objects.find_condition(pod, "PodScheduled") or {}
     refused = condition.get("status") == "False" and condition.get("reason") == "Unschedulable"
     return str(condition.get("message", "")) if refused else ""
 

@@ -1,9 +1,9 @@
 import pytest
 
-from sidecar_operator import api
-from sidecar_operator.api import Key, Object, TrainingRef
-from sidecar_operator.store import Cache, Store, trimmed
-from unit.operator.samples import KEY, evaluation, job, pod, training
+from sidecar_operator import kube_objects
+from sidecar_operator.cache import Cache, Store, trimmed
+from sidecar_operator.kube_objects import Key, Object, TrainingRef
+from unit.operator.support.samples import KEY, evaluation, job, pod, training
 
 
 def version(obj: Object, number: int, uid: str | None = None) -> Object:
@@ -13,11 +13,11 @@ def version(obj: Object, number: int, uid: str | None = None) -> Object:
 
 @pytest.fixture
 def cache() -> Cache:
-    return Cache(api.owner_key_of)
+    return Cache(kube_objects.owner_key_of)
 
 
 JOB = job(evaluation())
-JOB_KEY = api.key_of(JOB)
+JOB_KEY = kube_objects.key_of(JOB)
 
 
 def test_the_newer_version_stays_whatever_the_order(cache: Cache) -> None:
@@ -30,7 +30,7 @@ def test_the_newer_version_stays_whatever_the_order(cache: Cache) -> None:
 
 def test_objects_are_found_by_owner(cache: Cache) -> None:
     cache.put(JOB)
-    assert [api.key_of(found) for found in cache.of(KEY)] == [JOB_KEY]
+    assert [kube_objects.key_of(found) for found in cache.of(KEY)] == [JOB_KEY]
     assert cache.of(Key("team", "other")) == []
     assert cache.remove(JOB)
     assert cache.of(KEY) == []
@@ -40,7 +40,7 @@ def test_a_deletion_of_an_earlier_object_of_the_name_is_ignored(cache: Cache) ->
     cache.put(version(JOB, 10, "new"))
     assert not cache.remove(version(JOB, 11, "old"))
     assert cache.get(JOB_KEY)
-    assert not Cache(api.owner_key_of).remove(JOB)
+    assert not Cache(kube_objects.owner_key_of).remove(JOB)
 
 
 def test_an_update_brings_nothing_back(cache: Cache) -> None:
@@ -48,7 +48,7 @@ def test_an_update_brings_nothing_back(cache: Cache) -> None:
     assert cache.get(JOB_KEY) is None
     cache.put(version(JOB, 10, "new"))
     cache.update(version(JOB, 11, "old"))
-    assert api.uid_of(cache.get(JOB_KEY) or {}) == "new"
+    assert kube_objects.uid_of(cache.get(JOB_KEY) or {}) == "new"
 
 
 def test_a_list_replaces_what_is_older_than_itself(cache: Cache) -> None:
@@ -56,7 +56,7 @@ def test_a_list_replaces_what_is_older_than_itself(cache: Cache) -> None:
     younger = job(evaluation(), "younger")
     cache.put(version(younger, 30))
     cache.replace([], 20)
-    assert [api.key_of(found).name for found in cache] == ["younger"]
+    assert [kube_objects.key_of(found).name for found in cache] == ["younger"]
 
 
 def test_a_list_of_one_namespace_says_nothing_of_another(cache: Cache) -> None:

@@ -2,7 +2,8 @@ import json
 
 import pytest
 
-from sidecar_operator.cluster import (
+from sidecar_operator.events import Transition
+from sidecar_operator.kube_client import (
     ApiError,
     ConflictError,
     NotFoundError,
@@ -12,8 +13,7 @@ from sidecar_operator.cluster import (
     event_of,
     path_of,
 )
-from sidecar_operator.events import Transition
-from unit.operator.samples import evaluation
+from unit.operator.support.samples import evaluation
 
 
 @pytest.mark.parametrize(

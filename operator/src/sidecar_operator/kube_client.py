@@ -16,18 +16,18 @@ import aiohttp
 from kubernetes.aio import config
 from kubernetes.aio.client import ApiClient, Configuration
 
-from sidecar_operator import api
-from sidecar_operator.api import Key, Object, TrainingRef
+from sidecar_operator import kube_objects
 from sidecar_operator.events import Transition
-from sidecar_operator.pods import Warned
-from sidecar_operator.training import Absence
+from sidecar_operator.kube_objects import Key, Object, TrainingRef
+from sidecar_operator.pod_diagnosis import Warned
+from sidecar_operator.training_state import Absence
 
 REQUEST_SECONDS = 20
 PAGE = 500
 """Objects in one answer to a list."""
 
 PLURALS = {
-    "SidecarEvaluation": (api.API_VERSION, api.PLURAL),
+    "SidecarEvaluation": (kube_objects.API_VERSION, kube_objects.PLURAL),
     "ServiceAccount": ("v1", "serviceaccounts"),
     "Role": ("rbac.authorization.k8s.io/v1", "roles"),
     "RoleBinding": ("rbac.authorization.k8s.io/v1", "rolebindings"),
@@ -94,7 +94,7 @@ class Cluster:
     async def everything(self, kind: str) -> list[Listing]:
         """List the resources, or the children of all resources, that are of this kind; one listing a namespace."""
         api_version, plural = PLURALS[kind]
-        query = [] if kind == api.KIND else [("labelSelector", api.CHILD_SELECTOR)]
+        query = [] if kind == kube_objects.KIND else [("labelSelector", kube_objects.CHILD_SELECTOR)]
         listings = []
         for namespace in self._namespaces or (None,):
             listing = await self._list(path_of(api_version, plural, namespace), query, kind)
@@ -104,32 +104,37 @@ class Cluster:
     async def children(self, kind: str, owner: Key) -> list[Object]:
         """List the children of one resource that are of this kind."""
         api_version, plural = PLURALS[kind]
-        query = [("labelSelector", f"{api.CHILD_SELECTOR},{api.NAME_LABEL}={owner.name}")]
+        query = [("labelSelector", f"{kube_objects.CHILD_SELECTOR},{kube_objects.NAME_LABEL}={owner.name}")]
         return (await self._list(path_of(api_version, plural, owner.namespace), query, kind)).objects
 
     async def evaluation(self, key: Key) -> Object:
         """Read one resource."""
-        return await self._request("GET", path_of(api.API_VERSION, api.PLURAL, *key))
+        return await self._request("GET", path_of(kube_objects.API_VERSION, kube_objects.PLURAL, *key))
 
     async def find(self, manifest: Object) -> Object | None:
         """Read the object that a manifest names, None where there is none."""
         api_version, plural = PLURALS[manifest["kind"]]
         try:
-            return await self._request("GET", path_of(api_version, plural, *api.key_of(manifest)))
+            return await self._request("GET", path_of(api_version, plural, *kube_objects.key_of(manifest)))
         except NotFoundError:
             return None
 
     async def apply(self, manifest: Object) -> Object:
         """Make the object what the manifest says, and return it as it is now."""
         api_version, plural = PLURALS[manifest["kind"]]
-        return await self._apply(path_of(api_version, plural, *api.key_of(manifest)), manifest)
+        return await self._apply(path_of(api_version, plural, *kube_objects.key_of(manifest)), manifest)
 
     async def apply_status(self, evaluation: Object, status: Object) -> Object:
         """Write the operator's part of the status of exactly this resource, and return it as it is now."""
-        key = api.key_of(evaluation)
-        metadata = {"name": key.name, "namespace": key.namespace, "uid": api.uid_of(evaluation)}
-        manifest = {"apiVersion": api.API_VERSION, "kind": api.KIND, "metadata": metadata, "status": status}
-        return await self._apply(f"{path_of(api.API_VERSION, api.PLURAL, *key)}/status", manifest)
+        key = kube_objects.key_of(evaluation)
+        metadata = {"name": key.name, "namespace": key.namespace, "uid": kube_objects.uid_of(evaluation)}
+        manifest = {
+            "apiVersion": kube_objects.API_VERSION,
+            "kind": kube_objects.KIND,
+            "metadata": metadata,
+            "status": status,
+        }
+        return await self._apply(f"{path_of(kube_objects.API_VERSION, kube_objects.PLURAL, *key)}/status", manifest)
 
     async def delete_job(self, job: Object) -> None:
         """Delete exactly this Job; it stays visible until its pods are gone."""
@@ -137,10 +142,10 @@ class Cluster:
             "apiVersion": "v1",
             "kind": "DeleteOptions",
             "propagationPolicy": "Foreground",
-            "preconditions": {"uid": api.uid_of(job)},
+            "preconditions": {"uid": kube_objects.uid_of(job)},
         }
         try:
-            await self._request("DELETE", path_of("batch/v1", "jobs", *api.key_of(job)), body=options)
+            await self._request("DELETE", path_of("batch/v1", "jobs", *kube_objects.key_of(job)), body=options)
         except (NotFoundError, ConflictError):
             return
 
@@ -167,7 +172,7 @@ class Cluster:
 
     async def warnings(self, obj: Object) -> list[Warned]:
         """Return the Warning events about an object, oldest first."""
-        selector = f"involvedObject.uid={api.uid_of(obj)},type=Warning"
+        selector = f"involvedObject.uid={kube_objects.uid_of(obj)},type=Warning"
         path = path_of("v1", "events", obj["metadata"]["namespace"])
         listing = await self._list(path, [("fieldSelector", selector)], "Event")
         ordered = sorted(listing.objects, key=_event_time)
@@ -180,7 +185,7 @@ class Cluster:
         await self._request("POST", path, body=event)
 
     async def _apply(self, path: str, manifest: Object) -> Object:
-        query = [("fieldManager", api.FIELD_MANAGER), ("force", "true")]
+        query = [("fieldManager", kube_objects.FIELD_MANAGER), ("force", "true")]
         return await self._request("PATCH", path, query, manifest, "application/apply-patch+yaml")
 
     async def _list(self, path: str, query: list[tuple[str, str]], kind: str) -> Listing:
@@ -246,7 +251,7 @@ def error_of(status: int, text: bytes) -> ApiError:
 
 def event_of(evaluation: Object, transition: Transition, seconds: float, instance: str) -> Object:
     """Return the Event that records a transition at this time (seconds since 1970)."""
-    key = api.key_of(evaluation)
+    key = kube_objects.key_of(evaluation)
     moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
     return {
         "apiVersion": "events.k8s.io/v1",
@@ -257,14 +262,14 @@ def event_of(evaluation: Object, transition: Transition, seconds: float, instanc
         "reason": transition.reason,
         "note": transition.message[:1000],
         "action": "Reconcile",
-        "reportingController": f"{api.GROUP}/{api.FIELD_MANAGER}",
+        "reportingController": f"{kube_objects.GROUP}/{kube_objects.FIELD_MANAGER}",
         "reportingInstance": instance[:128],
         "regarding": {
-            "apiVersion": api.API_VERSION,
-            "kind": api.KIND,
+            "apiVersion": kube_objects.API_VERSION,
+            "kind": kube_objects.KIND,
             "namespace": key.namespace,
             "name": key.name,
-            "uid": api.uid_of(evaluation),
+            "uid": kube_objects.uid_of(evaluation),
             "resourceVersion": evaluation["metadata"].get("resourceVersion", ""),
         },
     }
