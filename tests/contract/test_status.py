@@ -12,7 +12,7 @@ from sidecar_evaluator.results import serialization
 from sidecar_evaluator.results.ledger import Counts, Ended, EndReason, Results
 from sidecar_evaluator.results.outcome import Outcome, OutcomeKind, Reason, Score
 from sidecar_evaluator.results.ranking import Goal, Primary
-from sidecar_operator import conditions, kube_objects, training_state
+from sidecar_operator import conditions, names, training_state
 
 EVALUATED = Outcome(
     checkpoint="ckpt-700",
@@ -72,7 +72,7 @@ def test_both_sides_agree_on_when_training_has_ended(schema: dict[str, Any]) -> 
 
 
 def test_both_sides_agree_on_the_exit_code_that_is_not_retried() -> None:
-    assert int(ExitCode.CONFIGURATION) == kube_objects.CONFIGURATION_ERROR_EXIT_CODE
+    assert int(ExitCode.CONFIGURATION) == names.CONFIGURATION_ERROR_EXIT_CODE
 
 
 def test_every_count_is_in_the_schema(schema: dict[str, Any]) -> None:

@@ -1,24 +1,23 @@
 """Golden manifests: for each resource in `resources/`, what the operator creates for it, in `manifests/`.
 
 `PYTHONPATH=tests python -m golden` writes the manifests again; a unit test fails while they differ from what the code
-renders, so that every change of a pod is seen in review. The manifests are also what `sidecar-evaluator`'s own command
-line is held against.
+renders, so that a review shows every change of a pod. Contract tests parse the arguments in the manifests with the
+evaluator's own command line.
 """
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import yaml
 
-from sidecar_operator.manifests import desired
+from sidecar_operator import manifests
+from sidecar_operator.kube_objects import JsonObject
+from sidecar_operator.resource_view import SidecarEvaluation
 
 FOLDER = Path(__file__).resolve().parent
 RESOURCES = FOLDER / "resources"
 MANIFESTS = FOLDER / "manifests"
 DEFAULT_IMAGE = "sidecar-evaluator:dev"
-
-Object = dict[str, Any]
 
 
 def cases() -> list[str]:
@@ -26,16 +25,16 @@ def cases() -> list[str]:
     return sorted(path.stem for path in RESOURCES.glob("*.yaml"))
 
 
-def resource(case: str) -> Object:
+def resource(case: str) -> JsonObject:
     """Return a resource, as the API server would hand it out."""
-    loaded: Object = yaml.safe_load((RESOURCES / f"{case}.yaml").read_text())
+    loaded: JsonObject = yaml.safe_load((RESOURCES / f"{case}.yaml").read_text())
     return loaded
 
 
 def rendered(case: str) -> str:
     """Return the manifests that the operator applies for a resource, as YAML."""
-    wanted = desired(resource(case), DEFAULT_IMAGE)
-    return yaml.dump_all([*wanted.identity, wanted.job], sort_keys=False, width=120, Dumper=_Dumper)
+    children = manifests.render(SidecarEvaluation(resource(case)), DEFAULT_IMAGE)
+    return yaml.dump_all([*children.identity, children.job], sort_keys=False, width=120, Dumper=_Dumper)
 
 
 def outdated() -> list[str]:
@@ -47,8 +46,8 @@ def outdated() -> list[str]:
 
 def regenerate() -> Iterator[Path]:
     """Write the manifests of every resource, remove those without one, and yield what was written."""
-    for outdated in set(MANIFESTS.glob("*.yaml")) - {MANIFESTS / f"{case}.yaml" for case in cases()}:
-        outdated.unlink()
+    for superfluous in set(MANIFESTS.glob("*.yaml")) - {MANIFESTS / f"{case}.yaml" for case in cases()}:
+        superfluous.unlink()
     for case in cases():
         path = MANIFESTS / f"{case}.yaml"
         path.write_text(rendered(case))

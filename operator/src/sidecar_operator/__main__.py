@@ -1,7 +1,7 @@
 """Starts the operator: `sidecar-operator` or `python -m sidecar_operator`, configured by environment variables.
 
-Puts the parts together and runs them until SIGTERM or until one of them fails, which ends the process: Kubernetes
-starts it again, and the first resync finds out what happened meanwhile.
+Connects the parts and runs them until SIGTERM or until one of them fails, which ends the process: Kubernetes starts it
+again, and the first resync reads what has happened meanwhile.
 """
 
 import asyncio
@@ -18,10 +18,10 @@ from kubernetes.aio.client import ApiClient
 from prometheus_client import CollectorRegistry, start_http_server
 
 from sidecar_operator import handlers, settings
-from sidecar_operator.cache import Store
+from sidecar_operator.cache import Cache
 from sidecar_operator.controller import Controller
 from sidecar_operator.handlers import FOLLOWED_KINDS, FollowedKind, Handlers
-from sidecar_operator.kube_client import ApiError, Cluster, connected
+from sidecar_operator.kube_client import ApiError, KubeClient, connected
 from sidecar_operator.metrics import ReconcileMetrics, ResourceCollector
 from sidecar_operator.reconcile import Reconciler
 from sidecar_operator.settings import Settings, SettingsError
@@ -33,77 +33,79 @@ logger = logging.getLogger("sidecar_operator")
 def main() -> int:
     """Run the operator; return its exit status."""
     try:
-        given = settings.from_environment(os.environ)
+        config = settings.from_environment(os.environ)
     except SettingsError as error:
         sys.stderr.write(f"sidecar-operator: {error}\n")
         return 2
-    logging.basicConfig(level=given.log_level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    for chatty in ("kopf", "aiohttp.access"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
+    logging.basicConfig(level=config.log_level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    for logger_name in ("kopf", "aiohttp.access"):
+        logging.getLogger(logger_name).setLevel(logging.WARNING)
     try:
-        asyncio.run(serve(given))
+        asyncio.run(serve(config))
     except ApiError as error:
-        logger.error("cannot start: %s", error)
+        logger.error(
+            "cannot start: %s; check that the API server is reachable and that the operator may list its kinds", error
+        )
         return 1
     return 0
 
 
-async def serve(given: Settings) -> None:
+async def serve(config: Settings) -> None:
     """Run the operator until it is stopped."""
-    async with connected() as client:
-        await operate(given, client)
+    async with connected() as api_client:
+        await operate(config, api_client)
 
 
-async def operate(given: Settings, client: ApiClient) -> None:
+async def operate(config: Settings, api_client: ApiClient) -> None:
     """Run the operator with this client until it is stopped."""
-    cluster = Cluster(client, given.namespaces, instance=socket.gethostname())
-    kinds = [kind for kind in FOLLOWED_KINDS if await cluster.can_watch(kind.api_version, kind.plural)]
-    store, queue = Store(), WorkQueue(time.monotonic)
+    client = KubeClient(api_client, config.namespaces, instance=socket.gethostname())
+    kinds = [kind for kind in FOLLOWED_KINDS if await client.can_watch(kind.api_version, kind.plural)]
+    cache, queue = Cache(), WorkQueue(time.monotonic)
     registry = CollectorRegistry()
-    registry.register(ResourceCollector(store))
+    registry.register(ResourceCollector(cache))
     controller = Controller(
-        Reconciler(cluster, store, given.evaluator_image, [(kind.api_version, kind.kind) for kind in kinds]),
-        cluster,
-        store,
+        Reconciler(client, cache, config.evaluator_image, [(kind.api_version, kind.kind) for kind in kinds]),
+        client,
+        cache,
         queue,
         ReconcileMetrics(registry, lambda: len(queue)),
-        workers=given.workers,
-        resync_seconds=given.resync_seconds,
+        workers=config.workers,
+        resync_seconds=config.resync_seconds,
         clock=time.monotonic,
     )
     await controller.resync()
-    server, _ = start_http_server(given.metrics_port, registry=registry)
-    logger.info("serving %s; trainings watched: %s", _scope(given), ", ".join(kind.kind for kind in kinds))
+    server, _ = start_http_server(config.metrics_port, registry=registry)
+    logger.info("serving %s; trainings watched: %s", _scope(config), ", ".join(kind.kind for kind in kinds))
     try:
-        await _run(given, controller, watching(controller, Handlers(store, queue.add), kinds))
+        await _run(config, controller, watching(controller, Handlers(cache, queue.add), kinds))
     finally:
         server.shutdown()
         server.server_close()
 
 
 def watching(controller: Controller, event_handlers: Handlers, kinds: Sequence[FollowedKind]) -> kopf.OperatorRegistry:
-    """Return kopf's registry with all that is watched and probed."""
+    """Return kopf's registry with the handlers of watch events and of the probe."""
     registry = kopf.OperatorRegistry()
     handlers.register(registry, event_handlers, kinds)
     handlers.register_probe(registry, controller.check_health)
     return registry
 
 
-async def _run(given: Settings, controller: Controller, registry: kopf.OperatorRegistry) -> None:
-    """Run passes, resyncs and kopf side by side; the end of one is the end of all."""
+async def _run(config: Settings, controller: Controller, registry: kopf.OperatorRegistry) -> None:
+    """Run passes, resyncs and kopf concurrently; when one of them ends, the others are cancelled."""
     parts = [
         asyncio.create_task(controller.run_passes(), name="passes"),
         asyncio.create_task(controller.run_resyncs(), name="resyncs"),
     ]
-    await asyncio.sleep(0)  # at its end kopf waits for every task that has begun after its own start
+    await asyncio.sleep(0)  # when it ends, kopf waits for every task that was started after itself
     watch = kopf.operator(
         registry=registry,
         settings=handlers.watching_settings(),
         standalone=True,
-        identity=cast("Any", socket.gethostname()),  # else kopf asks for the user's name, and 65532 has none
-        clusterwide=not given.namespaces,
-        namespaces=given.namespaces,
-        liveness_endpoint=f"http://0.0.0.0:{given.probe_port}/healthz",
+        identity=cast("Any", socket.gethostname()),  # by default kopf asks for the name of the user, and 65532 has none
+        clusterwide=not config.namespaces,
+        namespaces=config.namespaces,
+        liveness_endpoint=f"http://0.0.0.0:{config.probe_port}/healthz",
     )
     parts.append(asyncio.create_task(watch, name="kopf"))
     try:
@@ -117,8 +119,8 @@ async def _run(given: Settings, controller: Controller, registry: kopf.OperatorR
         await asyncio.gather(*parts, return_exceptions=True)
 
 
-def _scope(given: Settings) -> str:
-    return f"namespaces {', '.join(given.namespaces)}" if given.namespaces else "all namespaces"
+def _scope(config: Settings) -> str:
+    return f"namespaces {', '.join(config.namespaces)}" if config.namespaces else "all namespaces"
 
 
 if __name__ == "__main__":

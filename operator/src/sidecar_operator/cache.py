@@ -1,147 +1,153 @@
-"""What the operator last saw of the cluster: a cache for each kind, fed by watches, lists and its own writes.
+"""What the operator last saw of the cluster: a cache for each kind, filled by watches, lists and its own writes.
 
-`handlers` and `controller` fill it, `reconcile` and `metrics` read it, so that a pass that changes nothing asks the
-API server nothing. Of two versions of an object the newer one stays, whatever their order of arrival; a list replaces
-everything that is older than itself. Only what a pass needs is kept of each object.
+`handlers` and `controller` fill it, `reconcile`, `child_objects` and `metrics` read it, so that a pass that changes
+nothing sends no request. Of two versions of an object the newer one stays, whatever their order of arrival; a list
+replaces everything that is older than itself. Fields that no pass reads are dropped.
 """
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Generic, TypeVar
 
-from sidecar_operator import kube_objects
-from sidecar_operator.kube_objects import Key, Object, TrainingRef
+from sidecar_operator.kube_objects import Job, JsonObject, Key, KubeObject, Pod, object_at, value_at
+from sidecar_operator.resource_view import SidecarEvaluation, TrainingRef
 
-Group = Callable[[Object], Key | None]
+View = TypeVar("View", bound=KubeObject)
 
 CHILD_KINDS = ("ServiceAccount", "Role", "RoleBinding", "Job", "Pod")
 """Kinds whose objects belong to a resource by label."""
 
 
-class Cache:
-    """Objects of one kind, grouped by the resource that they belong to."""
+class KindCache(Generic[View]):
+    """Objects of one kind, indexed by the resource that they belong to."""
 
-    def __init__(self, group: Group) -> None:
-        self._group = group
-        self._objects: dict[Key, Object] = {}
-        self._members: defaultdict[Key, set[Key]] = defaultdict(set)
+    def __init__(self, view: Callable[[JsonObject], View]) -> None:
+        self._view = view
+        self._objects: dict[Key, View] = {}
+        self._keys_by_owner: defaultdict[Key, set[Key]] = defaultdict(set)
 
-    def __iter__(self) -> Iterator[Object]:
+    def __iter__(self) -> Iterator[View]:
         return iter(list(self._objects.values()))
 
-    def get(self, key: Key) -> Object | None:
+    def get(self, key: Key) -> View | None:
         """Return the object of this namespace and name."""
         return self._objects.get(key)
 
-    def of(self, owner: Key) -> list[Object]:
+    def of(self, owner: Key) -> list[View]:
         """Return the objects that belong to a resource, by name."""
-        return [self._objects[key] for key in sorted(self._members.get(owner, ()))]
+        return [self._objects[key] for key in sorted(self._keys_by_owner.get(owner, ()))]
 
-    def put(self, obj: Object) -> bool:
-        """Keep the object unless a newer version is known; tell whether it was news."""
-        key = kube_objects.key_of(obj)
-        known = self._objects.get(key)
-        if known is not None and version_of(known) >= version_of(obj):
+    def put(self, raw: JsonObject) -> bool:
+        """Store the object unless the stored version is as new; tell whether it was stored."""
+        received = KubeObject(raw)
+        stored = self._objects.get(received.key)
+        if stored is not None and stored.resource_version >= received.resource_version:
             return False
-        self._discard(key)
-        self._objects[key] = trimmed(obj)
-        if (owner := self._group(obj)) is not None:
-            self._members[owner].add(key)
+        self._discard(received.key)
+        obj = self._view(trimmed(raw))
+        self._objects[obj.key] = obj
+        if obj.owner_key is not None:
+            self._keys_by_owner[obj.owner_key].add(obj.key)
         return True
 
-    def update(self, obj: Object) -> None:
-        """Keep the newer version of an object that is known, and ignore one that has been removed meanwhile."""
-        known = self._objects.get(kube_objects.key_of(obj))
-        if known is not None and kube_objects.uid_of(known) == kube_objects.uid_of(obj):
-            self.put(obj)
+    def update(self, raw: JsonObject) -> None:
+        """Store the newer version of an object that is here, and ignore one that has been removed meanwhile."""
+        if self._same(raw) is not None:
+            self.put(raw)
 
-    def remove(self, obj: Object) -> bool:
-        """Forget a deleted object, unless another one has taken its name; tell whether it was known."""
-        key = kube_objects.key_of(obj)
-        known = self._objects.get(key)
-        if known is None or kube_objects.uid_of(known) != kube_objects.uid_of(obj):
+    def remove(self, raw: JsonObject) -> bool:
+        """Drop a deleted object, unless another one has taken its name; tell whether it was here."""
+        stored = self._same(raw)
+        if stored is None:
             return False
-        self._discard(key)
+        self._discard(stored.key)
         return True
 
-    def replace(self, objects: Iterable[Object], version: int, namespace: str | None = None) -> None:
+    def replace(self, objects: Iterable[JsonObject], version: int, namespace: str | None = None) -> None:
         """Take over a list that the API server made at this resourceVersion, of one namespace or of all."""
-        listed = {kube_objects.key_of(obj): obj for obj in objects}
-        for key, known in list(self._objects.items()):
-            is_covered = namespace in (None, key.namespace) and version_of(known) <= version
+        listed = {KubeObject(raw).key: raw for raw in objects}
+        for key, stored in list(self._objects.items()):
+            is_covered = namespace in (None, key.namespace) and stored.resource_version <= version
             if is_covered and key not in listed:
                 self._discard(key)
-        for obj in listed.values():
-            self.put(obj)
+        for raw in listed.values():
+            self.put(raw)
+
+    def _same(self, raw: JsonObject) -> View | None:
+        """Return the stored version of the same object, by name and uid."""
+        obj = KubeObject(raw)
+        stored = self._objects.get(obj.key)
+        return stored if stored is not None and stored.uid == obj.uid else None
 
     def _discard(self, key: Key) -> None:
-        known = self._objects.pop(key, None)
-        owner = self._group(known) if known else None
+        stored = self._objects.pop(key, None)
+        owner = stored.owner_key if stored else None
         if owner is not None:
-            self._members[owner].discard(key)
-            if not self._members[owner]:
-                del self._members[owner]
+            self._keys_by_owner[owner].discard(key)
+            if not self._keys_by_owner[owner]:
+                del self._keys_by_owner[owner]
 
 
-class Store:
+class TrainingCache:
+    """Training objects that resources follow, and those that no longer exist."""
+
+    def __init__(self) -> None:
+        self._objects: dict[TrainingRef, KubeObject | None] = {}
+
+    def __iter__(self) -> Iterator[TrainingRef]:
+        return iter(self._objects)
+
+    def __contains__(self, ref: TrainingRef) -> bool:
+        return ref in self._objects
+
+    def get(self, ref: TrainingRef) -> KubeObject | None:
+        """Return the training, None where it no longer exists."""
+        return self._objects[ref]
+
+    def put_watched(self, ref: TrainingRef, raw: JsonObject | None) -> None:
+        """Take over what a watch has reported; None for a deletion."""
+        self._objects[ref] = KubeObject(trimmed(raw)) if raw is not None else None
+
+    def put_read(self, ref: TrainingRef, raw: JsonObject) -> None:
+        """Take over the answer to a request, unless a watch has reported since it was sent."""
+        self._objects.setdefault(ref, KubeObject(trimmed(raw)))
+
+    def clear(self) -> None:
+        """Drop all, so that each training is read again."""
+        self._objects.clear()
+
+
+class Cache:
     """All caches of one operator."""
 
     def __init__(self) -> None:
-        self.evaluations = Cache(kube_objects.key_of)
-        self.children = {kind: Cache(kube_objects.owner_key_of) for kind in CHILD_KINDS}
-        self.trainings = Trainings()
+        self.evaluations = KindCache(SidecarEvaluation)
+        self.jobs = KindCache(Job)
+        self.pods = KindCache(Pod)
+        self.children: dict[str, KindCache[Any]] = {kind: KindCache(KubeObject) for kind in CHILD_KINDS}
+        self.children |= {"Job": self.jobs, "Pod": self.pods}
+        self.trainings = TrainingCache()
 
-    def child(self, manifest: Object) -> Object | None:
+    def child(self, manifest: JsonObject) -> KubeObject | None:
         """Return the child that a manifest describes, as last seen."""
-        return self.children[manifest["kind"]].get(kube_objects.key_of(manifest))
+        obj = KubeObject(manifest)
+        child: KubeObject | None = self.children[obj.kind].get(obj.key)
+        return child
 
     def followers(self, ref: TrainingRef) -> list[Key]:
         """Return the resources that follow a training."""
-        return [kube_objects.key_of(found) for found in self.evaluations if kube_objects.training_ref_of(found) == ref]
+        return [evaluation.key for evaluation in self.evaluations if evaluation.training_ref == ref]
 
 
-class Trainings:
-    """Training objects that are followed, and those that are known to be gone."""
-
-    def __init__(self) -> None:
-        self._found: dict[TrainingRef, Object | None] = {}
-
-    def __iter__(self) -> Iterator[TrainingRef]:
-        return iter(self._found)
-
-    def __contains__(self, ref: TrainingRef) -> bool:
-        return ref in self._found
-
-    def get(self, ref: TrainingRef) -> Object | None:
-        """Return the training, None where it is gone."""
-        return self._found[ref]
-
-    def saw(self, ref: TrainingRef, training: Object | None) -> None:
-        """Take over what a watch has said; None for a deletion."""
-        self._found[ref] = training and trimmed(training)
-
-    def looked_up(self, ref: TrainingRef, training: Object) -> None:
-        """Take over what a request has returned, unless a watch has spoken since it was sent."""
-        self._found.setdefault(ref, trimmed(training))
-
-    def clear(self) -> None:
-        """Forget all, so that each training is looked up again."""
-        self._found.clear()
-
-
-def version_of(obj: Object) -> int:
-    """Return the resourceVersion, which of two versions of one object is greater for the newer."""
-    return int(obj["metadata"].get("resourceVersion", 0))
-
-
-def trimmed(obj: Object) -> Object:
+def trimmed(raw: JsonObject) -> JsonObject:
     """Return the object without what no pass reads: managed fields, pod templates and the specs of pods."""
-    metadata = {name: value for name, value in obj["metadata"].items() if name not in UNREAD_METADATA}
-    kept = {**obj, "metadata": metadata}
-    if obj.get("kind") == "Pod":
-        kept.pop("spec", None)
-    elif "template" in obj.get("spec", {}):
-        kept["spec"] = {name: value for name, value in obj["spec"].items() if name != "template"}
-    return kept
+    metadata = {field: value for field, value in object_at(raw, "metadata").items() if field not in UNREAD_METADATA}
+    trimmed_object = {**raw, "metadata": metadata}
+    if raw.get("kind") == "Pod":
+        trimmed_object.pop("spec", None)
+    elif value_at(raw, "spec", "template") is not None:
+        trimmed_object["spec"] = {field: value for field, value in raw["spec"].items() if field != "template"}
+    return trimmed_object
 
 
 UNREAD_METADATA = frozenset({"managedFields", "annotations"})

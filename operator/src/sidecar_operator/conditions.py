@@ -1,17 +1,17 @@
 """Conditions of a SidecarEvaluation: their types, their reasons, and how new ones replace old ones.
 
-`status` decides which conditions hold, `events` and `metrics` read them. Pure. A reason is part of the API: people
-alert and script on it, so it is named here, once, and never renamed lightly.
+`status` decides which conditions hold, `events` and `metrics` read them. Pure. A reason is part of the API: alerts and
+scripts refer to it, so it is named here, once, and never renamed lightly.
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sidecar_operator.kube_objects import Object
+from sidecar_operator.kube_objects import JsonObject, StoredCondition
 
 MESSAGE_LIMIT = 4096
-"""Longest message that is written; what the API server or a container says is cut there."""
+"""Longest message that is written; longer ones, from the API server or a container, are cut."""
 
 
 class Type(StrEnum):
@@ -28,13 +28,13 @@ class Type(StrEnum):
     RECONCILING = "Reconciling"
     """Present only while true: the operator or the cluster still works towards Ready."""
     STALLED = "Stalled"
-    """Present only while true: nothing more happens until somebody changes something."""
+    """Present only while true: nothing more happens until the user changes something."""
 
 
 class Reason(StrEnum):
     """Why a condition has its status."""
 
-    # Ready is true, or will be without anybody's doing.
+    # Ready is true, or becomes true without a change by the user.
     EVALUATOR_RUNNING = "EvaluatorRunning"
     EVALUATED = "Evaluated"
     EVALUATOR_STARTING = "EvaluatorStarting"
@@ -43,7 +43,7 @@ class Reason(StrEnum):
     REPLACING_JOB = "ReplacingJob"
     SUSPENDED = "Suspended"
 
-    # Something in the cluster keeps the pod from running; it may heal.
+    # The cluster keeps the pod from running; that may end without a change of the resource.
     IMAGE_NOT_PULLED = "ImageNotPulled"
     IMAGE_NAME_INVALID = "ImageNameInvalid"
     CLAIM_NOT_FOUND = "ClaimNotFound"
@@ -82,7 +82,7 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True)
 class Condition:
-    """A condition as decided now; `written` gives it the generation and time that the API wants."""
+    """A condition as decided now; `render` adds the generation and time that the API requires."""
 
     type: Type
     reason: Reason
@@ -96,25 +96,27 @@ class Condition:
         return "Unknown" if self.status is None else str(self.status)
 
 
-def written(conditions: Iterable[Condition], previous: Iterable[Object], generation: int, now: str) -> list[Object]:
+def render(
+    conditions: Iterable[Condition], previous: Iterable[StoredCondition], generation: int, now: str
+) -> list[JsonObject]:
     """Return the conditions as status holds them; a time changes only where the status itself does."""
-    before = {condition["type"]: condition for condition in previous}
-    return [_written(condition, before.get(condition.type), generation, now) for condition in conditions]
+    previous_by_type = {condition.type: condition for condition in previous}
+    return [_render(condition, previous_by_type.get(condition.type), generation, now) for condition in conditions]
 
 
-def own(conditions: Iterable[Object]) -> list[Object]:
-    """Return those conditions that the operator writes, in its own order."""
-    by_type = {condition["type"]: condition for condition in conditions}
-    return [by_type[known] for known in Type if known in by_type]
+def of_operator(conditions: Iterable[JsonObject]) -> list[JsonObject]:
+    """Return those conditions that the operator writes, in the order of `Type`."""
+    by_type = {condition.get("type"): condition for condition in conditions}
+    return [by_type[condition_type] for condition_type in Type if condition_type in by_type]
 
 
-def _written(condition: Condition, before: Object | None, generation: int, now: str) -> Object:
-    unchanged = before is not None and before["status"] == condition.text
+def _render(condition: Condition, previous: StoredCondition | None, generation: int, now: str) -> JsonObject:
+    is_unchanged = previous is not None and previous.status == condition.text
     return {
         "type": condition.type.value,
         "status": condition.text,
         "observedGeneration": generation,
-        "lastTransitionTime": before["lastTransitionTime"] if before and unchanged else now,
+        "lastTransitionTime": previous.last_transition_time if previous and is_unchanged else now,
         "reason": condition.reason.value,
         "message": condition.message[:MESSAGE_LIMIT],
     }

@@ -1,14 +1,14 @@
 """The command line of the evaluator, rendered from a resource's spec.
 
 It is half of the contract between the two distributions (the other half is `status.results`): each flag here is one
-that `sidecar-evaluator run` knows. `desired` puts it in the pod. Pure. Flags are single `--flag=value` arguments, so
-that a value may begin with a dash; Kubernetes would expand `$(NAME)` in them, so every `$` is escaped.
+that `sidecar-evaluator run` knows. `manifests` puts it into the pod. Pure. Flags are single `--flag=value` arguments,
+so that a value may begin with a dash; Kubernetes would expand `$(NAME)` in them, so every `$` is escaped.
 """
 
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
-from sidecar_operator.kube_objects import Key, Object
+from sidecar_operator.kube_objects import JsonObject, Key
 
 CHECKPOINTS_DIR = PurePosixPath("/checkpoints")
 OUTPUT_DIR = PurePosixPath("/output")
@@ -21,20 +21,20 @@ _PERFORMANCE = {
     "distribution": "distribution",
     "checkpointsPerPass": "checkpoints-per-pass",
 }
-"""Flag of each field of `spec.evaluator.performance`; both sides take the same words."""
+"""Flag of each field of `spec.evaluator.performance`; the values are the same on both sides."""
 
 
-def arguments(key: Key, spec: Object) -> list[str]:
+def arguments(key: Key, spec: JsonObject) -> list[str]:
     """Return the arguments of the evaluator's container for the resource `key`."""
     return [escaped(argument) for argument in _arguments(key, spec)]
 
 
 def escaped(text: str) -> str:
-    """Return the text so that Kubernetes passes it on as it is, in arguments and environment alike."""
+    """Return the text escaped, so that Kubernetes expands no variable in it (arguments and environment)."""
     return text.replace("$", "$$")
 
 
-def _arguments(key: Key, spec: Object) -> Iterator[str]:
+def _arguments(key: Key, spec: JsonObject) -> Iterator[str]:
     yield "run"
     yield from _checkpoints(spec["checkpoints"])
     yield from _evaluation(spec["evaluator"])
@@ -48,15 +48,15 @@ def _arguments(key: Key, spec: Object) -> Iterator[str]:
     yield f"--port={PORT}"
 
 
-def _checkpoints(checkpoints: Object) -> Iterator[str]:
+def _checkpoints(checkpoints: JsonObject) -> Iterator[str]:
     yield f"--checkpoint-dir={CHECKPOINTS_DIR / checkpoints['path']}"
     yield f"--format={checkpoints.get('format', 'Auto')}"
     yield f"--selection={checkpoints.get('selection', 'Latest')}"
     if "gcs" in checkpoints["source"]:
-        yield "--listing-age=0"  # `volumes` mounts a bucket without any cache of its listings
+        yield "--listing-age=0"  # `volumes` mounts a bucket without a cache of its listings
 
 
-def _evaluation(evaluator: Object) -> Iterator[str]:
+def _evaluation(evaluator: JsonObject) -> Iterator[str]:
     yield f"--entrypoint={evaluator['entrypoint']}"
     for parameter in evaluator.get("parameters", []):
         yield f"--parameter={parameter['name']}={parameter['value']}"
@@ -69,20 +69,20 @@ def _evaluation(evaluator: Object) -> Iterator[str]:
             yield f"--{flag}={performance[field]}"
 
 
-def _completion(completion: Object) -> Iterator[str]:
+def _completion(completion: JsonObject) -> Iterator[str]:
     if "maxEvaluations" in completion:
         yield f"--max-evaluations={completion['maxEvaluations']}"
     if "noCheckpointTimeoutSeconds" in completion:
         yield f"--no-checkpoint-timeout={completion['noCheckpointTimeoutSeconds']}"
 
 
-def _metrics(metrics: Object) -> Iterator[str]:
+def _metrics(metrics: JsonObject) -> Iterator[str]:
     if "primary" in metrics:
         yield f"--primary-metric={metrics['primary']}"
         yield f"--goal={metrics.get('goal', 'Maximize')}"
 
 
-def _output(spec: Object) -> Iterator[str]:
+def _output(spec: JsonObject) -> Iterator[str]:
     if output := spec["evaluator"].get("output"):
         yield f"--output-dir={OUTPUT_DIR / output.get('path', '.')}"
     if "bestCheckpoint" in spec:

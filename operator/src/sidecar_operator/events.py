@@ -1,7 +1,7 @@
 """Kubernetes Events of a resource: what `kubectl describe` shows of its transitions.
 
-`reconcile` calls it with the conditions before and after a pass and publishes the result once the status is written.
-Pure. An Event is a transition, never a state: the same conditions give none.
+`reconcile` calls it with the conditions before and after a pass and publishes the result once the status is stored.
+Pure. An Event reports a transition, not a state: unchanged conditions give none.
 """
 
 from collections.abc import Iterator
@@ -9,58 +9,59 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sidecar_operator.conditions import Reason, Type
-from sidecar_operator.kube_objects import Object
+from sidecar_operator.kube_objects import StoredCondition
 
 Level = Literal["Normal", "Warning"]
 
 QUIET = frozenset({Reason.EVALUATOR_STARTING, Reason.WAITING_FOR_FIRST_EVALUATION, Reason.CONFIGURATION_ERROR})
-"""Reasons of Ready that every run goes through, and one whose end follows at once with an Event of its own."""
+"""Reasons of Ready that give no Event: every run passes them, or the end that follows at once has an Event."""
 
 EXPECTED = frozenset({Reason.REPLACING_JOB, Reason.SUSPENDED})
-"""Reasons of Ready=False that the user has brought about."""
+"""Reasons of Ready=False that the user has caused on purpose."""
 
 
 @dataclass(frozen=True)
 class Transition:
-    """Something that has just changed, in words for the resource's user."""
+    """A change of a condition, as the user of the resource reads it."""
 
     level: Level
     reason: str
     message: str
 
 
-def transitions(before: list[Object], after: list[Object]) -> list[Transition]:
+def transitions(before: list[StoredCondition], after: list[StoredCondition]) -> list[Transition]:
     """Return what has changed between two lists of conditions."""
-    changed = [condition for condition in after if _state(condition) != _state(_find(before, condition["type"]))]
-    ended = any(condition["type"] == Type.FINISHED and condition["status"] == "True" for condition in changed)
-    return list(_ending(after) if ended else _readiness(changed)) + list(_training(changed))
+    changed = [condition for condition in after if _state(condition) != _state(_find(before, condition.type))]
+    finished = _find(changed, Type.FINISHED)
+    ready = _ending(after) if finished and finished.is_true else _readiness(changed)
+    return [*ready, *_training(changed)]
 
 
-def _find(conditions: list[Object], condition_type: str) -> Object | None:
-    return next((found for found in conditions if found["type"] == condition_type), None)
+def _find(conditions: list[StoredCondition], condition_type: str) -> StoredCondition | None:
+    return next((condition for condition in conditions if condition.type == condition_type), None)
 
 
-def _state(condition: Object | None) -> tuple[str, str] | None:
-    return (condition["status"], condition["reason"]) if condition else None
+def _state(condition: StoredCondition | None) -> tuple[str, str] | None:
+    return (condition.status, condition.reason) if condition else None
 
 
-def _ending(after: list[Object]) -> Iterator[Transition]:
+def _ending(after: list[StoredCondition]) -> Iterator[Transition]:
     succeeded = _find(after, Type.SUCCEEDED)
     if succeeded:
-        level: Level = "Normal" if succeeded["status"] == "True" else "Warning"
-        yield Transition(level, succeeded["reason"], succeeded["message"])
+        yield _transition(succeeded, is_expected=succeeded.is_true)
 
 
-def _readiness(changed: list[Object]) -> Iterator[Transition]:
+def _readiness(changed: list[StoredCondition]) -> Iterator[Transition]:
     ready = _find(changed, Type.READY)
-    if ready is None or ready["reason"] in QUIET:
-        return
-    is_expected = ready["status"] == "True" or ready["reason"] in EXPECTED
-    yield Transition("Normal" if is_expected else "Warning", ready["reason"], ready["message"])
+    if ready and ready.reason not in QUIET:
+        yield _transition(ready, is_expected=ready.is_true or ready.reason in EXPECTED)
 
 
-def _training(changed: list[Object]) -> Iterator[Transition]:
+def _training(changed: list[StoredCondition]) -> Iterator[Transition]:
     finished = _find(changed, Type.TRAINING_FINISHED)
-    if finished and finished["status"] != "False":
-        level: Level = "Normal" if finished["status"] == "True" else "Warning"
-        yield Transition(level, finished["reason"], finished["message"])
+    if finished and finished.status != "False":
+        yield _transition(finished, is_expected=finished.is_true)
+
+
+def _transition(condition: StoredCondition, *, is_expected: bool) -> Transition:
+    return Transition("Normal" if is_expected else "Warning", condition.reason, condition.message)

@@ -1,7 +1,7 @@
-"""What kopf calls when something in the cluster changes: note it in the store, wake the resource concerned.
+"""Handlers of watch events: each puts the object into the cache and wakes the resource concerned.
 
-`__main__` registers these handlers. They decide nothing and call nothing: reading, judging and writing is for the pass
-that they ask for. Only `on.event` handlers are used, so kopf stores no annotation and no finalizer anywhere.
+`__main__` registers them with kopf. They decide nothing and send no request: that is left to the pass that they ask
+for. Only `on.event` handlers are used, so kopf stores no annotation and no finalizer anywhere.
 """
 
 from collections.abc import Callable, Iterable
@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 
 import kopf
 
-from sidecar_operator import kube_objects
-from sidecar_operator.cache import Store
-from sidecar_operator.kube_objects import Key, Object, TrainingRef
+from sidecar_operator import names
+from sidecar_operator.cache import Cache
+from sidecar_operator.kube_objects import JsonObject, Key, KubeObject, text_at
+from sidecar_operator.resource_view import TrainingRef
 
 
 class FollowedKind(NamedTuple):
@@ -39,56 +40,53 @@ FOLLOWED_KINDS = (
     FollowedKind("trainer.kubeflow.org", "v1alpha1", "trainjobs", "TrainJob"),
     FollowedKind("jobset.x-k8s.io", "v1alpha2", "jobsets", "JobSet"),
 )
-"""Kinds that are watched where the cluster has them; any other kind is read from time to time."""
+"""Kinds that are watched where the cluster serves them; a training of any other kind is polled."""
 
 
 class Handlers:
-    """Takes events over into the store."""
+    """Puts watched objects into the cache and wakes resources."""
 
-    def __init__(self, store: Store, wake: Callable[[Key], None]) -> None:
-        self._store = store
+    def __init__(self, cache: Cache, wake: Callable[[Key], None]) -> None:
+        self._cache = cache
         self._wake = wake
 
-    async def evaluation(self, event: Any, **_: Any) -> None:
+    async def on_evaluation(self, event: Any, **_: Any) -> None:
         """Take over an event of a resource."""
-        obj: Object = event["object"]
-        cache = self._store.evaluations
-        if cache.remove(obj) if event["type"] == "DELETED" else cache.put(obj):
-            self._wake(kube_objects.key_of(obj))
+        raw: JsonObject = event["object"]
+        evaluations = self._cache.evaluations
+        if evaluations.remove(raw) if event["type"] == "DELETED" else evaluations.put(raw):
+            self._wake(KubeObject(raw).key)
 
-    async def pod(self, event: Any, **_: Any) -> None:
+    async def on_pod(self, event: Any, **_: Any) -> None:
         """Take over an event of an evaluator's pod."""
-        self._child("Pod", event)
+        self._on_child("Pod", event)
 
-    async def training(self, event: Any, **_: Any) -> None:
+    async def on_training(self, event: Any, **_: Any) -> None:
         """Take over an event of a training, and of an evaluator's Job where the training kind is Job."""
-        obj: Object = event["object"]
-        if obj["metadata"].get("labels", {}).get(kube_objects.MANAGED_BY_LABEL) == kube_objects.FIELD_MANAGER:
-            self._child("Job", event)
-        ref = TrainingRef(obj["apiVersion"], obj["kind"], *kube_objects.key_of(obj))
-        followers = self._store.followers(ref)
+        training = KubeObject(event["object"])
+        if training.is_child:
+            self._on_child("Job", event)
+        ref = TrainingRef(text_at(training.raw, "apiVersion"), training.kind, *training.key)
+        followers = self._cache.followers(ref)
         if followers:
-            self._store.trainings.saw(ref, None if event["type"] == "DELETED" else obj)
+            self._cache.trainings.put_watched(ref, None if event["type"] == "DELETED" else training.raw)
         for key in followers:
             self._wake(key)
 
-    def _child(self, kind: str, event: Any) -> None:
-        obj: Object = {**event["object"], "kind": kind}
-        cache = self._store.children[kind]
-        owner = kube_objects.owner_key_of(obj)
-        news = cache.remove(obj) if event["type"] == "DELETED" else cache.put(obj)
-        if news and owner is not None:
+    def _on_child(self, kind: str, event: Any) -> None:
+        raw: JsonObject = {**event["object"], "kind": kind}
+        children, owner = self._cache.children[kind], KubeObject(raw).owner_key
+        has_changed = children.remove(raw) if event["type"] == "DELETED" else children.put(raw)
+        if has_changed and owner is not None:
             self._wake(owner)
 
 
 def register(registry: kopf.OperatorRegistry, handlers: Handlers, kinds: Iterable[FollowedKind]) -> None:
-    """Register everything that is watched; `kinds` are the training kinds that the cluster has, Job among them."""
-    kopf.on.event(kube_objects.GROUP, kube_objects.VERSION, kube_objects.PLURAL, registry=registry, id="evaluation")(
-        handlers.evaluation
-    )
-    kopf.on.event("", "v1", "pods", registry=registry, id="pod")(handlers.pod)
+    """Register everything that is watched; `kinds` are the training kinds that the cluster serves, Job among them."""
+    kopf.on.event(names.GROUP, names.VERSION, names.PLURAL, registry=registry, id="evaluation")(handlers.on_evaluation)
+    kopf.on.event("", "v1", "pods", registry=registry, id="pod")(handlers.on_pod)
     for kind in kinds:
-        kopf.on.event(*kind[:3], registry=registry, id=kind.plural)(handlers.training)
+        kopf.on.event(*kind[:3], registry=registry, id=kind.plural)(handlers.on_training)
     kopf.on.login(registry=registry, id="service-account")(kopf.login_with_service_account)
     kopf.on.login(registry=registry, id="kubeconfig")(kopf.login_with_kubeconfig)
 
@@ -109,5 +107,5 @@ def watching_settings() -> kopf.OperatorSettings:
     settings.scanning.disabled = True
     settings.watching.server_timeout = 300
     settings.queueing.idle_timeout = 1  # kopf keeps a task for each object until then
-    settings.watching.label_selectors["", "v1", "pods"] = kube_objects.CHILD_SELECTOR
+    settings.watching.label_selectors["", "v1", "pods"] = names.CHILD_SELECTOR
     return settings

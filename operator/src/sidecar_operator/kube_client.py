@@ -1,8 +1,8 @@
-"""The Kubernetes API: the only module that calls it.
+"""Client of the Kubernetes API: the only module that calls it.
 
-`reconcile` and `controller` use it. Requests and answers are plain JSON objects; every write of an object is a
-server-side apply under the operator's own field manager. Errors come out as one of four exceptions, so that nobody
-else needs to know status codes: gone, refused for good, in conflict, or worth another try.
+`reconcile`, `child_objects` and `controller` use it. Requests and answers are plain JSON objects; every write of an
+object is a server-side apply under the operator's own field manager. A failed request raises one of four exceptions,
+by what can be done about it: not found, conflict, refused for good, or unavailable and worth another try.
 """
 
 import json
@@ -10,24 +10,25 @@ import os
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import aiohttp
 from kubernetes.aio import config
 from kubernetes.aio.client import ApiClient, Configuration
 
-from sidecar_operator import kube_objects
+from sidecar_operator import names
 from sidecar_operator.events import Transition
-from sidecar_operator.kube_objects import Key, Object, TrainingRef
-from sidecar_operator.pod_diagnosis import Warned
+from sidecar_operator.kube_objects import JsonObject, Key, KubeObject, WarningEvent, text_at
+from sidecar_operator.resource_view import TrainingRef
 from sidecar_operator.training_state import Absence
 
 REQUEST_SECONDS = 20
+"""Deadline of one request."""
 PAGE = 500
 """Objects in one answer to a list."""
 
 PLURALS = {
-    "SidecarEvaluation": (kube_objects.API_VERSION, kube_objects.PLURAL),
+    "SidecarEvaluation": (names.API_VERSION, names.PLURAL),
     "ServiceAccount": ("v1", "serviceaccounts"),
     "Role": ("rbac.authorization.k8s.io/v1", "roles"),
     "RoleBinding": ("rbac.authorization.k8s.io/v1", "rolebindings"),
@@ -50,21 +51,21 @@ class NotFoundError(ApiError):
 
 
 class ConflictError(ApiError):
-    """Somebody else has changed the object meanwhile, or it is another one by now."""
+    """The object has changed meanwhile, or another one has its name."""
 
 
 class RefusedError(ApiError):
-    """The same request will be refused again until somebody changes something."""
+    """The same request will be refused again until the cluster or the resource is changed."""
 
 
 class UnavailableError(ApiError):
-    """The API server could not answer; the same request may well succeed later."""
+    """The API server could not answer; the same request may succeed later."""
 
 
 class Listing(NamedTuple):
     """Objects of one kind, and the resourceVersion at which the API server listed them."""
 
-    objects: list[Object]
+    objects: list[JsonObject]
     version: int
     namespace: str | None = None
     """The only namespace that was listed, None for all."""
@@ -82,7 +83,7 @@ async def connected() -> AsyncIterator[ApiClient]:
         yield client
 
 
-class Cluster:
+class KubeClient:
     """Typed verbs over the API of one cluster."""
 
     def __init__(self, client: ApiClient, namespaces: Sequence[str] = (), instance: str = "operator") -> None:
@@ -91,66 +92,65 @@ class Cluster:
         self._instance = instance
         self._plurals: dict[tuple[str, str], str] = {}
 
-    async def everything(self, kind: str) -> list[Listing]:
-        """List the resources, or the children of all resources, that are of this kind; one listing a namespace."""
+    async def list_all(self, kind: str) -> list[Listing]:
+        """List the resources, or the children of all resources, of this kind: one listing for each served namespace."""
         api_version, plural = PLURALS[kind]
-        query = [] if kind == kube_objects.KIND else [("labelSelector", kube_objects.CHILD_SELECTOR)]
+        query = [] if kind == names.KIND else [("labelSelector", names.CHILD_SELECTOR)]
         listings = []
         for namespace in self._namespaces or (None,):
             listing = await self._list(path_of(api_version, plural, namespace), query, kind)
             listings.append(listing._replace(namespace=namespace))
         return listings
 
-    async def children(self, kind: str, owner: Key) -> list[Object]:
-        """List the children of one resource that are of this kind."""
+    async def list_children(self, kind: str, owner: Key) -> list[JsonObject]:
+        """List the children of one resource, of this kind."""
         api_version, plural = PLURALS[kind]
-        query = [("labelSelector", f"{kube_objects.CHILD_SELECTOR},{kube_objects.NAME_LABEL}={owner.name}")]
+        query = [("labelSelector", f"{names.CHILD_SELECTOR},{names.NAME_LABEL}={owner.name}")]
         return (await self._list(path_of(api_version, plural, owner.namespace), query, kind)).objects
 
-    async def evaluation(self, key: Key) -> Object:
+    async def read_evaluation(self, key: Key) -> JsonObject:
         """Read one resource."""
-        return await self._request("GET", path_of(kube_objects.API_VERSION, kube_objects.PLURAL, *key))
+        return await self._request("GET", path_of(names.API_VERSION, names.PLURAL, *key))
 
-    async def find(self, manifest: Object) -> Object | None:
+    async def read(self, manifest: JsonObject) -> JsonObject | None:
         """Read the object that a manifest names, None where there is none."""
         api_version, plural = PLURALS[manifest["kind"]]
         try:
-            return await self._request("GET", path_of(api_version, plural, *kube_objects.key_of(manifest)))
+            return await self._request("GET", path_of(api_version, plural, *KubeObject(manifest).key))
         except NotFoundError:
             return None
 
-    async def apply(self, manifest: Object) -> Object:
-        """Make the object what the manifest says, and return it as it is now."""
+    async def apply(self, manifest: JsonObject) -> JsonObject:
+        """Apply the manifest, and return the object as it is afterwards."""
         api_version, plural = PLURALS[manifest["kind"]]
-        return await self._apply(path_of(api_version, plural, *kube_objects.key_of(manifest)), manifest)
+        return await self._apply(path_of(api_version, plural, *KubeObject(manifest).key), manifest)
 
-    async def apply_status(self, evaluation: Object, status: Object) -> Object:
-        """Write the operator's part of the status of exactly this resource, and return it as it is now."""
-        key = kube_objects.key_of(evaluation)
-        metadata = {"name": key.name, "namespace": key.namespace, "uid": kube_objects.uid_of(evaluation)}
+    async def apply_status(self, evaluation: KubeObject, status: JsonObject) -> JsonObject:
+        """Write the operator's fields of the status, if the resource still has this uid; return the resource."""
+        metadata = {"name": evaluation.name, "namespace": evaluation.namespace, "uid": evaluation.uid}
         manifest = {
-            "apiVersion": kube_objects.API_VERSION,
-            "kind": kube_objects.KIND,
+            "apiVersion": names.API_VERSION,
+            "kind": names.KIND,
             "metadata": metadata,
             "status": status,
         }
-        return await self._apply(f"{path_of(kube_objects.API_VERSION, kube_objects.PLURAL, *key)}/status", manifest)
+        return await self._apply(f"{path_of(names.API_VERSION, names.PLURAL, *evaluation.key)}/status", manifest)
 
-    async def delete_job(self, job: Object) -> None:
-        """Delete exactly this Job; it stays visible until its pods are gone."""
+    async def delete_job(self, job: KubeObject) -> None:
+        """Delete the Job with this uid; it exists until its pods are gone."""
         options = {
             "apiVersion": "v1",
             "kind": "DeleteOptions",
             "propagationPolicy": "Foreground",
-            "preconditions": {"uid": kube_objects.uid_of(job)},
+            "preconditions": {"uid": job.uid},
         }
         try:
-            await self._request("DELETE", path_of("batch/v1", "jobs", *kube_objects.key_of(job)), body=options)
+            await self._request("DELETE", path_of("batch/v1", "jobs", *job.key), body=options)
         except (NotFoundError, ConflictError):
             return
 
-    async def training(self, ref: TrainingRef) -> Object | Absence:
-        """Read the training, or say why it cannot be read."""
+    async def read_training(self, ref: TrainingRef) -> JsonObject | Absence:
+        """Read the training; return why where it cannot be read."""
         try:
             plural = await self._plural(ref.api_version, ref.kind)
             if plural is None:
@@ -170,42 +170,42 @@ class Cluster:
                 return False
         return True
 
-    async def warnings(self, obj: Object) -> list[Warned]:
+    async def list_warnings(self, obj: KubeObject) -> list[WarningEvent]:
         """Return the Warning events about an object, oldest first."""
-        selector = f"involvedObject.uid={kube_objects.uid_of(obj)},type=Warning"
-        path = path_of("v1", "events", obj["metadata"]["namespace"])
+        selector = f"involvedObject.uid={obj.uid},type=Warning"
+        path = path_of("v1", "events", obj.namespace)
         listing = await self._list(path, [("fieldSelector", selector)], "Event")
         ordered = sorted(listing.objects, key=_event_time)
-        return [Warned(str(event.get("reason", "")), str(event.get("message", ""))) for event in ordered]
+        return [WarningEvent(text_at(event, "reason"), text_at(event, "message")) for event in ordered]
 
-    async def publish(self, evaluation: Object, transition: Transition) -> None:
+    async def publish_event(self, evaluation: KubeObject, transition: Transition) -> None:
         """Record a transition as an Event of the resource."""
         event = event_of(evaluation, transition, time.time(), self._instance)
-        path = path_of("events.k8s.io/v1", "events", evaluation["metadata"]["namespace"])
+        path = path_of("events.k8s.io/v1", "events", evaluation.namespace)
         await self._request("POST", path, body=event)
 
-    async def _apply(self, path: str, manifest: Object) -> Object:
-        query = [("fieldManager", kube_objects.FIELD_MANAGER), ("force", "true")]
+    async def _apply(self, path: str, manifest: JsonObject) -> JsonObject:
+        query = [("fieldManager", names.FIELD_MANAGER), ("force", "true")]
         return await self._request("PATCH", path, query, manifest, "application/apply-patch+yaml")
 
     async def _list(self, path: str, query: list[tuple[str, str]], kind: str) -> Listing:
-        objects: list[Object] = []
+        objects: list[JsonObject] = []
         page = [*query, ("limit", str(PAGE))]
         while True:
             answer = await self._request("GET", path, page)
             objects += ({**item, "kind": kind} for item in answer["items"])
-            if not (rest := answer["metadata"].get("continue")):
-                return Listing(objects, int(answer["metadata"].get("resourceVersion") or 0))
-            page = [*query, ("limit", str(PAGE)), ("continue", rest)]
+            if not (token := text_at(answer, "metadata", "continue")):
+                return Listing(objects, KubeObject(answer).resource_version)
+            page = [*query, ("limit", str(PAGE)), ("continue", token)]
 
     async def _plural(self, api_version: str, kind: str) -> str | None:
-        """Return the kind's name in paths, None where the cluster does not know it; what is known is kept."""
+        """Return the kind's plural, None where the cluster does not serve the kind; plurals are cached."""
         if (api_version, kind) not in self._plurals:
             try:
-                found = await self._request("GET", path_of(api_version))
+                resources = (await self._request("GET", path_of(api_version)))["resources"]
             except NotFoundError:
                 return None
-            for resource in found["resources"]:
+            for resource in resources:
                 if "/" not in resource["name"]:
                     self._plurals[api_version, resource["kind"]] = resource["name"]
         return self._plurals.get((api_version, kind))
@@ -215,9 +215,9 @@ class Cluster:
         method: str,
         path: str,
         query: Sequence[tuple[str, str]] = (),
-        body: Object | None = None,
+        body: JsonObject | None = None,
         content_type: str = "application/json",
-    ) -> Object:
+    ) -> JsonObject:
         headers = {"Accept": "application/json", "Content-Type": content_type}
         request = await self._client.param_serialize(
             method, path, query_params=list(query), header_params=headers, body=body, auth_settings=["BearerToken"]
@@ -226,7 +226,7 @@ class Cluster:
             answer = await self._client.call_api(*request, _request_timeout=REQUEST_SECONDS)
             text = await answer.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise UnavailableError(0, f"{type(error).__name__}: {error}") from error
+            raise UnavailableError(0, f"{method} {path} got no answer: {type(error).__name__}: {error}") from error
         if answer.status >= 300:
             raise error_of(answer.status, text)
         return dict(json.loads(text))
@@ -240,41 +240,47 @@ def path_of(api_version: str, plural: str = "", namespace: str | None = None, na
 
 
 def error_of(status: int, text: bytes) -> ApiError:
-    """Return the exception for an answer that is no success."""
+    """Return the exception for a non-2xx response."""
     try:
         message = str(json.loads(text)["message"])
     except (ValueError, KeyError, TypeError):
         message = text.decode(errors="replace")[:500] or f"HTTP {status}"
-    kind = {404: NotFoundError, 409: ConflictError, 400: RefusedError, 403: RefusedError, 405: RefusedError}
-    return {**kind, 413: RefusedError, 422: RefusedError}.get(status, UnavailableError)(status, message)
+    return ERRORS.get(status, UnavailableError)(status, message)
 
 
-def event_of(evaluation: Object, transition: Transition, seconds: float, instance: str) -> Object:
+ERRORS: dict[int, type[ApiError]] = {
+    404: NotFoundError,
+    409: ConflictError,
+    **dict.fromkeys((400, 403, 405, 413, 422), RefusedError),
+}
+"""Exception by HTTP status; any other status may be over at the next try."""
+
+
+def event_of(evaluation: KubeObject, transition: Transition, seconds: float, instance: str) -> JsonObject:
     """Return the Event that records a transition at this time (seconds since 1970)."""
-    key = kube_objects.key_of(evaluation)
     moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
     return {
         "apiVersion": "events.k8s.io/v1",
         "kind": "Event",
-        "metadata": {"name": f"{key.name}.{int(seconds * 1e9):x}", "namespace": key.namespace},
+        "metadata": {"name": f"{evaluation.name}.{int(seconds * 1e9):x}", "namespace": evaluation.namespace},
         "eventTime": f"{moment}.{int(seconds % 1 * 1e6):06d}Z",
         "type": transition.level,
         "reason": transition.reason,
         "note": transition.message[:1000],
         "action": "Reconcile",
-        "reportingController": f"{kube_objects.GROUP}/{kube_objects.FIELD_MANAGER}",
+        "reportingController": f"{names.GROUP}/{names.FIELD_MANAGER}",
         "reportingInstance": instance[:128],
         "regarding": {
-            "apiVersion": kube_objects.API_VERSION,
-            "kind": kube_objects.KIND,
-            "namespace": key.namespace,
-            "name": key.name,
-            "uid": kube_objects.uid_of(evaluation),
-            "resourceVersion": evaluation["metadata"].get("resourceVersion", ""),
+            "apiVersion": names.API_VERSION,
+            "kind": names.KIND,
+            "namespace": evaluation.namespace,
+            "name": evaluation.name,
+            "uid": evaluation.uid,
+            "resourceVersion": text_at(evaluation.raw, "metadata", "resourceVersion"),
         },
     }
 
 
-def _event_time(event: Object) -> str:
-    times: list[Any] = [event.get("lastTimestamp"), event.get("eventTime"), event["metadata"].get("creationTimestamp")]
-    return next((str(found) for found in times if found), "")
+def _event_time(event: JsonObject) -> str:
+    paths = (("lastTimestamp",), ("eventTime",), ("metadata", "creationTimestamp"))
+    return next((time for path in paths if (time := text_at(event, *path))), "")

@@ -1,32 +1,34 @@
-"""What should exist for one SidecarEvaluation: ServiceAccount, Role, RoleBinding and Job, as full manifests.
+"""Manifests of the children of one SidecarEvaluation: ServiceAccount, Role, RoleBinding and Job.
 
-`reconcile` compares them with what exists and applies them. Pure: the same spec gives the same manifests, and the
-Job is named after a hash of its pod template, so that a changed spec is a new Job and an unchanged one never is.
+`reconcile` has them rendered, `child_objects` compares them with what exists and applies them. Pure: the same spec
+gives the same manifests, and the Job is named after a hash of its pod template, so that a spec that changes the pod
+gives a new Job and any other change keeps it.
 """
 
 import hashlib
 import json
 from dataclasses import dataclass
 
-from sidecar_operator import evaluator_args, kube_objects, volumes
-from sidecar_operator.kube_objects import Key, Object
+from sidecar_operator import evaluator_args, names, volumes
+from sidecar_operator.kube_objects import JsonObject, Key
+from sidecar_operator.resource_view import SidecarEvaluation
 
 BACKOFF_LIMIT = 6
-"""Failures of the pod that Kubernetes retries, with growing delays, before it gives the Job up."""
+"""Failed pods that Kubernetes replaces, with growing delays, before the Job fails."""
 
 
 @dataclass(frozen=True)
-class Desired:
-    """Everything that should exist for one resource."""
+class Manifests:
+    """The children of one resource as they should be."""
 
-    service_account: Object
-    role: Object
-    role_binding: Object
-    job: Object
+    service_account: JsonObject
+    role: JsonObject
+    role_binding: JsonObject
+    job: JsonObject
 
     @property
-    def identity(self) -> tuple[Object, ...]:
-        """The objects that let the pod write its results, in the order in which they need each other."""
+    def identity(self) -> tuple[JsonObject, ...]:
+        """The objects that let the pod write its results, in the order in which they depend on each other."""
         return (self.service_account, self.role, self.role_binding)
 
     @property
@@ -35,19 +37,37 @@ class Desired:
         return str(self.job["metadata"]["name"])
 
 
-def desired(evaluation: Object, default_image: str) -> Desired:
+def render(evaluation: SidecarEvaluation, default_image: str) -> Manifests:
     """Render the children of a resource; `default_image` is for a spec that names no image."""
-    name = evaluator_name(kube_objects.key_of(evaluation))
-    return Desired(
+    name = evaluator_name(evaluation.key)
+    return Manifests(
         service_account=_child(evaluation, "v1", "ServiceAccount", name),
         role={**_child(evaluation, "rbac.authorization.k8s.io/v1", "Role", name), "rules": _rules(evaluation)},
         role_binding={
             **_child(evaluation, "rbac.authorization.k8s.io/v1", "RoleBinding", name),
             "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": name},
-            "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": evaluation["metadata"]["namespace"]}],
+            "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": evaluation.namespace}],
         },
         job=_job(evaluation, default_image),
     )
+
+
+def is_applied(manifest: object, stored: object) -> bool:
+    """Tell whether an object has every field of a manifest; a Job's template is not compared, it names the Job."""
+    if isinstance(manifest, dict):
+        return isinstance(stored, dict) and all(
+            field in UNCOMPARED or is_applied(value, stored.get(field)) for field, value in manifest.items()
+        )
+    if isinstance(manifest, list):
+        return (
+            isinstance(stored, list)
+            and len(stored) == len(manifest)
+            and all(is_applied(item, stored_item) for item, stored_item in zip(manifest, stored, strict=True))
+        )
+    return manifest == stored
+
+
+UNCOMPARED = frozenset({"apiVersion", "kind", "template"})
 
 
 def evaluator_name(key: Key) -> str:
@@ -55,14 +75,14 @@ def evaluator_name(key: Key) -> str:
     return f"{key.name}-evaluator"
 
 
-def job_name(key: Key, template: Object) -> str:
+def job_name(key: Key, template: JsonObject) -> str:
     """Return the name of the Job that runs this pod template.
 
-    With the longest name that a resource may have (48 characters), the names of its pods are just within the 63 that
-    Kubernetes gives them.
+    The longest name of a resource (48 characters) gives names of pods that have just the 63 characters that Kubernetes
+    allows.
     """
-    rendered = json.dumps(template, sort_keys=True, separators=(",", ":"))
-    return f"{key.name}-{hashlib.sha256(rendered.encode()).hexdigest()[:8]}"
+    canonical = json.dumps(template, sort_keys=True, separators=(",", ":"))
+    return f"{key.name}-{hashlib.sha256(canonical.encode()).hexdigest()[:8]}"
 
 
 def labels(key: Key) -> dict[str, str]:
@@ -70,18 +90,18 @@ def labels(key: Key) -> dict[str, str]:
     return {
         "app.kubernetes.io/name": "sidecar-evaluator",
         "app.kubernetes.io/component": "evaluator",
-        kube_objects.MANAGED_BY_LABEL: kube_objects.FIELD_MANAGER,
-        kube_objects.NAME_LABEL: key.name,
+        names.MANAGED_BY_LABEL: names.FIELD_MANAGER,
+        names.NAME_LABEL: key.name,
     }
 
 
-def _child(evaluation: Object, api_version: str, kind: str, name: str) -> Object:
-    key = kube_objects.key_of(evaluation)
+def _child(evaluation: SidecarEvaluation, api_version: str, kind: str, name: str) -> JsonObject:
+    key = evaluation.key
     owner = {
-        "apiVersion": kube_objects.API_VERSION,
-        "kind": kube_objects.KIND,
+        "apiVersion": names.API_VERSION,
+        "kind": names.KIND,
         "name": key.name,
-        "uid": kube_objects.uid_of(evaluation),
+        "uid": evaluation.uid,
         "controller": True,
         "blockOwnerDeletion": False,
     }
@@ -94,20 +114,20 @@ def _child(evaluation: Object, api_version: str, kind: str, name: str) -> Object
     return {"apiVersion": api_version, "kind": kind, "metadata": metadata}
 
 
-def _rules(evaluation: Object) -> list[Object]:
+def _rules(evaluation: SidecarEvaluation) -> list[JsonObject]:
     """Return the rights of the pod: to read its own resource and to write the status of it, nothing else."""
-    own = {"apiGroups": [kube_objects.GROUP], "resourceNames": [evaluation["metadata"]["name"]]}
+    scope = {"apiGroups": [names.GROUP], "resourceNames": [evaluation.name]}
     return [
-        {**own, "resources": [kube_objects.PLURAL], "verbs": ["get", "watch"]},
-        {**own, "resources": [f"{kube_objects.PLURAL}/status"], "verbs": ["patch"]},
+        {**scope, "resources": [names.PLURAL], "verbs": ["get", "watch"]},
+        {**scope, "resources": [f"{names.PLURAL}/status"], "verbs": ["patch"]},
     ]
 
 
-def _job(evaluation: Object, default_image: str) -> Object:
+def _job(evaluation: SidecarEvaluation, default_image: str) -> JsonObject:
     template = _pod_template(evaluation, default_image)
-    name = job_name(kube_objects.key_of(evaluation), template)
+    name = job_name(evaluation.key, template)
     spec = {
-        "suspend": evaluation["spec"].get("suspend", False),
+        "suspend": evaluation.is_suspended,
         "backoffLimit": BACKOFF_LIMIT,
         "podReplacementPolicy": "Failed",
         "podFailurePolicy": _pod_failure_policy(),
@@ -116,12 +136,12 @@ def _job(evaluation: Object, default_image: str) -> Object:
     return {**_child(evaluation, "batch/v1", "Job", name), "spec": spec}
 
 
-def _pod_failure_policy() -> Object:
-    """Return the policy: a configuration error ends the Job at once, a disruption counts as no failure."""
+def _pod_failure_policy() -> JsonObject:
+    """Return the policy: a configuration error fails the Job at once, a disruption does not count as a failure."""
     exit_codes = {
-        "containerName": kube_objects.CONTAINER,
+        "containerName": names.CONTAINER,
         "operator": "In",
-        "values": [kube_objects.CONFIGURATION_ERROR_EXIT_CODE],
+        "values": [names.CONFIGURATION_ERROR_EXIT_CODE],
     }
     return {
         "rules": [
@@ -131,15 +151,15 @@ def _pod_failure_policy() -> Object:
     }
 
 
-def _pod_template(evaluation: Object, default_image: str) -> Object:
-    key, spec = kube_objects.key_of(evaluation), evaluation["spec"]
-    metadata: Object = {"labels": labels(key)}
-    if found := volumes.annotations(spec):
-        metadata["annotations"] = found
+def _pod_template(evaluation: SidecarEvaluation, default_image: str) -> JsonObject:
+    key, spec = evaluation.key, evaluation.spec
+    metadata: JsonObject = {"labels": labels(key)}
+    if annotations := volumes.annotations(spec):
+        metadata["annotations"] = annotations
     return {"metadata": metadata, "spec": _pod(key, spec, default_image)}
 
 
-def _pod(key: Key, spec: Object, default_image: str) -> Object:
+def _pod(key: Key, spec: JsonObject, default_image: str) -> JsonObject:
     evaluator = spec["evaluator"]
     pod = {
         "restartPolicy": "Never",
@@ -149,14 +169,14 @@ def _pod(key: Key, spec: Object, default_image: str) -> Object:
         "terminationGracePeriodSeconds": 30,
         "securityContext": _security_context(spec),
         "containers": [_container(key, spec, default_image)],
-        "volumes": volumes.volumes(spec),
+        "volumes": volumes.pod_volumes(spec),
     }
     placement = ("nodeSelector", "tolerations", "runtimeClassName", "priorityClassName", "imagePullSecrets")
     return pod | {field: evaluator[field] for field in placement if evaluator.get(field)}
 
 
-def _security_context(spec: Object) -> Object:
-    """Return the pod's user. A group of its own would be given all files of a claim that the training writes to."""
+def _security_context(spec: JsonObject) -> JsonObject:
+    """Return the pod's user; no fsGroup where training writes to the same claim: it would change its files' group."""
     context = {
         "runAsNonRoot": True,
         "runAsUser": volumes.USER_ID,
@@ -168,10 +188,10 @@ def _security_context(spec: Object) -> Object:
     return {**context, "fsGroup": volumes.USER_ID, "fsGroupChangePolicy": "OnRootMismatch"}
 
 
-def _container(key: Key, spec: Object, default_image: str) -> Object:
+def _container(key: Key, spec: JsonObject, default_image: str) -> JsonObject:
     evaluator = spec["evaluator"]
     container = {
-        "name": kube_objects.CONTAINER,
+        "name": names.CONTAINER,
         "image": evaluator.get("image", default_image),
         "imagePullPolicy": "IfNotPresent",
         "args": evaluator_args.arguments(key, spec),
@@ -189,7 +209,7 @@ def _container(key: Key, spec: Object, default_image: str) -> Object:
     return container | ({"resources": evaluator["resources"]} if evaluator.get("resources") else {})
 
 
-def _environment(evaluator: Object) -> list[Object]:
+def _environment(evaluator: JsonObject) -> list[JsonObject]:
     code = [{"name": "PYTHONPATH", "value": volumes.CODE_DIR}] if "code" in evaluator else []
     return [
         {"name": "POD_NAME", "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.name"}}},
@@ -197,18 +217,18 @@ def _environment(evaluator: Object) -> list[Object]:
         {"name": "TMPDIR", "value": "/tmp"},  # noqa: S108
         *code,
         *(
-            {"name": given["name"], "value": evaluator_args.escaped(given.get("value", ""))}
-            for given in evaluator.get("env", [])
+            {"name": variable["name"], "value": evaluator_args.escaped(variable.get("value", ""))}
+            for variable in evaluator.get("env", [])
         ),
     ]
 
 
-def _probes() -> Object:
+def _probes() -> JsonObject:
     """Return the probes: five minutes to start, ready once the model is built, killed when the loop hangs."""
-    alive = {"httpGet": {"path": "/healthz", "port": "metrics"}}
+    health = {"httpGet": {"path": "/healthz", "port": "metrics"}}
     ready = {"httpGet": {"path": "/readyz", "port": "metrics"}}
     return {
-        "startupProbe": {**alive, "periodSeconds": 2, "timeoutSeconds": 5, "failureThreshold": 150},
-        "livenessProbe": {**alive, "periodSeconds": 10, "timeoutSeconds": 5, "failureThreshold": 6},
+        "startupProbe": {**health, "periodSeconds": 2, "timeoutSeconds": 5, "failureThreshold": 150},
+        "livenessProbe": {**health, "periodSeconds": 10, "timeoutSeconds": 5, "failureThreshold": 6},
         "readinessProbe": {**ready, "periodSeconds": 2, "timeoutSeconds": 5},
     }

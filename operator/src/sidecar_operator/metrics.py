@@ -1,7 +1,7 @@
 """Prometheus metrics of the operator: its own work, and the scores and states of all resources.
 
-`__main__` serves them on a port of their own. The scores come from `status`, so they outlive the evaluator's pod; a
-resource that is deleted takes its series along. Steps and times are values, never labels.
+`__main__` serves them on a port of their own. The scores come from `status`, so they outlive the evaluator's pod; the
+series of a resource end when it is deleted. Steps and times are values, never labels.
 """
 
 from collections.abc import Callable, Iterator
@@ -10,15 +10,14 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from sidecar_operator import kube_objects
-from sidecar_operator.cache import Store
-from sidecar_operator.kube_objects import Object
+from sidecar_operator.cache import Cache
+from sidecar_operator.resource_view import Results, SidecarEvaluation
 
 LABELS = ("namespace", "name")
 
 
 class ReconcileMetrics:
-    """What the operator does."""
+    """Counts, durations and failures of passes, and the depth of the work queue."""
 
     def __init__(self, registry: CollectorRegistry, queue_depth: Callable[[], int]) -> None:
         self._passes = Counter("sidecareval_operator_reconcile", "Passes over a resource.", registry=registry)
@@ -32,7 +31,7 @@ class ReconcileMetrics:
         depth.set_function(queue_depth)
 
     def passed(self, seconds: float) -> None:
-        """Count a pass that went well."""
+        """Count a pass that succeeded."""
         self._passes.inc()
         self._duration.observe(seconds)
 
@@ -43,10 +42,10 @@ class ReconcileMetrics:
 
 
 class ResourceCollector(Collector):
-    """What the resources say, read from the store whenever Prometheus asks."""
+    """Scores and states of all resources, read from the cache at each scrape."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, cache: Cache) -> None:
+        self._cache = cache
 
     def describe(self) -> list[GaugeMetricFamily]:
         """Return the families without samples, so that registration reads nothing."""
@@ -55,9 +54,9 @@ class ResourceCollector(Collector):
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """Yield the state of every resource."""
         families = _families()
-        for evaluation in self._store.evaluations:
+        for evaluation in self._cache.evaluations:
             for name, labels, value in samples(evaluation):
-                families[name].add_metric([*kube_objects.key_of(evaluation), *labels], value)
+                families[name].add_metric([*evaluation.key, *labels], value)
         yield from families.values()
 
 
@@ -65,35 +64,31 @@ Sample = tuple[str, tuple[str, ...], float]
 """Name of the family, labels after namespace and name, value."""
 
 
-def samples(evaluation: Object) -> Iterator[Sample]:
+def samples(evaluation: SidecarEvaluation) -> Iterator[Sample]:
     """Yield what is exported of one resource."""
-    status = evaluation.get("status", {})
-    yield "info", (_training_kind(evaluation), str(evaluation["spec"].get("suspend", False)).lower()), 1
-    for condition in status.get("conditions") or []:
-        yield "condition", (condition["type"], condition["status"], condition["reason"]), 1
-    if "training" in status:
-        yield "training_state", (status["training"]["state"],), 1
-    yield from _results(status.get("results", {}))
+    training_kind = evaluation.training_ref.kind if evaluation.training_ref else ""
+    yield "info", (training_kind, str(evaluation.is_suspended).lower()), 1
+    for condition in evaluation.conditions:
+        yield "condition", (condition.type, condition.status, condition.reason), 1
+    if evaluation.training.state:
+        yield "training_state", (evaluation.training.state,), 1
+    yield from _results(evaluation.results)
 
 
-def _results(results: Object) -> Iterator[Sample]:
-    latest = results.get("latest", {})
-    for family, result in (("score", latest), ("best_score", results.get("best", {}))):
-        for metric in result.get("metrics", []):
-            yield family, (metric["name"], metric.get("dataset", "default")), float(metric["value"])
-    if "step" in latest:
-        yield "checkpoint_step", (), latest["step"]
-    if moment := kube_objects.time_of(latest.get("evaluatedAt")):
-        yield "last_evaluation_timestamp_seconds", (), moment.timestamp()
-    if "backlog" in results:
-        yield "backlog_checkpoints", (), results["backlog"]
-    for outcome, count in results.get("counts", {}).items():
+def _results(results: Results) -> Iterator[Sample]:
+    latest = results.latest
+    for family, result in (("score", latest), ("best_score", results.best)):
+        for metric in result.metrics:
+            if metric.number is not None:
+                yield family, (metric.name, metric.dataset), metric.number
+    if latest.step is not None:
+        yield "checkpoint_step", (), latest.step
+    if latest.evaluated_at:
+        yield "last_evaluation_timestamp_seconds", (), latest.evaluated_at.timestamp()
+    if results.backlog is not None:
+        yield "backlog_checkpoints", (), results.backlog
+    for outcome, count in results.counts.items():
         yield "checkpoints", (outcome,), count
-
-
-def _training_kind(evaluation: Object) -> str:
-    ref = kube_objects.training_ref_of(evaluation)
-    return ref.kind if ref else ""
 
 
 def _families() -> dict[str, GaugeMetricFamily]:

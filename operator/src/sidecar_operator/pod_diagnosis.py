@@ -1,16 +1,17 @@
-"""What the state of an evaluator's pod says, in words for its user: ready, starting, in trouble, or failed.
+"""What the state of an evaluator's pod means for its user: what keeps it from running, or how it failed.
 
-`status` calls it with a pod and with the Warning events of that pod. Pure. The checks are an ordered tuple, the
-first that finds something wins; each message ends in what to do.
+`verdict` calls it with pods and with the Warning events of one. Pure. The checks are an ordered tuple, the first that
+finds something decides. Each message says what is wrong, where, and what to do about it.
 """
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
-from sidecar_operator import kube_objects
+from sidecar_operator import names
 from sidecar_operator.conditions import Reason
-from sidecar_operator.kube_objects import Object
+from sidecar_operator.kube_objects import ContainerStatus, Pod, Terminated, Waiting, WarningEvent
 
 
 @dataclass(frozen=True)
@@ -18,14 +19,6 @@ class Trouble:
     """What keeps a pod from running."""
 
     reason: Reason
-    message: str
-
-
-@dataclass(frozen=True)
-class Warned:
-    """A Warning event that the cluster has published about an object."""
-
-    reason: str
     message: str
 
 
@@ -41,142 +34,125 @@ class Failure:
         return self.message if self.exit_code is None else f"exit code {self.exit_code}: {self.message}"
 
 
-Check = Callable[[Object], Trouble | None]
+Check = Callable[[Pod], Trouble | None]
 
 _IMAGE_WAITS = {"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "ImageInspectError", "RegistryUnavailable"}
 _CONFIGURATION_WAITS = {"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}
+_VOLUME_WARNINGS = {"FailedMount", "FailedAttachVolume", "FailedMapVolume"}
 _MISSING_CLAIM = re.compile(r'persistentvolumeclaim "([^"]+)" not found')
 _MISSING_CONFIG_MAP = re.compile(r'configmap "([^"]+)" not found')
+_EARLIEST = datetime.min.replace(tzinfo=UTC)
 
 
-def is_ready(pod: Object) -> bool:
-    """Tell whether the pod passes its readiness probe."""
-    return kube_objects.is_true(pod, "Ready") and not kube_objects.is_being_deleted(pod)
+def has_failed(pod: Pod) -> bool:
+    """Tell whether the pod failed by itself; one that was preempted, evicted or deleted did not."""
+    return pod.phase == "Failed" and not pod.has_true("DisruptionTarget") and not pod.is_being_deleted
 
 
-def has_succeeded(pod: Object) -> bool:
-    """Tell whether the pod has done its work; its Job says so a moment later."""
-    return bool(pod.get("status", {}).get("phase") == "Succeeded")
+def is_being_created(pod: Pod) -> bool:
+    """Tell whether the pod has a node and no container of it has started, so that only its events can say why."""
+    waiting = [state.reason for _, state in _waiting(pod)]
+    is_creating = all(reason in {"ContainerCreating", "PodInitializing"} for reason in waiting)
+    return pod.has_true("PodScheduled") and not pod.is_over and bool(waiting) and is_creating
 
 
-def is_over(pod: Object) -> bool:
-    """Tell whether no process of the pod runs any more."""
-    return pod.get("status", {}).get("phase") in {"Succeeded", "Failed"}
-
-
-def has_begun_before(pod: Object, moment: str) -> bool:
-    """Tell whether the pod has a node since before a moment (RFC 3339)."""
-    begun, ended = kube_objects.time_of(pod.get("status", {}).get("startTime")), kube_objects.time_of(moment)
-    return begun is not None and ended is not None and begun <= ended
-
-
-def has_failed(pod: Object) -> bool:
-    """Tell whether the pod failed by its own doing; one that was preempted, evicted or deleted did not."""
-    from_outside = kube_objects.is_true(pod, "DisruptionTarget") or kube_objects.is_being_deleted(pod)
-    return pod.get("status", {}).get("phase") == "Failed" and not from_outside
-
-
-def is_being_created(pod: Object) -> bool:
-    """Tell whether the pod has a node and no container of it has begun, so that only its events can tell why."""
-    waits = [waiting.get("reason", "") for waiting in _waiting(pod)]
-    creating = all(reason in {"ContainerCreating", "PodInitializing"} for reason in waits)
-    return kube_objects.is_true(pod, "PodScheduled") and not is_over(pod) and bool(waits) and creating
-
-
-def newest(pods: Sequence[Object]) -> Object | None:
+def newest(pods: Iterable[Pod]) -> Pod | None:
     """Return the pod that was created last."""
-    return max(pods, key=lambda pod: str(pod["metadata"].get("creationTimestamp", "")), default=None)
+    return max(pods, key=lambda pod: pod.created_at or _EARLIEST, default=None)
 
 
-def trouble_of(pod: Object, warnings: Sequence[Warned] = ()) -> Trouble | None:
+def newest_live(pods: Iterable[Pod]) -> Pod | None:
+    """Return the pod that was created last among those that still run or may run."""
+    return newest(pod for pod in pods if not pod.is_over)
+
+
+def trouble_of(pod: Pod, warnings: Sequence[WarningEvent] = ()) -> Trouble | None:
     """Return what keeps the pod from running, None where nothing is known to."""
-    found = (check(pod) for check in CHECKS)
-    return next((trouble for trouble in found if trouble), None) or mount_trouble(warnings)
+    troubles = (check(pod) for check in CHECKS)
+    return next((trouble for trouble in troubles if trouble), None) or _creation_trouble(pod, warnings)
 
 
-def mount_trouble(warnings: Sequence[Warned]) -> Trouble | None:
-    """Return what the events of a pod that is being created complain of, the latest first."""
-    for warned in reversed(warnings):
-        if trouble := _warned_trouble(warned):
-            return trouble
-    return None
+def failure_of(pod: Pod) -> Failure:
+    """Return how the evaluator's container ended, with the message that it left."""
+    for container in pod.containers:
+        if container.name == names.CONTAINER and container.terminated:
+            return Failure(container.terminated.exit_code, _last_message(container.terminated))
+    return Failure(None, pod.message or pod.reason or "the pod failed without a message")
 
 
-def failure_of(pod: Object) -> Failure:
-    """Return how the evaluator's container ended, with its own last words where it left any."""
-    status = pod.get("status", {})
-    for container in status.get("containerStatuses", []):
-        if container["name"] == kube_objects.CONTAINER and "terminated" in container.get("state", {}):
-            ended = container["state"]["terminated"]
-            return Failure(ended.get("exitCode"), _last_words(ended))
-    return Failure(None, status.get("message") or status.get("reason") or "the pod failed without a message")
-
-
-def _last_words(ended: Object) -> str:
-    """Return what the evaluator left: its own message whole, of the end of its log only the last line."""
-    message = str(ended.get("message", "")).strip()
-    if ended.get("exitCode") != kube_objects.CONFIGURATION_ERROR_EXIT_CODE:
+def _last_message(end: Terminated) -> str:
+    """Return the termination message: the evaluator's own whole, of the end of a log only the last line."""
+    message = end.message.strip()
+    if end.exit_code != names.CONFIGURATION_ERROR_EXIT_CODE:
         message = message.rpartition("\n")[2].strip()
-    return message or str(ended.get("reason") or "no message")
+    return message or end.reason or "no message"
 
 
-def _waiting(pod: Object) -> Iterator[Object]:
-    """Yield the waiting state of each container that waits, with the container's image."""
-    status = pod.get("status", {})
-    for container in [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]:
-        if waiting := container.get("state", {}).get("waiting"):
-            yield {"image": container.get("image", ""), **waiting}
+def _waiting(pod: Pod) -> Iterator[tuple[ContainerStatus, Waiting]]:
+    """Yield each container that waits, and why it does."""
+    for container in pod.containers:
+        if waiting := container.waiting:
+            yield container, waiting
 
 
-def _missing_claim(pod: Object) -> Trouble | None:
+def _missing_claim(pod: Pod) -> Trouble | None:
+    missing = _MISSING_CLAIM.search(_unscheduled_message(pod))
+    if missing is None:
+        return None
+    return Trouble(
+        Reason.CLAIM_NOT_FOUND,
+        f"PersistentVolumeClaim {missing[1]} does not exist in namespace {pod.namespace}: "
+        "create it, and the evaluator starts",
+    )
+
+
+def _unbound_claim(pod: Pod) -> Trouble | None:
     message = _unscheduled_message(pod)
-    if found := _MISSING_CLAIM.search(message):
-        namespace = pod["metadata"]["namespace"]
-        return Trouble(
-            Reason.CLAIM_NOT_FOUND,
-            f"PersistentVolumeClaim {found[1]} does not exist in namespace {namespace}: create it, "
-            "and the evaluator starts",
-        )
-    return None
+    if "unbound immediate PersistentVolumeClaims" not in message:
+        return None
+    return Trouble(
+        Reason.CLAIM_NOT_BOUND,
+        f"a PersistentVolumeClaim of pod {pod.name} is not bound to a volume: {message}; "
+        f"find the cause with `kubectl describe pvc -n {pod.namespace}`",
+    )
 
 
-def _unbound_claim(pod: Object) -> Trouble | None:
-    message = _unscheduled_message(pod)
-    if "unbound immediate PersistentVolumeClaims" in message:
-        return Trouble(
-            Reason.CLAIM_NOT_BOUND,
-            f"a PersistentVolumeClaim of the evaluator is not bound to a volume: {message}; "
-            "look at it with `kubectl describe pvc`",
-        )
-    return None
-
-
-def _unschedulable(pod: Object) -> Trouble | None:
+def _unschedulable(pod: Pod) -> Trouble | None:
     message = _unscheduled_message(pod)
     if not message:
         return None
     return Trouble(
         Reason.UNSCHEDULABLE,
-        f"no node can take the evaluator: {message} (see spec.evaluator.resources, nodeSelector and tolerations)",
+        f"no node can run pod {pod.name}: {message}; free or add such a node, or change spec.evaluator.resources, "
+        "nodeSelector or tolerations",
     )
 
 
-def _unscheduled_message(pod: Object) -> str:
-    condition = kube_objects.find_condition(pod, "PodScheduled") or {}
-    refused = condition.get("status") == "False" and condition.get("reason") == "Unschedulable"
-    return str(condition.get("message", "")) if refused else ""
+def _unscheduled_message(pod: Pod) -> str:
+    condition = pod.condition("PodScheduled")
+    is_unschedulable = condition and condition.status == "False" and condition.reason == "Unschedulable"
+    return condition.message if condition and is_unschedulable else ""
 
 
-def _image(pod: Object) -> Trouble | None:
-    for waiting in _waiting(pod):
-        image, said = waiting["image"], waiting.get("message", "")
-        if waiting.get("reason") == "InvalidImageName":
-            return Trouble(Reason.IMAGE_NAME_INVALID, f"{image} is no name of an image: correct spec.evaluator.image")
-        if waiting.get("reason") in _IMAGE_WAITS:
+def _invalid_image(pod: Pod) -> Trouble | None:
+    for container, waiting in _waiting(pod):
+        if waiting.reason == "InvalidImageName":
+            return Trouble(
+                Reason.IMAGE_NAME_INVALID,
+                f"container {container.name}: {container.image} is not a valid image name; "
+                "correct spec.evaluator.image",
+            )
+    return None
+
+
+def _unpulled_image(pod: Pod) -> Trouble | None:
+    for container, waiting in _waiting(pod):
+        if waiting.reason in _IMAGE_WAITS:
+            error = _pull_error(waiting.message)
             return Trouble(
                 Reason.IMAGE_NOT_PULLED,
-                f"image {image} cannot be pulled: {_pull_error(said)}; correct spec.evaluator.image, "
-                "or give spec.evaluator.imagePullSecrets",
+                f"container {container.name}: image {container.image} cannot be pulled: {error}; "
+                "correct spec.evaluator.image, or set spec.evaluator.imagePullSecrets",
             )
     return None
 
@@ -187,27 +163,56 @@ def _pull_error(message: str) -> str:
     return error.strip() or "no message"
 
 
-def _configuration(pod: Object) -> Trouble | None:
-    for waiting in _waiting(pod):
-        if waiting.get("reason") in _CONFIGURATION_WAITS:
-            said = waiting.get("message", "no message")
-            return Trouble(Reason.CONTAINER_CONFIGURATION, f"the evaluator's container cannot start: {said}")
-    return None
-
-
-def _warned_trouble(warned: Warned) -> Trouble | None:
-    if warned.reason in {"FailedMount", "FailedAttachVolume", "FailedMapVolume"}:
-        if found := _MISSING_CONFIG_MAP.search(warned.message):
+def _configuration(pod: Pod) -> Trouble | None:
+    for container, waiting in _waiting(pod):
+        if waiting.reason in _CONFIGURATION_WAITS:
             return Trouble(
-                Reason.CODE_NOT_FOUND,
-                f"ConfigMap {found[1]}, named by spec.evaluator.code, does not exist: create it, "
-                "and the evaluator starts",
+                Reason.CONTAINER_CONFIGURATION,
+                f"container {container.name} of pod {pod.name} cannot start: {waiting.message or 'no message'}; "
+                "correct spec.evaluator.image or the field of spec.evaluator that this names",
             )
-        return Trouble(Reason.VOLUME_NOT_MOUNTED, f"a volume of the evaluator cannot be mounted: {warned.message}")
-    if warned.reason == "FailedCreatePodSandBox":
-        return Trouble(Reason.SANDBOX_NOT_CREATED, f"the node cannot start the pod: {warned.message}")
     return None
 
 
-CHECKS: tuple[Check, ...] = (_missing_claim, _unbound_claim, _unschedulable, _image, _configuration)
+CHECKS: tuple[Check, ...] = (
+    _missing_claim,
+    _unbound_claim,
+    _unschedulable,
+    _invalid_image,
+    _unpulled_image,
+    _configuration,
+)
 """What is looked for in a pod's own status, in this order."""
+
+
+def _creation_trouble(pod: Pod, warnings: Sequence[WarningEvent]) -> Trouble | None:
+    """Return what the events of a pod that is being created report, the latest first."""
+    troubles = (_warning_trouble(pod, warning) for warning in reversed(warnings))
+    return next((trouble for trouble in troubles if trouble), None)
+
+
+def _warning_trouble(pod: Pod, warning: WarningEvent) -> Trouble | None:
+    if warning.reason in _VOLUME_WARNINGS:
+        return _missing_code(pod, warning) or Trouble(
+            Reason.VOLUME_NOT_MOUNTED,
+            f"a volume of pod {pod.name} cannot be mounted: {warning.message}; check that the claim or bucket exists "
+            "and that its CSI driver runs on the node",
+        )
+    if warning.reason == "FailedCreatePodSandBox":
+        return Trouble(
+            Reason.SANDBOX_NOT_CREATED,
+            f"the node cannot start pod {pod.name}: {warning.message}; check the node's container runtime and network "
+            "plugin",
+        )
+    return None
+
+
+def _missing_code(pod: Pod, warning: WarningEvent) -> Trouble | None:
+    missing = _MISSING_CONFIG_MAP.search(warning.message)
+    if missing is None:
+        return None
+    return Trouble(
+        Reason.CODE_NOT_FOUND,
+        f"ConfigMap {missing[1]}, named by spec.evaluator.code, does not exist in namespace {pod.namespace}: "
+        "create it, and the evaluator starts",
+    )

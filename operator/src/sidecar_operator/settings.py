@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 
 class SettingsError(Exception):
-    """A variable is missing or has a value that cannot be used; the message names it."""
+    """An environment variable is missing or has an invalid value; the message names it."""
 
 
 @dataclass(frozen=True)
@@ -24,18 +24,20 @@ class Settings:
     probe_port: int = 8081
     """Port of `/healthz` (PROBE_PORT)."""
     resync_seconds: float = 300
-    """How often everything is listed and looked at again (RESYNC_SECONDS)."""
+    """Interval at which everything is listed and reconciled again (RESYNC_SECONDS)."""
     workers: int = 16
-    """How many resources are reconciled at the same time (WORKERS)."""
+    """Number of resources that are reconciled concurrently (WORKERS)."""
     log_level: str = "INFO"
-    """Least level that is logged (LOG_LEVEL)."""
+    """Lowest level that is logged (LOG_LEVEL)."""
 
 
 def from_environment(environment: Mapping[str, str]) -> Settings:
-    """Read the settings; raise SettingsError for a missing or unusable value."""
+    """Read the settings; raise SettingsError for a missing or invalid value."""
     image = environment.get("EVALUATOR_IMAGE", "").strip()
     if not image:
-        raise SettingsError("EVALUATOR_IMAGE is not set: give the image that evaluators run by default")
+        raise SettingsError(
+            "environment variable EVALUATOR_IMAGE is not set: set it to the image for resources that name none"
+        )
     return Settings(
         evaluator_image=image,
         namespaces=_names(environment.get("WATCH_NAMESPACES", "")),
@@ -56,12 +58,14 @@ def _whole_number(environment: Mapping[str, str], variable: str, default: int, *
     if not text:
         return default
     if not text.isdecimal() or int(text) < at_least:
-        raise SettingsError(f"{variable} is {text!r}: it must be a whole number of at least {at_least}")
+        raise SettingsError(
+            f"environment variable {variable} is {text!r}: set it to a whole number of at least {at_least}"
+        )
     return int(text)
 
 
 def _log_level(text: str) -> str:
     level = text.strip().upper()
     if level not in {"DEBUG", "INFO", "WARNING", "ERROR"}:
-        raise SettingsError(f"LOG_LEVEL is {text!r}: it must be DEBUG, INFO, WARNING or ERROR")
+        raise SettingsError(f"environment variable LOG_LEVEL is {text!r}: set it to DEBUG, INFO, WARNING or ERROR")
     return level

@@ -1,86 +1,84 @@
-"""What is written into a resource's status by the operator: conditions, training and Job.
+"""What the operator writes into a resource's status: conditions, training and Job.
 
 `reconcile` calls it with what a pass has observed and the verdict on it, and writes the result where it differs from
-what is stored. Pure. `status.results` is the evaluator's and is never part of it.
+what is stored. Pure. `status.results` belongs to the evaluator and is never part of it.
 """
 
-from sidecar_operator import conditions, kube_objects, training_state
+from sidecar_operator import conditions, training_state
 from sidecar_operator.conditions import Condition, Reason, Type
-from sidecar_operator.kube_objects import Object
+from sidecar_operator.kube_objects import JsonObject, objects_at
+from sidecar_operator.resource_view import SidecarEvaluation
 from sidecar_operator.training_state import Training
 from sidecar_operator.verdict import Observed, Verdict
 
-
-def is_done(evaluation: Object, job_name: str) -> bool:
-    """Tell whether the evaluation has ended and its spec asks for no other run.
-
-    An end holds for the Job that reached it and for the generation that was seen with it: another operator version
-    that would render another Job does not evaluate everything again.
-    """
-    finished = kube_objects.find_condition(evaluation, Type.FINISHED)
-    if finished is None or finished["status"] != "True":
-        return False
-    same_generation = finished.get("observedGeneration") == evaluation["metadata"].get("generation")
-    return bool(same_generation or evaluation["status"].get("job") == job_name)
-
-
-def report(observed: Observed, found: Verdict, now: str) -> Object:
-    """Return the status that the operator owns, for an evaluation that has not ended before this pass."""
-    decided = [*_conditions(found), *_training_conditions(observed.training)]
-    if found.is_progressing:
-        decided.append(Condition(Type.RECONCILING, found.reason, found.message, status=True))
-    if found.has_ended and not found.is_ready:
-        decided.append(Condition(Type.STALLED, found.reason, found.message, status=True))
-    job = {"job": observed.job["metadata"]["name"]} if observed.job else {}
-    return _status(observed, conditions.written(decided, *_context(observed, now))) | job
-
-
-def settled_report(observed: Observed, now: str) -> Object:
-    """Return the status of an evaluation that has ended before: only the training may still move on."""
-    before = observed.evaluation["status"]
-    generation = observed.evaluation["metadata"].get("generation", 0)
-    follow_up = conditions.written(_training_conditions(observed.training), *_context(observed, now))
-    kept = [
-        {**condition, "observedGeneration": generation}
-        for condition in before["conditions"]
-        if condition["type"] != Type.TRAINING_FINISHED
-    ]
-    job = {"job": before["job"]} if "job" in before else {}
-    return _status(observed, kept + follow_up) | job
-
-
-def differs(evaluation: Object, status: Object) -> bool:
-    """Tell whether writing this status would change what is stored."""
-    stored = evaluation.get("status", {})
-    own = {**stored, "conditions": conditions.own(stored.get("conditions") or [])}
-    return any(own.get(name) != status.get(name) for name in OWN_FIELDS)
-
-
-OWN_FIELDS = ("observedGeneration", "conditions", "training", "job")
+OPERATOR_FIELDS = ("observedGeneration", "conditions", "training", "job")
 """Fields of status that the operator owns."""
 
 
-def _status(observed: Observed, written: list[Object]) -> Object:
-    seen = {"training": observed.training.written()} if observed.training else {}
-    generation = observed.evaluation["metadata"].get("generation", 0)
-    return {"observedGeneration": generation, "conditions": conditions.own(written), **seen}
+def is_done(evaluation: SidecarEvaluation, job_name: str) -> bool:
+    """Tell whether the evaluation has ended and its spec asks for no other run.
+
+    An end holds for the Job that reached it and for the generation that was observed with it: another operator version
+    that would render another Job does not evaluate everything again.
+    """
+    finished = evaluation.condition(Type.FINISHED)
+    if finished is None or not finished.is_true:
+        return False
+    return finished.observed_generation == evaluation.generation or evaluation.job_name == job_name
 
 
-def _context(observed: Observed, now: str) -> tuple[list[Object], int, str]:
-    before = observed.evaluation.get("status", {}).get("conditions") or []
-    return before, observed.evaluation["metadata"].get("generation", 0), now
+def report(observed: Observed, verdict: Verdict, now: str) -> JsonObject:
+    """Return the operator's fields of status, for an evaluation that had not ended before this pass."""
+    decided = [*_verdict_conditions(verdict), *_training_conditions(observed.training)]
+    if verdict.is_progressing:
+        decided.append(Condition(Type.RECONCILING, verdict.reason, verdict.message, status=True))
+    if verdict.has_ended and not verdict.is_ready:
+        decided.append(Condition(Type.STALLED, verdict.reason, verdict.message, status=True))
+    return _status(observed, _render(decided, observed, now), observed.job.name if observed.job else "")
 
 
-def _conditions(found: Verdict) -> list[Condition]:
-    reason, message = found.reason, found.message
-    if not found.has_ended:
+def report_after_end(observed: Observed, now: str) -> JsonObject:
+    """Return the operator's fields of status for an evaluation that had ended: only the training may still change."""
+    evaluation = observed.evaluation
+    kept = [
+        {**condition.raw, "observedGeneration": evaluation.generation}
+        for condition in evaluation.conditions
+        if condition.type != Type.TRAINING_FINISHED
+    ]
+    training = _render(_training_conditions(observed.training), observed, now)
+    return _status(observed, kept + training, evaluation.job_name)
+
+
+def differs(evaluation: SidecarEvaluation, status: JsonObject) -> bool:
+    """Tell whether writing this status would change what is stored."""
+    stored = {**evaluation.status, "conditions": conditions.of_operator(objects_at(evaluation.status, "conditions"))}
+    return any(stored.get(field) != status.get(field) for field in OPERATOR_FIELDS)
+
+
+def _status(observed: Observed, written: list[JsonObject], job_name: str) -> JsonObject:
+    return {
+        "observedGeneration": observed.evaluation.generation,
+        "conditions": conditions.of_operator(written),
+        **({"training": observed.training.to_json()} if observed.training else {}),
+        **({"job": job_name} if job_name else {}),
+    }
+
+
+def _render(decided: list[Condition], observed: Observed, now: str) -> list[JsonObject]:
+    evaluation = observed.evaluation
+    return conditions.render(decided, evaluation.conditions, evaluation.generation, now)
+
+
+def _verdict_conditions(verdict: Verdict) -> list[Condition]:
+    reason, message = verdict.reason, verdict.message
+    if not verdict.has_ended:
         reason, message = Reason.NOT_FINISHED, "the evaluation has not ended"
     return [
-        Condition(Type.READY, found.reason, found.message, status=found.is_ready),
-        Condition(Type.FINISHED, reason, message, status=found.has_ended),
-        Condition(Type.SUCCEEDED, reason, message, status=found.succeeded),
+        Condition(Type.READY, verdict.reason, verdict.message, status=verdict.is_ready),
+        Condition(Type.FINISHED, reason, message, status=verdict.has_ended),
+        Condition(Type.SUCCEEDED, reason, message, status=verdict.succeeded),
     ]
 
 
-def _training_conditions(followed: Training | None) -> list[Condition]:
-    return [training_state.condition(followed)] if followed else []
+def _training_conditions(training: Training | None) -> list[Condition]:
+    return [training_state.condition(training)] if training else []

@@ -1,20 +1,19 @@
-"""The training that a resource follows: has it ended, and how?
+"""State of the training that a resource follows: has it ended, and how?
 
-`reconcile` looks the object up and asks here what it means. Pure. Only the usual conditions are read, so that TFJob,
-PyTorchJob, TrainJob, JobSet, Job and kinds that nobody here has heard of work alike. An end that was seen once stays:
-a training object may be deleted, and even be created again, after it has ended.
+`reconcile` reads the object and asks here what it means. Pure. Only the usual conditions are read, so that TFJob,
+PyTorchJob, TrainJob, JobSet, Job and unknown kinds work alike. An end that was recorded once stays: a training object
+may be deleted, and even be created again, after it has ended.
 """
 
 from dataclasses import dataclass
-from datetime import datetime
 from enum import StrEnum
 
-from sidecar_operator import kube_objects
 from sidecar_operator.conditions import MESSAGE_LIMIT, Condition, Reason, Type
-from sidecar_operator.kube_objects import Object, TrainingRef
+from sidecar_operator.kube_objects import JsonObject, KubeObject, StoredCondition, format_time, parse_time
+from sidecar_operator.resource_view import RecordedTraining, TrainingRef
 
 SUCCESS_CONDITIONS = ("Succeeded", "Complete", "Completed")
-"""Condition types by which the kinds in use say that they ended well."""
+"""Condition types that are True, in the kinds in use, once a training has succeeded."""
 
 
 class State(StrEnum):
@@ -42,7 +41,7 @@ class Absence(StrEnum):
 
 @dataclass(frozen=True)
 class Training:
-    """What is known of the training."""
+    """The training as this pass sees it."""
 
     ref: TrainingRef
     state: State
@@ -55,34 +54,36 @@ class Training:
         """Whether no further checkpoint is to be expected."""
         return self.state in ENDED
 
-    def written(self) -> Object:
+    def to_json(self) -> JsonObject:
         """Return it as `status.training` holds it."""
         finished = {"finishedAt": self.finished_at} if self.finished_at else {}
         return {"state": self.state.value, **finished, "message": self.message[:MESSAGE_LIMIT]}
 
 
-def follow(ref: TrainingRef, found: Object | Absence, previous: Object | None, now: str) -> Training:
-    """Say what the looked-up object means, given what `status.training` said before."""
-    if ended := recorded_end(ref, previous):
+def follow(ref: TrainingRef, training: KubeObject | Absence, recorded: RecordedTraining, now: str) -> Training:
+    """Return the state of the training; `recorded` is what an earlier pass has written of it."""
+    if ended := recorded_end(ref, recorded):
         return ended
-    if isinstance(found, Absence):
-        return _absent(ref, found, previous, now)
-    return _present(ref, found, now)
+    if isinstance(training, Absence):
+        return _absent(ref, training, recorded, now)
+    return _present(ref, training, now)
 
 
-def recorded_end(ref: TrainingRef, previous: Object | None) -> Training | None:
-    """Return the end that `status.training` has recorded, None where it has recorded none."""
-    state = (previous or {}).get("state")
-    if previous is None or state not in ENDED:
-        return None
-    return Training(ref, State(state), str(previous.get("message", "")), previous.get("finishedAt"))
+def recorded_end(ref: TrainingRef, recorded: RecordedTraining) -> Training | None:
+    """Return the end that an earlier pass has recorded, None where there is none."""
+    state = _recorded_state(recorded)
+    return Training(ref, state, recorded.message, recorded.finished_at) if state in ENDED else None
+
+
+def _recorded_state(recorded: RecordedTraining) -> State:
+    return State(recorded.state) if recorded.state in list(State) else State.PENDING
 
 
 def condition(training: Training) -> Condition:
     """Return the condition TrainingFinished."""
     reason = _ABSENCE_REASONS[training.absence] if training.absence else _STATE_REASONS[training.state]
-    unknown = training.absence in {Absence.KIND_UNKNOWN, Absence.FORBIDDEN}
-    status = None if unknown else training.has_ended
+    is_unknown = training.absence in {Absence.KIND_UNKNOWN, Absence.FORBIDDEN}
+    status = None if is_unknown else training.has_ended
     return Condition(Type.TRAINING_FINISHED, reason, training.message, status=status)
 
 
@@ -102,53 +103,42 @@ _ABSENCE_REASONS = {
 }
 
 
-def _absent(ref: TrainingRef, absence: Absence, previous: Object | None, now: str) -> Training:
-    last_seen = State((previous or {}).get("state", State.PENDING))
-    if absence is Absence.NOT_FOUND and last_seen is not State.PENDING:
-        return Training(ref, State.GONE, f"{ref} no longer exists", finished_at=now)
-    return Training(ref, last_seen, _ABSENCE_MESSAGES[absence].format(ref=ref), absence=absence)
+def _absent(ref: TrainingRef, absence: Absence, recorded: RecordedTraining, now: str) -> Training:
+    last_state = _recorded_state(recorded)
+    if absence is Absence.NOT_FOUND and last_state is not State.PENDING:
+        message = f"{ref} no longer exists in namespace {ref.namespace}; the checkpoints that it left are evaluated"
+        return Training(ref, State.GONE, message, finished_at=now)
+    return Training(ref, last_state, _ABSENCE_MESSAGES[absence].format(ref=ref), absence=absence)
 
 
 _ABSENCE_MESSAGES = {
-    Absence.NOT_FOUND: "{ref} does not exist yet; it is followed as soon as it does",
+    Absence.NOT_FOUND: (
+        "{ref} does not exist yet in namespace {ref.namespace}: create it, or name another in a new resource"
+    ),
     Absence.KIND_UNKNOWN: (
-        "the cluster knows no kind {ref.kind} in {ref.api_version}: correct spec.trainingRef in a new resource, "
-        "or install the operator of that kind"
+        "the cluster has no kind {ref.kind} in {ref.api_version}, which spec.trainingRef names: install the operator "
+        "of that kind, or correct spec.trainingRef in a new resource"
     ),
     Absence.FORBIDDEN: (
-        "the operator may not read kind {ref.kind} of {ref.api_version}: grant its ServiceAccount get, list and "
-        "watch on it"
+        "the operator may not read kind {ref.kind} of {ref.api_version}, which spec.trainingRef names: grant its "
+        "ServiceAccount get, list and watch on it"
     ),
 }
 
 
-def _present(ref: TrainingRef, found: Object, now: str) -> Training:
-    for condition_type in SUCCESS_CONDITIONS:
-        if kube_objects.is_true(found, condition_type):
-            return _ended(ref, State.SUCCEEDED, found, condition_type, now)
-    if kube_objects.is_true(found, "Failed"):
-        return _ended(ref, State.FAILED, found, "Failed", now)
-    if kube_objects.is_true(found, "Suspended"):
-        return Training(ref, State.SUSPENDED, f"{ref} is suspended")
+def _present(ref: TrainingRef, training: KubeObject, now: str) -> Training:
+    for condition_type in (*SUCCESS_CONDITIONS, "Failed"):
+        condition = training.condition(condition_type)
+        if condition and condition.is_true:
+            return _ended(ref, condition, now)
+    if training.has_true("Suspended"):
+        return Training(ref, State.SUSPENDED, f"{ref} is suspended: resume it to get further checkpoints")
     return Training(ref, State.RUNNING, f"{ref} has not finished")
 
 
-def _ended(ref: TrainingRef, state: State, found: Object, condition_type: str, now: str) -> Training:
-    condition = kube_objects.find_condition(found, condition_type) or {}
-    words = "succeeded" if state is State.SUCCEEDED else "failed"
-    said = str(condition.get("message") or condition.get("reason") or "").strip()
-    return Training(
-        ref,
-        state,
-        f"{ref} {words}: {said}" if said else f"{ref} {words}",
-        finished_at=_time_of(condition) or now,
-    )
-
-
-def _time_of(condition: Object) -> str | None:
-    """Return when the condition changed, None where it does not say so in a way that status can hold."""
-    text = str(condition.get("lastTransitionTime", ""))
-    try:
-        return text if datetime.fromisoformat(text).tzinfo else None
-    except ValueError:
-        return None
+def _ended(ref: TrainingRef, condition: StoredCondition, now: str) -> Training:
+    state = State.FAILED if condition.type == "Failed" else State.SUCCEEDED
+    detail = (condition.message or condition.reason).strip()
+    message = f"{ref} {state.lower()}: {detail}" if detail else f"{ref} {state.lower()}"
+    finished_at = parse_time(condition.last_transition_time)
+    return Training(ref, state, message, finished_at=format_time(finished_at) if finished_at else now)

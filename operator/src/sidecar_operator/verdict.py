@@ -1,17 +1,19 @@
-"""How an evaluation stands: ready, starting, in trouble, or ended, from everything that one pass has observed.
+"""How an evaluation stands: ready, starting, in trouble, or ended, decided from everything that one pass has observed.
 
-`reconcile` gathers an `Observed`, asks here, and reports the verdict through `status`. Pure. The verdict is an ordered
-tuple of small checks: the first that has something to say decides, so the tuple reads as the specification.
+`reconcile` gathers an `Observed`, calls `decide`, and reports the verdict through `status`. Pure. The decision is an
+ordered tuple of small checks: the first that returns a verdict decides, so the tuple reads as the specification of
+Ready.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from sidecar_operator import kube_objects, pod_diagnosis
+from sidecar_operator import names
 from sidecar_operator.conditions import Reason
-from sidecar_operator.kube_objects import Object
+from sidecar_operator.kube_objects import Job, Pod, WarningEvent
 from sidecar_operator.manifests import BACKOFF_LIMIT
-from sidecar_operator.pod_diagnosis import Warned
+from sidecar_operator.pod_diagnosis import Failure, Trouble, failure_of, has_failed, newest, newest_live, trouble_of
+from sidecar_operator.resource_view import Result, Results, SidecarEvaluation
 from sidecar_operator.training_state import Training
 
 
@@ -19,18 +21,28 @@ from sidecar_operator.training_state import Training
 class Observed:
     """Everything that one pass has seen of a resource."""
 
-    evaluation: Object
-    job: Object | None = None
+    evaluation: SidecarEvaluation
+    job: Job | None = None
     """The Job that should exist, where it does."""
-    pods: list[Object] = field(default_factory=list)
+    pods: list[Pod] = field(default_factory=list)
     """Pods of that Job."""
-    warnings: list[Warned] = field(default_factory=list)
+    warnings: list[WarningEvent] = field(default_factory=list)
     """Warning events of the Job without a pod, or of the pod that is being created, oldest first."""
     is_replacing: bool = False
-    """A Job of an earlier spec, or a pod of one, is still there."""
+    """A Job of an earlier spec, or a pod of one, still exists."""
     refusal: str | None = None
-    """What the API server said when it refused a child."""
+    """Why a child could not be applied, where the API server refused it."""
     training: Training | None = None
+
+    @property
+    def live_pod(self) -> Pod | None:
+        """The newest pod that runs or may run."""
+        return newest_live(self.pods)
+
+    @property
+    def failed_pod(self) -> Pod | None:
+        """The newest pod that failed by itself."""
+        return newest(pod for pod in self.pods if has_failed(pod))
 
 
 @dataclass(frozen=True)
@@ -46,17 +58,17 @@ class Verdict:
 
     @property
     def has_ended(self) -> bool:
-        """Whether nothing more is going to be evaluated under this spec."""
+        """Whether nothing more is evaluated under this spec."""
         return self.succeeded is not None
 
 
 Check = Callable[[Observed], Verdict | None]
 
 
-def verdict(observed: Observed) -> Verdict:
+def decide(observed: Observed) -> Verdict:
     """Return how the evaluation stands."""
-    found = (check(observed) for check in CHECKS)
-    return next((one for one in found if one), _starting(_STARTING))
+    verdicts = (check(observed) for check in CHECKS)
+    return next((verdict for verdict in verdicts if verdict), _starting(_STARTING))
 
 
 def _refused(observed: Observed) -> Verdict | None:
@@ -68,101 +80,98 @@ def _refused(observed: Observed) -> Verdict | None:
 def _replacing(observed: Observed) -> Verdict | None:
     if not observed.is_replacing:
         return None
-    message = "the evaluator of an earlier spec is being stopped; results are kept"
+    message = "the evaluator of an earlier spec is being stopped, the new one starts afterwards; results are kept"
     return Verdict(Reason.REPLACING_JOB, message, is_progressing=True)
 
 
 def _completed(observed: Observed) -> Verdict | None:
-    if observed.job is None or not kube_objects.is_true(observed.job, "Complete"):
+    if observed.job is None or not observed.job.has_true("Complete"):
         return None
-    results = _results(observed)
-    reason = Reason(results.get("ended", {}).get("reason", Reason.COMPLETED))
-    why = _ENDINGS.get(reason, "the evaluator has finished")
-    if not _evaluated(observed):
-        message = f"{why}, but no checkpoint could be evaluated: {_why_none(results)}"
+    results = observed.evaluation.results
+    reason = next((reason for reason in _ENDINGS if reason == results.end_reason), Reason.COMPLETED)
+    if not results.evaluated_count:
+        message = f"{_ENDINGS[reason]}, but no checkpoint could be evaluated: {_why_none(observed.evaluation)}"
         return Verdict(Reason.NO_EVALUATION, message, succeeded=False)
-    return Verdict(reason, f"{why}; {_summary(results)}", is_ready=True, succeeded=True)
+    return Verdict(reason, f"{_ENDINGS[reason]}; {_summary(results)}", is_ready=True, succeeded=True)
 
 
 def _failed(observed: Observed) -> Verdict | None:
-    failed = kube_objects.find_condition(observed.job, "Failed") if observed.job else None
-    if failed is None or failed["status"] != "True":
+    job_failed = observed.job.condition("Failed") if observed.job else None
+    if job_failed is None or not job_failed.is_true:
         return None
-    last = _last_failure(observed)
-    if last and last.exit_code == kube_objects.CONFIGURATION_ERROR_EXIT_CODE:
-        message = f"{last.message} ({_AGAIN})"
-        return Verdict(Reason.CONFIGURATION_ERROR, message, succeeded=False)
-    words = last or failed.get("message", "")
-    message = f"the evaluator failed too often and is not started again; {words} ({_AGAIN})"
+    failure = _last_failure(observed)
+    if failure and failure.exit_code == names.CONFIGURATION_ERROR_EXIT_CODE:
+        return Verdict(Reason.CONFIGURATION_ERROR, f"{failure.message} ({_RUN_AGAIN})", succeeded=False)
+    cause = failure or job_failed.message or "its Job failed without a message"
+    message = f"the evaluator failed too often and is not started again; {cause} ({_log_hint(observed)}; {_RUN_AGAIN})"
     return Verdict(Reason.EVALUATOR_FAILED, message, succeeded=False)
 
 
 def _suspended(observed: Observed) -> Verdict | None:
-    if not observed.evaluation["spec"].get("suspend"):
+    if not observed.evaluation.is_suspended:
         return None
     return Verdict(Reason.SUSPENDED, "spec.suspend is true: set it to false to go on; results are kept")
 
 
 def _drained(observed: Observed) -> Verdict | None:
-    ended = _results(observed).get("ended")
-    pod = pod_diagnosis.newest(observed.pods)
-    if (
-        not ended
-        or pod is None
-        or pod_diagnosis.has_failed(pod)
-        or not pod_diagnosis.has_begun_before(pod, ended["at"])
-    ):
+    results, pod = observed.evaluation.results, newest(observed.pods)
+    if pod is None or has_failed(pod) or pod.started_at is None or results.ended_at is None:
+        return None
+    if pod.started_at > results.ended_at:
         return None
     message = "everything is evaluated, and the evaluator is ending"
-    return Verdict(Reason.EVALUATOR_DRAINED, message, is_ready=bool(_evaluated(observed)))
+    return Verdict(Reason.EVALUATOR_DRAINED, message, is_ready=bool(results.evaluated_count))
 
 
 def _running(observed: Observed) -> Verdict | None:
-    if not any(pod_diagnosis.is_ready(pod) or pod_diagnosis.has_succeeded(pod) for pod in observed.pods):
+    if not any(pod.is_ready or pod.phase == "Succeeded" for pod in observed.pods):
         return None
-    if observed.evaluation["spec"].get("readyWhen") != "FirstEvaluation":
+    if observed.evaluation.ready_when != "FirstEvaluation":
         return Verdict(Reason.EVALUATOR_RUNNING, "the evaluator watches for checkpoints", is_ready=True)
-    if _evaluated(observed):
+    if observed.evaluation.results.evaluated_count:
         return Verdict(Reason.EVALUATED, "the evaluator runs, and a checkpoint has been evaluated", is_ready=True)
     message = "the evaluator runs; no checkpoint has been evaluated yet"
     return Verdict(Reason.WAITING_FOR_FIRST_EVALUATION, message)
 
 
-def _crashed(observed: Observed) -> Verdict | None:
-    last = _last_failure(observed)
-    if last is None:
+def _in_trouble(observed: Observed) -> Verdict | None:
+    pod = observed.live_pod
+    trouble = trouble_of(pod, observed.warnings) if pod else _pods_refused(observed)
+    return Verdict(trouble.reason, trouble.message, is_progressing=True) if trouble else None
+
+
+def _pods_refused(observed: Observed) -> Trouble | None:
+    refusals = [warning.message for warning in observed.warnings if warning.reason == "FailedCreate"]
+    if not refusals:
         return None
-    if last.exit_code == kube_objects.CONFIGURATION_ERROR_EXIT_CODE:
-        return Verdict(Reason.CONFIGURATION_ERROR, last.message, is_progressing=True)
-    count = (observed.job or {}).get("status", {}).get("failed", 1)
     message = (
-        f"the evaluator ended with {last} "
-        f"(failure {count}, given up after {BACKOFF_LIMIT + 1}; it is started again with growing delays)"
+        f"the API server refuses the evaluator's pod in namespace {observed.evaluation.namespace}: {refusals[-1]}; "
+        "change the quota or policy that this names, or spec.evaluator"
+    )
+    return Trouble(Reason.PODS_REFUSED, message)
+
+
+def _crashed(observed: Observed) -> Verdict | None:
+    failure = _last_failure(observed)
+    if failure is None:
+        return None
+    if failure.exit_code == names.CONFIGURATION_ERROR_EXIT_CODE:
+        return Verdict(Reason.CONFIGURATION_ERROR, failure.message, is_progressing=True)
+    count = (observed.job.failed_pods if observed.job else 0) or 1
+    message = (
+        f"the evaluator ended with {failure} ({_log_hint(observed)}; failure {count}, given up after "
+        f"{BACKOFF_LIMIT + 1}; it is started again with growing delays)"
     )
     return Verdict(Reason.EVALUATOR_CRASHED, message, is_progressing=True)
 
 
-def _in_trouble(observed: Observed) -> Verdict | None:
-    pod = pod_diagnosis.newest([pod for pod in observed.pods if not pod_diagnosis.is_over(pod)])
-    trouble = pod_diagnosis.trouble_of(pod, observed.warnings) if pod else _pods_refused(observed)
-    return Verdict(trouble.reason, trouble.message, is_progressing=True) if trouble else None
-
-
-def _pods_refused(observed: Observed) -> pod_diagnosis.Trouble | None:
-    refused = [warned for warned in observed.warnings if warned.reason == "FailedCreate"]
-    if not refused:
-        return None
-    message = f"the cluster refuses the evaluator's pod: {refused[-1].message}"
-    return pod_diagnosis.Trouble(Reason.PODS_REFUSED, message)
-
-
 def _pod_starting(observed: Observed) -> Verdict | None:
-    pod = pod_diagnosis.newest([pod for pod in observed.pods if not pod_diagnosis.is_over(pod)])
+    pod = observed.live_pod
     if pod is None:
         return None
-    if kube_objects.is_being_deleted(pod):
-        return _starting("the evaluator's pod is being stopped; another one takes its place")
-    if pod.get("status", {}).get("phase") == "Running":
+    if pod.is_being_deleted:
+        return _starting("the evaluator's pod is being stopped; a new one replaces it")
+    if pod.phase == "Running":
         return _starting("the evaluator builds the model, or waits for the directory spec.checkpoints.path to appear")
     return _starting(_STARTING)
 
@@ -184,46 +193,53 @@ CHECKS: tuple[Check, ...] = (
 
 _STARTING = "the evaluator's pod is starting"
 
-_AGAIN = "to run again, change the spec or recreate the resource"
+_RUN_AGAIN = "to run again, change the spec or recreate the resource"
 
 _ENDINGS = {
     Reason.TRAINING_FINISHED: "training has finished",
     Reason.MAX_EVALUATIONS: "spec.completion.maxEvaluations is reached",
     Reason.NO_CHECKPOINT_TIMEOUT: "no checkpoint has come for spec.completion.noCheckpointTimeoutSeconds",
+    Reason.COMPLETED: "the evaluator has finished",
 }
+"""What each end means; the reasons but the last are those of `status.results.ended`."""
 
 
 def _starting(message: str) -> Verdict:
     return Verdict(Reason.EVALUATOR_STARTING, message, is_progressing=True)
 
 
-def _results(observed: Observed) -> Object:
-    found: Object = observed.evaluation.get("status", {}).get("results", {})
-    return found
+def _why_none(evaluation: SidecarEvaluation) -> str:
+    """Return what became of the last checkpoint and what to do; without one, the directory to check."""
+    if history := evaluation.results.history:
+        return f"{_outcome(history[0])} (correct the cause; {_RUN_AGAIN})"
+    path = evaluation.spec["checkpoints"]["path"]
+    return (
+        f"none is complete in directory {path!r} of the source; check that the training saves there, or correct "
+        "spec.checkpoints in a new resource"
+    )
 
 
-def _evaluated(observed: Observed) -> int:
-    return int(_results(observed).get("counts", {}).get("evaluated", 0))
+def _outcome(result: Result) -> str:
+    """Return what became of a checkpoint, such as `ckpt-1 failed (Unreadable): truncated`."""
+    reason = f" ({result.reason})" if result.reason else ""
+    return f"{result.checkpoint} {result.outcome}{reason}" + (f": {result.message}" if result.message else "")
 
 
-def _why_none(results: Object) -> str:
-    """Return what became of the last checkpoint; without one, the place to look for it."""
-    for settled in results.get("history", [])[:1]:
-        return (
-            f"{settled['checkpoint']} {settled['outcome']} ({settled.get('reason', '-')}): {settled.get('message', '')}"
-        )
-    return "none is complete in the directory that spec.checkpoints names"
+def _summary(results: Results) -> str:
+    latest = results.latest
+    step = "" if latest.step is None else f" at step {latest.step}"
+    scores = ", ".join(f"{metric.name}={metric.value}" for metric in latest.metrics)
+    score = latest.score or scores or "no score"
+    return f"{results.evaluated_count} evaluated, the last {latest.checkpoint or 'unknown'}{step}: {score}"
 
 
-def _summary(results: Object) -> str:
-    latest = results.get("latest", {})
-    step = f" at step {latest['step']}" if "step" in latest else ""
-    scores = ", ".join(f"{metric['name']}={metric['value']}" for metric in latest.get("metrics", []))
-    score = latest.get("score") or scores or "no score"
-    count = results["counts"]["evaluated"]
-    return f"{count} evaluated, the last {latest.get('checkpoint', 'unknown')}{step}: {score}"
+def _last_failure(observed: Observed) -> Failure | None:
+    return failure_of(observed.failed_pod) if observed.failed_pod else None
 
 
-def _last_failure(observed: Observed) -> pod_diagnosis.Failure | None:
-    failed = pod_diagnosis.newest([pod for pod in observed.pods if pod_diagnosis.has_failed(pod)])
-    return pod_diagnosis.failure_of(failed) if failed else None
+def _log_hint(observed: Observed) -> str:
+    """Return the command that shows the log of the failed pod; where the pod is gone, what became of its Job."""
+    namespace = observed.evaluation.namespace
+    if pod := observed.failed_pod:
+        return f"read `kubectl logs {pod.name} -n {namespace}`"
+    return f"read `kubectl describe job {observed.job.name if observed.job else ''} -n {namespace}`"

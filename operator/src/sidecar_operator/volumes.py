@@ -1,42 +1,43 @@
 """Volumes of the evaluator's pod and where they are mounted: checkpoints, datasets, output, code, scratch space.
 
-`desired` calls it. Pure. Everything but output and `/tmp` is read-only. A claim that is needed twice becomes one
-volume with two mounts, because a kubelet may wait for ever for a pod that lists one claim under two names.
+`manifests` calls it with the spec of a resource. Pure. Everything but output and `/tmp` is read-only. A claim that is
+needed twice becomes one volume with two mounts: a kubelet may wait for ever for a pod that lists one claim under two
+names.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from sidecar_operator.evaluator_args import CHECKPOINTS_DIR, OUTPUT_DIR
-from sidecar_operator.kube_objects import Object
+from sidecar_operator.kube_objects import JsonObject
 
 USER_ID = 65532
-"""User and group of every process in the pod; also the owner of files on a bucket's mount, which has none itself."""
+"""User and group of every process in the pod, and owner of the files on the mount of a bucket."""
 
 GCSFUSE_DRIVER = "gcsfuse.csi.storage.gke.io"
 GCSFUSE_ANNOTATIONS = {"gke-gcsfuse/volumes": "true"}
-"""Asks the driver's webhook for the side container that serves the mounts."""
+"""Makes the webhook of the driver add the side container that serves the mounts."""
 
 CODE_DIR = "/code"
 
 
 @dataclass(frozen=True)
 class Mount:
-    """A source that the pod needs, and how."""
+    """A source of files, and where and how the evaluator's container mounts it."""
 
     name: str
     path: str
-    source: Object
+    source: JsonObject
     """Holds exactly one of `persistentVolumeClaim`, `gcs` and `s3`."""
     writable: bool = False
     growing: bool = False
-    """Files appear while it is mounted, so nothing about them may be cached."""
+    """Files are added while it is mounted, so no metadata of them may be cached."""
 
     @property
     def claim(self) -> str | None:
         """Name of the claim behind the source, None for a bucket."""
-        by_claim = self.source.get("persistentVolumeClaim") or self.source.get("s3") or {}
-        return by_claim.get("claimName")
+        claim_source = self.source.get("persistentVolumeClaim") or self.source.get("s3") or {}
+        return claim_source.get("claimName")
 
     @property
     def bucket(self) -> str | None:
@@ -44,8 +45,8 @@ class Mount:
         return (self.source.get("gcs") or {}).get("bucket")
 
 
-def mounts_of(spec: Object) -> list[Mount]:
-    """Return what the spec asks to have mounted from storage."""
+def mounts_of(spec: JsonObject) -> list[Mount]:
+    """Return the mounts of storage: checkpoints, then datasets, then output."""
     evaluator = spec["evaluator"]
     checkpoints = Mount("checkpoints", str(CHECKPOINTS_DIR), spec["checkpoints"]["source"], growing=True)
     datasets = [
@@ -56,55 +57,55 @@ def mounts_of(spec: Object) -> list[Mount]:
     return [checkpoints, *datasets, *outputs]
 
 
-def volumes(spec: Object) -> list[Object]:
+def pod_volumes(spec: JsonObject) -> list[JsonObject]:
     """Return the pod's volumes."""
     mounts = mounts_of(spec)
-    stored = [_volume(mount, mounts) for mount in mounts if _volume_name(mount, mounts) == mount.name]
-    return [*stored, *_code_volumes(spec["evaluator"]), {"name": "tmp", "emptyDir": {}}]
+    storage = [_volume(mount, mounts) for mount in mounts if _volume_name(mount, mounts) == mount.name]
+    return [*storage, *_code_volumes(spec["evaluator"]), {"name": "tmp", "emptyDir": {}}]
 
 
-def volume_mounts(spec: Object) -> list[Object]:
+def volume_mounts(spec: JsonObject) -> list[JsonObject]:
     """Return the mounts of the evaluator's container."""
     mounts = mounts_of(spec)
-    stored = [_volume_mount(mount, _volume_name(mount, mounts)) for mount in mounts]
+    storage = [_volume_mount(mount, _volume_name(mount, mounts)) for mount in mounts]
     code = [{"name": "code", "mountPath": CODE_DIR, "readOnly": True}] if "code" in spec["evaluator"] else []
-    return [*stored, *code, {"name": "tmp", "mountPath": "/tmp"}]  # noqa: S108
+    return [*storage, *code, {"name": "tmp", "mountPath": "/tmp"}]  # noqa: S108
 
 
-def writes_beside_checkpoints(spec: Object) -> bool:
+def writes_beside_checkpoints(spec: JsonObject) -> bool:
     """Tell whether output goes to the claim that the training writes its checkpoints to."""
     mounts = mounts_of(spec)
     return any(mount.writable and mount.claim and mount.claim == mounts[0].claim for mount in mounts)
 
 
-def annotations(spec: Object) -> dict[str, str]:
+def annotations(spec: JsonObject) -> dict[str, str]:
     """Return the annotations that the pod's volumes need."""
     return dict(GCSFUSE_ANNOTATIONS) if any(mount.bucket for mount in mounts_of(spec)) else {}
 
 
 def _volume_name(mount: Mount, mounts: list[Mount]) -> str:
     """Return the name of the first mount of the same claim."""
-    same = (other.name for other in mounts if mount.claim and other.claim == mount.claim)
-    return next(same, mount.name)
+    shared = (candidate.name for candidate in mounts if mount.claim and candidate.claim == mount.claim)
+    return next(shared, mount.name)
 
 
-def _volume_mount(mount: Mount, volume: str) -> Object:
-    rendered: Object = {"name": volume, "mountPath": mount.path}
-    return rendered if mount.writable else {**rendered, "readOnly": True}
+def _volume_mount(mount: Mount, volume: str) -> JsonObject:
+    volume_mount: JsonObject = {"name": volume, "mountPath": mount.path}
+    return volume_mount if mount.writable else {**volume_mount, "readOnly": True}
 
 
-def _volume(mount: Mount, mounts: list[Mount]) -> Object:
+def _volume(mount: Mount, mounts: list[Mount]) -> JsonObject:
     if mount.bucket:
         return {"name": mount.name, "csi": _gcsfuse(mount)}
-    writable = any(other.writable for other in mounts if other.claim == mount.claim)
-    claim: Object = {"claimName": mount.claim}
+    writable = any(sharing.writable for sharing in mounts if sharing.claim == mount.claim)
+    claim: JsonObject = {"claimName": mount.claim}
     return {
         "name": mount.name,
         "persistentVolumeClaim": claim if writable else {**claim, "readOnly": True},
     }
 
 
-def _gcsfuse(mount: Mount) -> Object:
+def _gcsfuse(mount: Mount) -> JsonObject:
     attributes = {"bucketName": mount.bucket, "mountOptions": ",".join(_gcsfuse_options(mount))}
     if mount.growing:
         attributes["metadataCacheTTLSeconds"] = "0"
@@ -112,7 +113,7 @@ def _gcsfuse(mount: Mount) -> Object:
 
 
 def _gcsfuse_options(mount: Mount) -> Iterator[str]:
-    """Yield the mount options: directories without an object of their own are seen, and a plain user may read."""
+    """Yield the mount options: directories without an object of their own are listed, and USER_ID may read."""
     yield "implicit-dirs"
     yield f"uid={USER_ID}"
     yield f"gid={USER_ID}"
@@ -123,7 +124,7 @@ def _gcsfuse_options(mount: Mount) -> Iterator[str]:
         yield "file-system:kernel-list-cache-ttl-secs:0"
 
 
-def _code_volumes(evaluator: Object) -> list[Object]:
+def _code_volumes(evaluator: JsonObject) -> list[JsonObject]:
     if "code" not in evaluator:
         return []
     return [{"name": "code", "configMap": {"name": evaluator["code"]["configMap"]["name"]}}]

@@ -1,8 +1,8 @@
-"""The work queue: which resources to look at, each at most once at a time.
+"""The work queue: which resources need a pass, each at most once at a time.
 
 `handlers` and `controller` add keys, workers take them. A key that is added while it waits is merged; one that is
-added while a worker has it is looked at again afterwards, so no wake-up is lost. A failed key comes back after a delay
-that grows with each failure. Time comes from the clock it is given.
+added while a worker has it gets another pass afterwards, so no wake-up is lost. A failed key comes back after a delay
+that grows with each failure. The clock is an argument.
 """
 
 import asyncio
@@ -20,14 +20,14 @@ LONGEST_DELAY = 60.0
 
 
 class WorkQueue:
-    """Keys that wait, are worked on, or come back later."""
+    """Keys that wait for a pass, are in one, or come back later."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._waiting: dict[Key, None] = {}
-        self._working: set[Key] = set()
-        self._again: set[Key] = set()
-        self._later: list[tuple[float, Key]] = []
+        self._in_progress: set[Key] = set()
+        self._added_in_progress: set[Key] = set()
+        self._delayed: list[tuple[float, Key]] = []
         self._due: dict[Key, float] = {}
         self._failures: dict[Key, int] = {}
         self._changed = asyncio.Event()
@@ -37,8 +37,8 @@ class WorkQueue:
 
     def add(self, key: Key) -> None:
         """Ask for a pass over the key as soon as a worker is free."""
-        if key in self._working:
-            self._again.add(key)
+        if key in self._in_progress:
+            self._added_in_progress.add(key)
         else:
             self._waiting[key] = None
         self._changed.set()
@@ -48,26 +48,26 @@ class WorkQueue:
         due = self._clock() + seconds
         if due < self._due.get(key, float("inf")):
             self._due[key] = due
-            heapq.heappush(self._later, (due, key))
+            heapq.heappush(self._delayed, (due, key))
             self._changed.set()
 
     def take(self) -> Key | None:
-        """Return the next key and mark it as worked on; None while there is none."""
-        self._collect_due()
+        """Return the next key and mark it as in progress; None while there is none."""
+        self._add_due()
         if not self._waiting:
             return None
         key = next(iter(self._waiting))
         del self._waiting[key]
-        self._working.add(key)
+        self._in_progress.add(key)
         return key
 
     def done(self, key: Key) -> None:
-        """Give a key back after a pass that went well."""
+        """Return a key after a pass that succeeded."""
         self._failures.pop(key, None)
         self._release(key)
 
     def failed(self, key: Key) -> float:
-        """Give a key back after a pass that failed; return the seconds until it is tried again."""
+        """Return a key after a pass that failed; the result is the seconds until it is tried again."""
         count = self._failures.get(key, 0)
         self._failures[key] = count + 1
         delay = min(FIRST_DELAY * 2.0 ** min(count, 10), LONGEST_DELAY)
@@ -77,10 +77,10 @@ class WorkQueue:
 
     def seconds_until_due(self) -> float | None:
         """Return how long until a delayed key is due; None where there is none."""
-        return max(0.0, self._later[0][0] - self._clock()) if self._later else None
+        return max(0.0, self._delayed[0][0] - self._clock()) if self._delayed else None
 
     async def get(self) -> Key:
-        """Wait for the next key; for one waiter only."""
+        """Wait for the next key; only one task may wait at a time."""
         while (key := self.take()) is None:
             self._changed.clear()
             with suppress(TimeoutError):
@@ -88,15 +88,15 @@ class WorkQueue:
                     await self._changed.wait()
         return key
 
-    def _collect_due(self) -> None:
-        while self._later and self._later[0][0] <= self._clock():
-            due, key = heapq.heappop(self._later)
+    def _add_due(self) -> None:
+        while self._delayed and self._delayed[0][0] <= self._clock():
+            due, key = heapq.heappop(self._delayed)
             if self._due.get(key) == due:
                 del self._due[key]
                 self.add(key)
 
     def _release(self, key: Key) -> None:
-        self._working.discard(key)
-        if key in self._again:
-            self._again.discard(key)
+        self._in_progress.discard(key)
+        if key in self._added_in_progress:
+            self._added_in_progress.discard(key)
             self.add(key)

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 import pytest
 from prometheus_client import CollectorRegistry
 
-from sidecar_operator import kube_objects
-from sidecar_operator.cache import Store
+from sidecar_operator import names
+from sidecar_operator.cache import Cache
 from sidecar_operator.controller import PASS_SECONDS, Controller, UnhealthyError
 from sidecar_operator.kube_client import Listing, UnavailableError
 from sidecar_operator.kube_objects import Key
@@ -20,7 +20,7 @@ RESYNC_SECONDS = 300.0
 
 @dataclass
 class Bench:
-    """A controller with a clock that stands still, and passes that do as they are told."""
+    """A controller with a clock that stands still, and passes that wait, end and fail as a test asks."""
 
     now: float = 0.0
     failing: set[Key] = field(default_factory=set)
@@ -32,12 +32,12 @@ class Bench:
 
     def __post_init__(self) -> None:
         self.queue = WorkQueue(lambda: self.now)
-        self.store = Store()
+        self.cache = Cache()
         self.registry = CollectorRegistry()
         self.controller = Controller(
             self.reconcile,
             self,
-            self.store,
+            self.cache,
             self.queue,
             ReconcileMetrics(self.registry, lambda: len(self.queue)),
             workers=2,
@@ -55,12 +55,12 @@ class Bench:
             raise UnavailableError(503, "not now")
         return 7.0
 
-    async def everything(self, kind: str) -> list[Listing]:
+    async def list_all(self, kind: str) -> list[Listing]:
         if self.failing_lists:
             self.failing_lists -= 1
             raise UnavailableError(503, "not now")
-        found = {kube_objects.KIND: [evaluation()], "Job": [job(evaluation())]}
-        return [Listing(found.get(kind, []), 10**6)]
+        objects = {names.KIND: [evaluation()], "Job": [job(evaluation())]}
+        return [Listing(objects.get(kind, []), 10**6)]
 
     async def until_passed(self, count: int) -> None:
         for _ in range(1000):
@@ -82,7 +82,7 @@ async def bench() -> Bench:
     return Bench()
 
 
-async def test_passes_run_side_by_side_up_to_the_limit(bench: Bench) -> None:
+async def test_passes_run_concurrently_up_to_the_limit(bench: Bench) -> None:
     for number in range(5):
         bench.queue.add(Key("team", f"e{number}"))
     with bench.started():
@@ -113,11 +113,11 @@ async def test_a_failed_pass_is_counted_and_tried_again(bench: Bench) -> None:
     assert bench.registry.get_sample_value("sidecareval_operator_reconcile_total") == 2
 
 
-async def test_a_resync_fills_the_store_and_wakes_everything(bench: Bench) -> None:
+async def test_a_resync_fills_the_cache_and_wakes_everything(bench: Bench) -> None:
     await bench.controller.resync()
     assert bench.queue.take() == KEY
-    assert bench.store.evaluations.get(KEY)
-    assert len(bench.store.children["Job"].of(KEY)) == 1
+    assert bench.cache.evaluations.get(KEY)
+    assert len(bench.cache.children["Job"].of(KEY)) == 1
 
 
 async def test_a_failed_resync_is_tried_again(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

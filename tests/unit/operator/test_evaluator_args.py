@@ -66,6 +66,6 @@ def test_a_field_gives_a_flag(spec: dict[str, Any], argument: str) -> None:
     assert argument not in rendered()
 
 
-def test_only_what_is_said_of_performance_is_passed_on() -> None:
+def test_only_the_fields_of_performance_that_are_set_become_flags() -> None:
     added = set(rendered(**performing(precision="MixedBFloat16"))) - set(rendered())
     assert added == {"--precision=MixedBFloat16"}

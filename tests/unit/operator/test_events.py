@@ -1,17 +1,21 @@
 import pytest
 
-from sidecar_operator.conditions import Condition, Reason, Type, written
-from sidecar_operator.events import transitions
-from sidecar_operator.kube_objects import Object
+from sidecar_operator.conditions import Condition, Reason, Type, render
+from sidecar_operator.events import Transition, transitions
+from sidecar_operator.kube_objects import JsonObject, conditions_in
 from unit.operator.support.samples import NOW, finished
 
 
-def ready(reason: Reason, *, status: bool = False) -> list[Object]:
-    return written([Condition(Type.READY, reason, "said", status=status)], [], 1, NOW)
+def ready(reason: Reason, *, status: bool = False) -> list[JsonObject]:
+    return render([Condition(Type.READY, reason, "message", status=status)], [], 1, NOW)
 
 
-def training(reason: Reason, status: bool | None) -> list[Object]:
-    return written([Condition(Type.TRAINING_FINISHED, reason, "said", status=status)], [], 1, NOW)
+def training(reason: Reason, status: bool | None) -> list[JsonObject]:
+    return render([Condition(Type.TRAINING_FINISHED, reason, "message", status=status)], [], 1, NOW)
+
+
+def changes(before: list[JsonObject], after: list[JsonObject]) -> list[Transition]:
+    return transitions(conditions_in({"conditions": before}), conditions_in({"conditions": after}))
 
 
 RUNNING = ready(Reason.EVALUATOR_RUNNING, status=True)
@@ -39,10 +43,10 @@ UNPULLED = ready(Reason.IMAGE_NOT_PULLED)
         ([], training(Reason.TRAINING_SUCCEEDED, status=True), [("Normal", "TrainingSucceeded")]),
     ],
 )
-def test_transitions(before: list[Object], after: list[Object], expected: list[tuple[str, str]]) -> None:
-    assert [(found.level, found.reason) for found in transitions(before, after)] == expected
+def test_transitions(before: list[JsonObject], after: list[JsonObject], expected: list[tuple[str, str]]) -> None:
+    assert [(transition.level, transition.reason) for transition in changes(before, after)] == expected
 
 
 def test_another_message_is_no_transition() -> None:
     reworded = [{**UNPULLED[0], "message": "another", "lastTransitionTime": "later"}]
-    assert transitions(UNPULLED, reworded) == []
+    assert changes(UNPULLED, reworded) == []

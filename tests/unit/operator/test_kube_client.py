@@ -13,6 +13,7 @@ from sidecar_operator.kube_client import (
     event_of,
     path_of,
 )
+from sidecar_operator.kube_objects import KubeObject
 from unit.operator.support.samples import evaluation
 
 
@@ -39,7 +40,7 @@ def test_errors_by_what_can_be_done(status: int, kind: type[ApiError]) -> None:
 @pytest.mark.parametrize(
     ("text", "message"), [(b"plain text", "plain text"), (b"", "HTTP 502"), (b"[]", "[]"), (b"{}", "{}")]
 )
-def test_an_answer_that_is_no_status(text: bytes, message: str) -> None:
+def test_a_response_that_is_not_a_status(text: bytes, message: str) -> None:
     assert str(error_of(502, text)) == message
 
 
@@ -57,7 +58,7 @@ def test_paths(parts: tuple[str, ...], path: str) -> None:
 
 
 def test_an_event_names_the_resource_and_its_time() -> None:
-    event = event_of(evaluation(), Transition("Warning", "ImageNotPulled", "x" * 5000), 1.5, "host")
+    event = event_of(KubeObject(evaluation()), Transition("Warning", "ImageNotPulled", "x" * 5000), 1.5, "host")
     assert event["regarding"]["uid"] == "uid-mnist"
     assert event["eventTime"] == "1970-01-01T00:00:01.500000Z"
     assert (event["type"], event["reason"], len(event["note"])) == ("Warning", "ImageNotPulled", 1000)

@@ -2,30 +2,30 @@ from typing import Any
 
 import pytest
 
-from sidecar_operator import kube_objects
-from sidecar_operator.kube_objects import Object
-from sidecar_operator.manifests import Desired, desired
+from sidecar_operator.kube_objects import JsonObject, KubeObject
+from sidecar_operator.manifests import Manifests, is_applied, render
+from sidecar_operator.resource_view import SidecarEvaluation
 from unit.operator.support.samples import evaluation
 
 IMAGE = "default:1"
 
 
-def children(**spec: Any) -> Desired:
-    return desired(evaluation(spec), IMAGE)
+def children(**spec: Any) -> Manifests:
+    return render(SidecarEvaluation(evaluation(spec)), IMAGE)
 
 
-def pod_of(wanted: Desired) -> Object:
-    found: Object = wanted.job["spec"]["template"]["spec"]
-    return found
+def pod_of(manifests: Manifests) -> JsonObject:
+    pod_spec: JsonObject = manifests.job["spec"]["template"]["spec"]
+    return pod_spec
 
 
 def test_every_child_belongs_to_the_resource() -> None:
-    wanted = children()
-    for child in (*wanted.identity, wanted.job):
-        assert kube_objects.is_owned_by(child, "uid-mnist")
-        assert kube_objects.owner_key_of(child) == ("team", "mnist")
-        owner = child["metadata"]["ownerReferences"][0]
-        assert (owner["controller"], owner["blockOwnerDeletion"]) == (True, False)
+    manifests, owner = children(), KubeObject(evaluation())
+    for child in (*manifests.identity, manifests.job):
+        assert KubeObject(child).is_owned_by(owner)
+        assert KubeObject(child).owner_key == ("team", "mnist")
+        reference = child["metadata"]["ownerReferences"][0]
+        assert (reference["controller"], reference["blockOwnerDeletion"]) == (True, False)
 
 
 def test_the_role_names_one_resource_and_grants_no_write_but_its_status() -> None:
@@ -50,10 +50,10 @@ def test_the_pod_keeps_to_the_restricted_profile() -> None:
     }
 
 
-@pytest.mark.parametrize(("given", "used"), [({}, IMAGE), ({"image": "own:2"}, "own:2")])
-def test_image(given: Object, used: str) -> None:
-    wanted = children(evaluator={"entrypoint": "a:b", **given})
-    assert pod_of(wanted)["containers"][0]["image"] == used
+@pytest.mark.parametrize(("evaluator", "image"), [({}, IMAGE), ({"image": "own:2"}, "own:2")])
+def test_image(evaluator: JsonObject, image: str) -> None:
+    manifests = children(evaluator={"entrypoint": "a:b", **evaluator})
+    assert pod_of(manifests)["containers"][0]["image"] == image
 
 
 @pytest.mark.parametrize(
@@ -68,12 +68,12 @@ def test_image(given: Object, used: str) -> None:
         {"historyLimit": 11},
     ],
 )
-def test_what_the_pod_runs_names_the_job(spec: Object) -> None:
+def test_what_the_pod_runs_names_the_job(spec: JsonObject) -> None:
     assert children(**spec).job_name != children().job_name
 
 
 @pytest.mark.parametrize("spec", [{"suspend": True}, {"readyWhen": "FirstEvaluation"}, {}])
-def test_what_the_pod_does_not_run_keeps_the_job(spec: Object) -> None:
+def test_what_the_pod_does_not_run_keeps_the_job(spec: JsonObject) -> None:
     assert children(**spec).job_name == children().job_name
 
 
@@ -83,11 +83,27 @@ def test_suspend(suspend: bool) -> None:
 
 
 def test_the_environment_is_passed_on_literally() -> None:
-    wanted = children(evaluator={"entrypoint": "a:b", "env": [{"name": "A", "value": "$(HOME)"}]})
-    assert {"name": "A", "value": "$$(HOME)"} in pod_of(wanted)["containers"][0]["env"]
+    manifests = children(evaluator={"entrypoint": "a:b", "env": [{"name": "A", "value": "$(HOME)"}]})
+    assert {"name": "A", "value": "$$(HOME)"} in pod_of(manifests)["containers"][0]["env"]
 
 
 def test_the_longest_name_leaves_room_for_the_names_of_pods() -> None:
     named = evaluation()
     named["metadata"]["name"] = "a" * 48
-    assert len(f"{desired(named, IMAGE).job_name}-x1y2z") == 63
+    assert len(f"{render(SidecarEvaluation(named), IMAGE).job_name}-x1y2z") == 63
+
+
+@pytest.mark.parametrize(
+    ("manifest", "stored", "expected"),
+    [
+        ({"a": 1}, {"a": 1, "b": 2}, True),
+        ({"a": 1}, {"a": 2}, False),
+        ({"a": {"b": 1}}, {"a": None}, False),
+        ({"a": [1]}, {"a": [1, 2]}, False),
+        ({"a": [{"b": 1}]}, {"a": [{"b": 1, "c": 2}]}, True),
+        ({"a": 1}, None, False),
+        ({"kind": "Job", "spec": {"template": {}}}, {"spec": {}}, True),
+    ],
+)
+def test_is_applied(manifest: JsonObject, stored: object, expected: bool) -> None:
+    assert is_applied(manifest, stored) is expected

@@ -3,7 +3,7 @@ import math
 import pytest
 from prometheus_client import CollectorRegistry
 
-from sidecar_operator.cache import Store
+from sidecar_operator.cache import Cache
 from sidecar_operator.metrics import ReconcileMetrics, ResourceCollector
 from unit.operator.support.samples import RESULTS, evaluation, finished
 
@@ -12,14 +12,14 @@ STATUS = {"conditions": finished(), "training": {"state": "Succeeded"}, "results
 
 
 @pytest.fixture
-def store() -> Store:
-    return Store()
+def cache() -> Cache:
+    return Cache()
 
 
 @pytest.fixture
-def registry(store: Store) -> CollectorRegistry:
+def registry(cache: Cache) -> CollectorRegistry:
     registry = CollectorRegistry()
-    registry.register(ResourceCollector(store))
+    registry.register(ResourceCollector(cache))
     return registry
 
 
@@ -38,27 +38,27 @@ def registry(store: Store) -> CollectorRegistry:
     ],
 )
 def test_what_is_exported_of_a_resource(
-    store: Store, registry: CollectorRegistry, family: str, labels: dict[str, str], value: float
+    cache: Cache, registry: CollectorRegistry, family: str, labels: dict[str, str], value: float
 ) -> None:
-    store.evaluations.put(evaluation(status=STATUS))
+    cache.evaluations.put(evaluation(status=STATUS))
     assert registry.get_sample_value(f"sidecareval_resource_{family}", NAMED | labels) == value
 
 
-def test_a_score_that_is_no_number_is_exported_as_such(store: Store, registry: CollectorRegistry) -> None:
-    store.evaluations.put(evaluation(status=STATUS))
+def test_a_score_that_is_not_a_number_is_exported_as_nan(cache: Cache, registry: CollectorRegistry) -> None:
+    cache.evaluations.put(evaluation(status=STATUS))
     labels = NAMED | {"metric": "loss", "dataset": "val"}
     assert math.isnan(registry.get_sample_value("sidecareval_resource_score", labels) or 0)
 
 
-def test_the_series_go_with_the_resource(store: Store, registry: CollectorRegistry) -> None:
-    found = evaluation(status=STATUS)
-    store.evaluations.put(found)
-    store.evaluations.remove(found)
+def test_the_series_go_with_the_resource(cache: Cache, registry: CollectorRegistry) -> None:
+    resource = evaluation(status=STATUS)
+    cache.evaluations.put(resource)
+    cache.evaluations.remove(resource)
     assert [sample for family in registry.collect() for sample in family.samples] == []
 
 
-def test_a_resource_without_status_breaks_nothing(store: Store, registry: CollectorRegistry) -> None:
-    store.evaluations.put(evaluation())
+def test_a_resource_without_status_breaks_nothing(cache: Cache, registry: CollectorRegistry) -> None:
+    cache.evaluations.put(evaluation())
     assert [sample.name for family in registry.collect() for sample in family.samples] == ["sidecareval_resource_info"]
 
 
@@ -74,8 +74,8 @@ def test_passes_are_counted() -> None:
     assert list(values.values()) == [2, 1, 2, 3]
 
 
-def test_a_time_that_cannot_be_read_hides_no_other_sample(store: Store, registry: CollectorRegistry) -> None:
+def test_a_time_that_cannot_be_read_hides_no_other_sample(cache: Cache, registry: CollectorRegistry) -> None:
     latest = {"evaluatedAt": "2024-01-01T00:00:00+99:99", "step": 7}
-    store.evaluations.put(evaluation(status={"results": {"latest": latest}}))
+    cache.evaluations.put(evaluation(status={"results": {"latest": latest}}))
     assert registry.get_sample_value("sidecareval_resource_last_evaluation_timestamp_seconds", NAMED) is None
     assert registry.get_sample_value("sidecareval_resource_checkpoint_step", NAMED) == 7

@@ -4,13 +4,12 @@ import pytest
 
 from sidecar_operator import pod_diagnosis
 from sidecar_operator.conditions import Reason
-from sidecar_operator.kube_objects import Object
-from sidecar_operator.pod_diagnosis import Warned
+from sidecar_operator.kube_objects import Pod, WarningEvent
 from unit.operator.support.samples import condition, evaluation, job, pod, terminated, waiting
 
 
-def some_pod(**status: Any) -> Object:
-    return pod(job(evaluation()), **status)
+def some_pod(**status: Any) -> Pod:
+    return Pod(pod(job(evaluation()), **status))
 
 
 def unscheduled(message: str) -> dict[str, Any]:
@@ -60,15 +59,18 @@ def test_no_trouble(status: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("warnings", "reason"),
     [
-        ([Warned("FailedMount", 'MountVolume.SetUp failed: configmap "code" not found')], Reason.CODE_NOT_FOUND),
-        ([Warned("FailedMount", "rpc error: bucket missing")], Reason.VOLUME_NOT_MOUNTED),
-        ([Warned("FailedAttachVolume", "Multi-Attach error")], Reason.VOLUME_NOT_MOUNTED),
-        ([Warned("FailedCreatePodSandBox", "no CNI")], Reason.SANDBOX_NOT_CREATED),
-        ([Warned("FailedMount", "old"), Warned("FailedCreatePodSandBox", "new")], Reason.SANDBOX_NOT_CREATED),
-        ([Warned("FailedMount", "mount"), Warned("Unhealthy", "probe")], Reason.VOLUME_NOT_MOUNTED),
+        ([WarningEvent("FailedMount", 'MountVolume.SetUp failed: configmap "code" not found')], Reason.CODE_NOT_FOUND),
+        ([WarningEvent("FailedMount", "rpc error: bucket missing")], Reason.VOLUME_NOT_MOUNTED),
+        ([WarningEvent("FailedAttachVolume", "Multi-Attach error")], Reason.VOLUME_NOT_MOUNTED),
+        ([WarningEvent("FailedCreatePodSandBox", "no CNI")], Reason.SANDBOX_NOT_CREATED),
+        (
+            [WarningEvent("FailedMount", "old"), WarningEvent("FailedCreatePodSandBox", "new")],
+            Reason.SANDBOX_NOT_CREATED,
+        ),
+        ([WarningEvent("FailedMount", "mount"), WarningEvent("Unhealthy", "probe")], Reason.VOLUME_NOT_MOUNTED),
     ],
 )
-def test_trouble_that_only_events_show(warnings: list[Warned], reason: Reason) -> None:
+def test_trouble_that_only_events_show(warnings: list[WarningEvent], reason: Reason) -> None:
     trouble = pod_diagnosis.trouble_of(some_pod(containerStatuses=[waiting("ContainerCreating")]), warnings)
     assert trouble is not None
     assert trouble.reason is reason
@@ -106,19 +108,28 @@ def test_being_created(status: dict[str, Any], creating: bool) -> None:
         ({}, None, "the pod failed without a message"),
     ],
 )
-def test_last_words(status: dict[str, Any], exit_code: int | None, message: str) -> None:
+def test_failure(status: dict[str, Any], exit_code: int | None, message: str) -> None:
     assert pod_diagnosis.failure_of(some_pod(**status)) == pod_diagnosis.Failure(exit_code, message)
 
 
 def test_a_pod_that_was_disrupted_or_deleted_has_not_failed_by_itself() -> None:
     disrupted = some_pod(phase="Failed", conditions=[condition("DisruptionTarget")])
-    deleted = pod(job(evaluation()), deleting=True, phase="Failed")
+    deleted = some_pod(deleting=True, phase="Failed")
     assert pod_diagnosis.has_failed(some_pod(phase="Failed"))
     assert not pod_diagnosis.has_failed(disrupted)
     assert not pod_diagnosis.has_failed(deleted)
 
 
-def test_a_pod_that_is_being_deleted_is_not_ready() -> None:
-    ready: dict[str, Any] = {"conditions": [condition("Ready")]}
-    assert pod_diagnosis.is_ready(some_pod(**ready))
-    assert not pod_diagnosis.is_ready(pod(job(evaluation()), deleting=True, **ready))
+def created(name: str, moment: str, **status: Any) -> Pod:
+    raw = pod(job(evaluation()), name, **status)
+    return Pod({**raw, "metadata": {**raw["metadata"], "creationTimestamp": moment}})
+
+
+def test_the_newest_live_pod_is_none_that_has_ended() -> None:
+    old = created("old", "2026-01-01T00:00:00Z", phase="Running")
+    new = created("new", "2026-01-01T00:00:01Z", phase="Pending")
+    over = created("over", "2026-01-01T00:00:02Z", phase="Failed")
+    timeless = created("timeless", "yesterday")
+    assert pod_diagnosis.newest([old, over, new, timeless]) is over
+    assert pod_diagnosis.newest_live([old, over, new, timeless]) is new
+    assert pod_diagnosis.newest_live([over]) is None

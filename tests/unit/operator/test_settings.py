@@ -10,7 +10,7 @@ def test_defaults() -> None:
 
 
 def test_every_variable() -> None:
-    given = from_environment(
+    settings = from_environment(
         IMAGE
         | {
             "WATCH_NAMESPACES": "a, b,a,",
@@ -21,11 +21,11 @@ def test_every_variable() -> None:
             "LOG_LEVEL": "debug",
         }
     )
-    assert given == Settings("img:1", ("a", "b"), 0, 9, 30, 2, "DEBUG")
+    assert settings == Settings("img:1", ("a", "b"), 0, 9, 30, 2, "DEBUG")
 
 
 @pytest.mark.parametrize(
-    ("environment", "named"),
+    ("environment", "variable"),
     [
         ({}, "EVALUATOR_IMAGE"),
         ({"EVALUATOR_IMAGE": "  "}, "EVALUATOR_IMAGE"),
@@ -35,6 +35,6 @@ def test_every_variable() -> None:
         (IMAGE | {"LOG_LEVEL": "loud"}, "LOG_LEVEL"),
     ],
 )
-def test_unusable_values_are_named(environment: dict[str, str], named: str) -> None:
-    with pytest.raises(SettingsError, match=named):
+def test_invalid_values_are_refused_with_the_name_of_the_variable(environment: dict[str, str], variable: str) -> None:
+    with pytest.raises(SettingsError, match=f"environment variable {variable} "):
         from_environment(environment)

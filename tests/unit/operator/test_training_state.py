@@ -3,11 +3,13 @@ from typing import Any
 import pytest
 
 from sidecar_operator.conditions import Reason
-from sidecar_operator.kube_objects import Object, TrainingRef
+from sidecar_operator.kube_objects import KubeObject
+from sidecar_operator.resource_view import RecordedTraining
 from sidecar_operator.training_state import Absence, State, condition, follow
 from unit.operator.support.samples import EARLIER, NOW, training
+from unit.operator.support.samples import TRAINING_REF as REF
 
-REF = TrainingRef("kubeflow.org/v1", "TFJob", "team", "train")
+NOTHING = RecordedTraining({})
 
 
 @pytest.mark.parametrize(
@@ -28,9 +30,9 @@ REF = TrainingRef("kubeflow.org/v1", "TFJob", "team", "train")
     ],
 )
 def test_conditions_decide(conditions: dict[str, str], state: State) -> None:
-    found = follow(REF, training(**conditions), None, NOW)
-    assert found.state is state
-    assert found.finished_at == (EARLIER if found.has_ended else None)
+    followed = follow(REF, KubeObject(training(**conditions)), NOTHING, NOW)
+    assert followed.state is state
+    assert followed.finished_at == (EARLIER if followed.has_ended else None)
 
 
 @pytest.mark.parametrize(
@@ -38,14 +40,14 @@ def test_conditions_decide(conditions: dict[str, str], state: State) -> None:
     [{}, None, "Done", {"conditions": None}, {"conditions": {"Succeeded": "True"}}, {"conditions": ["Succeeded"]}],
 )
 def test_a_training_without_the_usual_conditions_runs(status: Any) -> None:
-    assert follow(REF, training() | {"status": status}, None, NOW).state is State.RUNNING
+    assert follow(REF, KubeObject(training() | {"status": status}), NOTHING, NOW).state is State.RUNNING
 
 
 @pytest.mark.parametrize("time", [None, "", "yesterday", "2026-01-01T00:00:00", 5])
 def test_an_end_without_a_usable_time_was_seen_now(time: Any) -> None:
     ended = training(Succeeded="True")
     ended["status"]["conditions"][0]["lastTransitionTime"] = time
-    assert follow(REF, ended, None, NOW).finished_at == NOW
+    assert follow(REF, KubeObject(ended), NOTHING, NOW).finished_at == NOW
 
 
 @pytest.mark.parametrize(
@@ -61,18 +63,48 @@ def test_an_end_without_a_usable_time_was_seen_now(time: Any) -> None:
     ],
 )
 def test_absence(absence: Absence, before: State | None, state: State, reason: Reason, status: bool | None) -> None:
-    found = follow(REF, absence, {"state": before} if before else None, NOW)
-    decided = condition(found)
-    assert (found.state, decided.reason, decided.status) == (state, reason, status)
+    followed = follow(REF, absence, RecordedTraining({"state": before} if before else {}), NOW)
+    decided = condition(followed)
+    assert (followed.state, decided.reason, decided.status) == (state, reason, status)
 
 
 @pytest.mark.parametrize("state", [State.SUCCEEDED, State.FAILED, State.GONE])
-@pytest.mark.parametrize("found", [Absence.NOT_FOUND, Absence.FORBIDDEN, training(Running="True")])
-def test_an_end_stays(state: State, found: Object | Absence) -> None:
+@pytest.mark.parametrize("observed", [Absence.NOT_FOUND, Absence.FORBIDDEN, KubeObject(training(Running="True"))])
+def test_an_end_stays(state: State, observed: KubeObject | Absence) -> None:
     before = {"state": state.value, "finishedAt": EARLIER, "message": "it ended"}
-    assert follow(REF, found, before, NOW).written() == before
+    assert follow(REF, observed, RecordedTraining(before), NOW).to_json() == before
 
 
-def test_what_to_do_is_said() -> None:
-    assert "install" in follow(REF, Absence.KIND_UNKNOWN, None, NOW).message
-    assert "grant" in follow(REF, Absence.FORBIDDEN, None, NOW).message
+@pytest.mark.parametrize("state", ["", "Dancing", None, 5, ["Gone"]])
+def test_a_recorded_state_that_is_not_one_is_none(state: Any) -> None:
+    recorded = RecordedTraining({"state": state})
+    assert follow(REF, Absence.NOT_FOUND, recorded, NOW).state is State.PENDING
+
+
+@pytest.mark.parametrize(
+    ("stored", "written"),
+    [
+        ("2026-01-01T01:00:00+01:00", "2026-01-01T00:00:00Z"),
+        ("2026-01-01T00:00:00.25Z", "2026-01-01T00:00:00.250000Z"),
+        ("20260101T000000Z", "2026-01-01T00:00:00Z"),
+        ("0001-01-01T00:00:00+01:00", NOW),
+    ],
+)
+def test_the_end_is_recorded_in_the_form_that_status_holds(stored: str, written: str) -> None:
+    ended = training(Failed="True")
+    ended["status"]["conditions"][0]["lastTransitionTime"] = stored
+    assert follow(REF, KubeObject(ended), NOTHING, NOW).finished_at == written
+
+
+@pytest.mark.parametrize(
+    ("absence", "place", "action"),
+    [
+        (Absence.NOT_FOUND, "namespace team", "create it"),
+        (Absence.KIND_UNKNOWN, "TFJob in kubeflow.org/v1", "install"),
+        (Absence.FORBIDDEN, "TFJob of kubeflow.org/v1", "grant"),
+    ],
+)
+def test_a_message_says_where_and_what_to_do(absence: Absence, place: str, action: str) -> None:
+    message = follow(REF, absence, NOTHING, NOW).message
+    assert place in message
+    assert action in message

@@ -3,32 +3,32 @@ from typing import Any
 import pytest
 
 from sidecar_operator.conditions import Reason
-from sidecar_operator.kube_objects import Object
-from sidecar_operator.pod_diagnosis import Warned
-from sidecar_operator.verdict import Observed, Verdict, verdict
+from sidecar_operator.kube_objects import Job, JsonObject, Pod, WarningEvent
+from sidecar_operator.resource_view import SidecarEvaluation
+from sidecar_operator.verdict import Observed, Verdict, decide
 from unit.operator.support.samples import RESULTS, condition, evaluation, job, pod, terminated, waiting
 
-READY_POD: Object = {"phase": "Running", "conditions": [condition("Ready")]}
-STARTING_POD: Object = {"phase": "Pending"}
-FAILED_POD: Object = {"phase": "Failed", "containerStatuses": [terminated(1, "boom")]}
-MISCONFIGURED_POD: Object = {"phase": "Failed", "containerStatuses": [terminated(78, "no module named evaluate")]}
-UNPULLED_POD: Object = {"phase": "Pending", "containerStatuses": [waiting("ErrImagePull", "not found")]}
-COMPLETE: Object = {"conditions": [condition("Complete")]}
-FAILED: Object = {"conditions": [condition("Failed", message="backoff limit")]}
+READY_POD: JsonObject = {"phase": "Running", "conditions": [condition("Ready")]}
+STARTING_POD: JsonObject = {"phase": "Pending"}
+FAILED_POD: JsonObject = {"phase": "Failed", "containerStatuses": [terminated(1, "boom")]}
+MISCONFIGURED_POD: JsonObject = {"phase": "Failed", "containerStatuses": [terminated(78, "no module named evaluate")]}
+UNPULLED_POD: JsonObject = {"phase": "Pending", "containerStatuses": [waiting("ErrImagePull", "not verdict")]}
+COMPLETE: JsonObject = {"conditions": [condition("Complete")]}
+FAILED: JsonObject = {"conditions": [condition("Failed", message="backoff limit")]}
 
 
 def judged(
-    pods: list[Object] | None = None,
-    job_status: Object | None = None,
-    spec: Object | None = None,
-    results: Object | None = None,
+    pods: list[JsonObject] | None = None,
+    job_status: JsonObject | None = None,
+    spec: JsonObject | None = None,
+    results: JsonObject | None = None,
     **observed: Any,
 ) -> Verdict:
     status = {"results": results} if results else {}
     owner = evaluation(spec, status)
     parent = job(owner, **(job_status or {}))
-    children = [pod(parent, f"pod-{number}", **found) for number, found in enumerate(pods or [])]
-    return verdict(Observed(owner, parent, children, **observed))
+    children = [Pod(pod(parent, f"pod-{number}", **pod_status)) for number, pod_status in enumerate(pods or [])]
+    return decide(Observed(SidecarEvaluation(owner), Job(parent), children, **observed))
 
 
 PROGRESSING = [
@@ -37,28 +37,28 @@ PROGRESSING = [
     ({"is_replacing": True}, Reason.REPLACING_JOB, "kept"),
     ({"pods": [STARTING_POD]}, Reason.EVALUATOR_STARTING, "starting"),
     ({"pods": [{"phase": "Running"}]}, Reason.EVALUATOR_STARTING, "spec.checkpoints.path"),
-    ({"pods": [UNPULLED_POD]}, Reason.IMAGE_NOT_PULLED, "not found"),
+    ({"pods": [UNPULLED_POD]}, Reason.IMAGE_NOT_PULLED, "not verdict"),
     ({"pods": [FAILED_POD]}, Reason.EVALUATOR_CRASHED, "exit code 1: boom"),
     ({"pods": [{"phase": "Failed", "message": "evicted"}]}, Reason.EVALUATOR_CRASHED, "ended with evicted"),
     ({"pods": [MISCONFIGURED_POD]}, Reason.CONFIGURATION_ERROR, "no module named evaluate"),
     ({"pods": [{"phase": "Running", "deleting": True}]}, Reason.EVALUATOR_STARTING, "being stopped"),
     ({"pods": [FAILED_POD, STARTING_POD]}, Reason.EVALUATOR_CRASHED, "boom"),
-    ({"pods": [FAILED_POD, UNPULLED_POD]}, Reason.IMAGE_NOT_PULLED, "not found"),
-    ({"warnings": [Warned("FailedCreate", "exceeded quota")]}, Reason.PODS_REFUSED, "exceeded quota"),
+    ({"pods": [FAILED_POD, UNPULLED_POD]}, Reason.IMAGE_NOT_PULLED, "not verdict"),
+    ({"warnings": [WarningEvent("FailedCreate", "exceeded quota")]}, Reason.PODS_REFUSED, "exceeded quota"),
 ]
 
 
-@pytest.mark.parametrize(("given", "reason", "says"), PROGRESSING)
-def test_not_ready_and_not_over(given: Any, reason: Reason, says: str) -> None:
-    found = judged(**given)
-    assert found.reason is reason
-    assert says in found.message
-    assert (found.is_ready, found.is_progressing, found.has_ended) == (False, True, False)
+@pytest.mark.parametrize(("observed", "reason", "says"), PROGRESSING)
+def test_not_ready_and_not_over(observed: Any, reason: Reason, says: str) -> None:
+    verdict = judged(**observed)
+    assert verdict.reason is reason
+    assert says in verdict.message
+    assert (verdict.is_ready, verdict.is_progressing, verdict.has_ended) == (False, True, False)
 
 
 def test_suspended_is_neither_ready_nor_on_its_way() -> None:
-    found = judged(spec={"suspend": True}, pods=[READY_POD])
-    assert (found.reason, found.is_ready, found.is_progressing) == (Reason.SUSPENDED, False, False)
+    verdict = judged(spec={"suspend": True}, pods=[READY_POD])
+    assert (verdict.reason, verdict.is_ready, verdict.is_progressing) == (Reason.SUSPENDED, False, False)
 
 
 FIRST = {"readyWhen": "FirstEvaluation"}
@@ -73,13 +73,13 @@ FIRST = {"readyWhen": "FirstEvaluation"}
         (FIRST, RESULTS, Reason.EVALUATED, True),
     ],
 )
-def test_ready_when(spec: Object, results: Object | None, reason: Reason, is_ready: bool) -> None:
-    found = judged([READY_POD], spec=spec, results=results)
-    assert (found.reason, found.is_ready) == (reason, is_ready)
+def test_ready_when(spec: JsonObject, results: JsonObject | None, reason: Reason, is_ready: bool) -> None:
+    verdict = judged([READY_POD], spec=spec, results=results)
+    assert (verdict.reason, verdict.is_ready) == (reason, is_ready)
 
 
 @pytest.mark.parametrize("pods", [[READY_POD], [FAILED_POD, READY_POD], [{"phase": "Succeeded"}]])
-def test_ready_through_a_restart_and_up_to_the_end(pods: list[Object]) -> None:
+def test_ready_through_a_restart_and_up_to_the_end(pods: list[JsonObject]) -> None:
     assert judged(pods).reason is Reason.EVALUATOR_RUNNING
 
 
@@ -92,10 +92,10 @@ def test_ready_through_a_restart_and_up_to_the_end(pods: list[Object]) -> None:
     ],
 )
 def test_a_good_end_names_its_cause_and_the_last_score(ended: str, reason: Reason, says: str) -> None:
-    found = judged(job_status=COMPLETE, results=RESULTS | {"ended": {"reason": ended}})
-    assert (found.reason, found.is_ready, found.succeeded) == (reason, True, True)
-    assert says in found.message
-    assert "7 evaluated, the last ckpt-7 at step 700: accuracy=0.93" in found.message
+    verdict = judged(job_status=COMPLETE, results=RESULTS | {"ended": {"reason": ended}})
+    assert (verdict.reason, verdict.is_ready, verdict.succeeded) == (reason, True, True)
+    assert says in verdict.message
+    assert "7 evaluated, the last ckpt-7 at step 700: accuracy=0.93" in verdict.message
 
 
 BROKEN = {"checkpoint": "ckpt-1", "outcome": "failed", "reason": "Incompatible", "message": "another architecture"}
@@ -109,10 +109,10 @@ BROKEN = {"checkpoint": "ckpt-1", "outcome": "failed", "reason": "Incompatible",
         ([{"checkpoint": "ckpt-1", "outcome": "gone"}], "ckpt-1 gone"),
     ],
 )
-def test_an_end_without_any_evaluation_is_no_success(history: list[Object], says: str) -> None:
-    found = judged(job_status=COMPLETE, results={"ended": {"reason": "TrainingFinished"}, "history": history})
-    assert (found.reason, found.is_ready, found.succeeded) == (Reason.NO_EVALUATION, False, False)
-    assert says in found.message
+def test_an_end_without_any_evaluation_is_no_success(history: list[JsonObject], says: str) -> None:
+    verdict = judged(job_status=COMPLETE, results={"ended": {"reason": "TrainingFinished"}, "history": history})
+    assert (verdict.reason, verdict.is_ready, verdict.succeeded) == (Reason.NO_EVALUATION, False, False)
+    assert says in verdict.message
 
 
 BEFORE, AFTER = {"startTime": "2026-01-02T03:00:00Z"}, {"startTime": "2026-01-02T03:04:07Z"}
@@ -129,10 +129,10 @@ BEFORE, AFTER = {"startTime": "2026-01-02T03:00:00Z"}, {"startTime": "2026-01-02
         (READY_POD | AFTER, Reason.EVALUATOR_RUNNING, True),
     ],
 )
-def test_a_pod_that_has_drained_is_not_said_to_be_starting(status: Object, reason: Reason, is_ready: bool) -> None:
+def test_a_pod_that_has_drained_is_not_reported_as_starting(status: JsonObject, reason: Reason, is_ready: bool) -> None:
     ended = {"reason": "MaxEvaluations", "at": "2026-01-02T03:04:05.123456Z"}
-    found = judged([status], results=RESULTS | {"ended": ended})
-    assert (found.reason, found.is_ready, found.has_ended) == (reason, is_ready, False)
+    verdict = judged([status], results=RESULTS | {"ended": ended})
+    assert (verdict.reason, verdict.is_ready, verdict.has_ended) == (reason, is_ready, False)
 
 
 @pytest.mark.parametrize(
@@ -143,12 +143,28 @@ def test_a_pod_that_has_drained_is_not_said_to_be_starting(status: Object, reaso
         ([], Reason.EVALUATOR_FAILED, "backoff limit"),
     ],
 )
-def test_a_bad_end_has_the_last_words_of_the_pod(pods: list[Object], reason: Reason, says: str) -> None:
-    found = judged(pods, job_status=FAILED)
-    assert (found.reason, found.is_ready, found.succeeded) == (reason, False, False)
-    assert says in found.message
-    assert "change the spec or recreate the resource" in found.message
+def test_a_bad_end_has_the_message_of_the_pod(pods: list[JsonObject], reason: Reason, says: str) -> None:
+    verdict = judged(pods, job_status=FAILED)
+    assert (verdict.reason, verdict.is_ready, verdict.succeeded) == (reason, False, False)
+    assert says in verdict.message
+    assert "change the spec or recreate the resource" in verdict.message
 
 
-def test_an_unknown_way_to_end_is_just_completed() -> None:
+@pytest.mark.parametrize("ended", [{}, {"reason": "Bored"}, {"reason": "ImageNotPulled"}, {"reason": 5}])
+def test_an_unknown_way_to_end_is_just_completed(ended: JsonObject) -> None:
+    assert judged(job_status=COMPLETE, results=RESULTS | {"ended": ended}).reason is Reason.COMPLETED
     assert judged(job_status=COMPLETE, results=RESULTS).reason is Reason.COMPLETED
+
+
+@pytest.mark.parametrize(
+    ("pods", "job_status", "command"),
+    [
+        ([FAILED_POD], {}, "kubectl logs pod-0 -n team"),
+        ([FAILED_POD], FAILED, "kubectl logs pod-0 -n team"),
+        ([], FAILED, "kubectl describe job mnist-0a1b2c3d -n team"),
+    ],
+)
+def test_a_failure_names_the_command_that_shows_more(
+    pods: list[JsonObject], job_status: JsonObject, command: str
+) -> None:
+    assert command in judged(pods, job_status=job_status).message

@@ -1,18 +1,18 @@
-"""An API server in memory, with the verbs that a pass needs; it counts requests and can be told to refuse.
+"""A client of an API server in memory, with the requests that a pass needs; it records them and can refuse some.
 
-It stores what is applied, numbers versions, keeps a deleted Job until its pods are gone, and hands everything to a
-store as watches would.
+It stores what is applied, numbers versions, keeps a deleted Job until its pods are gone, and fills a cache as watches
+would. Tests of passes use it in place of `kube_client.KubeClient`.
 """
 
 import itertools
 from dataclasses import dataclass, field
 
-from sidecar_operator import kube_objects
-from sidecar_operator.cache import Store
+from sidecar_operator import names
+from sidecar_operator.cache import Cache
 from sidecar_operator.events import Transition
 from sidecar_operator.kube_client import ApiError, NotFoundError
-from sidecar_operator.kube_objects import Key, Object, TrainingRef
-from sidecar_operator.pod_diagnosis import Warned
+from sidecar_operator.kube_objects import JsonObject, Key, KubeObject, WarningEvent
+from sidecar_operator.resource_view import TrainingRef
 from sidecar_operator.training_state import Absence
 from unit.operator.support.samples import EARLIER
 
@@ -20,12 +20,12 @@ Address = tuple[str, Key]
 
 
 @dataclass
-class FakeCluster:
-    """Implements `reconcile.Kubernetes`."""
+class FakeKubeClient:
+    """Implements `reconcile.ReconcileClient`."""
 
-    objects: dict[Address, Object] = field(default_factory=dict)
-    trainings: dict[TrainingRef, Object | Absence] = field(default_factory=dict)
-    warned: list[Warned] = field(default_factory=list)
+    objects: dict[Address, JsonObject] = field(default_factory=dict)
+    trainings: dict[TrainingRef, JsonObject | Absence] = field(default_factory=dict)
+    warnings: list[WarningEvent] = field(default_factory=list)
     refusals: dict[str, ApiError] = field(default_factory=dict)
     """Errors by kind of the object that is applied; `status` and `events` are kinds of their own here."""
     calls: list[str] = field(default_factory=list)
@@ -39,9 +39,9 @@ class FakeCluster:
         """Requests that change something, in order."""
         return [call for call in self.calls if call.split()[0] in {"apply", "status", "delete", "event"}]
 
-    def put(self, obj: Object) -> Object:
+    def put(self, obj: JsonObject) -> JsonObject:
         """Store an object as a new version of itself."""
-        address = (obj["kind"], kube_objects.key_of(obj))
+        address = address_of(obj)
         stamp = {
             "uid": self.objects.get(address, obj)["metadata"].get("uid") or f"uid-{next(self._versions)}",
             "resourceVersion": str(next(self._versions)),
@@ -50,73 +50,79 @@ class FakeCluster:
         self.objects[address] = {**obj, "metadata": {**obj["metadata"], **stamp}}
         return self.objects[address]
 
-    def only(self, kind: str, name: str | None = None) -> Object:
+    def of_kind(self, kind: str) -> list[JsonObject]:
+        """Return all objects of a kind."""
+        return [obj for (obj_kind, _), obj in self.objects.items() if obj_kind == kind]
+
+    def only(self, kind: str, name: str | None = None) -> JsonObject:
         """Return the only object of a kind, or the one of this name."""
-        found = [obj for (its_kind, key), obj in self.objects.items() if its_kind == kind and name in (None, key.name)]
-        assert len(found) == 1, f"{len(found)} objects of kind {kind}"
-        return found[0]
+        objects = [obj for obj in self.of_kind(kind) if name in (None, obj["metadata"]["name"])]
+        assert len(objects) == 1, f"{len(objects)} objects of kind {kind}"
+        return objects[0]
 
-    def remove(self, obj: Object) -> None:
+    def remove(self, obj: JsonObject) -> None:
         """Remove an object at once."""
-        del self.objects[obj["kind"], kube_objects.key_of(obj)]
+        del self.objects[address_of(obj)]
 
-    def watch(self, store: Store) -> None:
-        """Bring a store up to date with everything."""
+    def watch(self, cache: Cache) -> None:
+        """Bring a cache up to date with everything."""
         version = next(self._versions)
-        by_kind = {kind: [obj for (its, _), obj in self.objects.items() if its == kind] for kind in store.children}
-        for kind, objects in by_kind.items():
-            store.children[kind].replace(objects, version)
-        store.evaluations.replace([obj for (its, _), obj in self.objects.items() if its == kube_objects.KIND], version)
+        for kind, children in cache.children.items():
+            children.replace(self.of_kind(kind), version)
+        cache.evaluations.replace(self.of_kind(names.KIND), version)
 
-    async def evaluation(self, key: Key) -> Object:
+    async def read_evaluation(self, key: Key) -> JsonObject:
         self.calls.append("get evaluation")
-        if (kube_objects.KIND, key) not in self.objects:
+        if (names.KIND, key) not in self.objects:
             raise NotFoundError(404, "not found")
-        return self.objects[kube_objects.KIND, key]
+        return self.objects[names.KIND, key]
 
-    async def children(self, kind: str, owner: Key) -> list[Object]:
+    async def list_children(self, kind: str, owner: Key) -> list[JsonObject]:
         self.calls.append(f"list {kind}")
-        return [
-            obj for (its, _), obj in self.objects.items() if its == kind and kube_objects.owner_key_of(obj) == owner
-        ]
+        return [obj for obj in self.of_kind(kind) if KubeObject(obj).owner_key == owner]
 
-    async def find(self, manifest: Object) -> Object | None:
+    async def read(self, manifest: JsonObject) -> JsonObject | None:
         self.calls.append(f"get {manifest['kind']}")
-        return self.objects.get((manifest["kind"], kube_objects.key_of(manifest)))
+        return self.objects.get(address_of(manifest))
 
-    async def apply(self, manifest: Object) -> Object:
+    async def apply(self, manifest: JsonObject) -> JsonObject:
         kind = manifest["kind"]
         self.calls.append(f"apply {kind}")
         if kind in self.refusals:
             raise self.refusals[kind]
-        known = self.objects.get((kind, kube_objects.key_of(manifest)), {})
-        return self.put({**known, **manifest, "metadata": {**known.get("metadata", {}), **manifest["metadata"]}})
+        stored = self.objects.get(address_of(manifest), {})
+        return self.put({**stored, **manifest, "metadata": {**stored.get("metadata", {}), **manifest["metadata"]}})
 
-    async def apply_status(self, evaluation: Object, status: Object) -> Object:
+    async def apply_status(self, evaluation: KubeObject, status: JsonObject) -> JsonObject:
         self.calls.append("status")
         if "status" in self.refusals:
             raise self.refusals["status"]
-        known = self.objects.get((kube_objects.KIND, kube_objects.key_of(evaluation)))
-        if known is None:
+        stored = self.objects.get((names.KIND, evaluation.key))
+        if stored is None:
             raise NotFoundError(404, "not found")
-        results = {name: value for name, value in known["status"].items() if name == "results"}
-        return self.put({**known, "status": {**results, **status}})
+        results = {field: value for field, value in stored["status"].items() if field == "results"}
+        return self.put({**stored, "status": {**results, **status}})
 
-    async def delete_job(self, job: Object) -> None:
+    async def delete_job(self, job: KubeObject) -> None:
         self.calls.append("delete Job")
-        known = self.objects[job["kind"], kube_objects.key_of(job)]
-        self.put({**known, "metadata": {**known["metadata"], "deletionTimestamp": EARLIER}})
+        stored = self.objects["Job", job.key]
+        self.put({**stored, "metadata": {**stored["metadata"], "deletionTimestamp": EARLIER}})
 
-    async def training(self, ref: TrainingRef) -> Object | Absence:
+    async def read_training(self, ref: TrainingRef) -> JsonObject | Absence:
         self.calls.append("get training")
         return self.trainings.get(ref, Absence.NOT_FOUND)
 
-    async def warnings(self, obj: Object) -> list[Warned]:
-        self.calls.append(f"warnings {obj['kind']}")
-        return self.warned
+    async def list_warnings(self, obj: KubeObject) -> list[WarningEvent]:
+        self.calls.append(f"warnings {obj.kind}")
+        return self.warnings
 
-    async def publish(self, evaluation: Object, transition: Transition) -> None:
+    async def publish_event(self, evaluation: KubeObject, transition: Transition) -> None:
         self.calls.append("event")
         if "events" in self.refusals:
             raise self.refusals["events"]
         self.published.append(transition)
+
+
+def address_of(obj: JsonObject) -> Address:
+    """Return kind, namespace and name of an object."""
+    return obj["kind"], KubeObject(obj).key

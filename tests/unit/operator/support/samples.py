@@ -3,17 +3,19 @@
 import itertools
 from typing import Any
 
-from sidecar_operator import kube_objects
-from sidecar_operator.conditions import Condition, Reason, Type, written
-from sidecar_operator.kube_objects import Key, Object
+from sidecar_operator import names
+from sidecar_operator.conditions import Condition, Reason, Type, render
+from sidecar_operator.kube_objects import JsonObject, Key, KubeObject
+from sidecar_operator.resource_view import TrainingRef
 
 KEY = Key("team", "mnist")
+TRAINING_REF = TrainingRef("kubeflow.org/v1", "TFJob", "team", "train")
 NOW = "2026-01-02T03:04:05Z"
 EARLIER = "2026-01-01T00:00:00Z"
 _versions = itertools.count(1)
 
 
-def metadata(name: str, **fields: Any) -> Object:
+def metadata(name: str, **fields: Any) -> JsonObject:
     """Return metadata with a resourceVersion that grows with each call."""
     version = str(next(_versions))
     return {
@@ -26,36 +28,34 @@ def metadata(name: str, **fields: Any) -> Object:
     }
 
 
-def evaluation(spec: Object | None = None, status: Object | None = None, generation: int = 1) -> Object:
+def evaluation(spec: JsonObject | None = None, status: JsonObject | None = None, generation: int = 1) -> JsonObject:
     """Return a SidecarEvaluation; `spec` is laid over the least one."""
     least = {
         "checkpoints": {"source": {"persistentVolumeClaim": {"claimName": "runs"}}, "path": "run"},
         "evaluator": {"entrypoint": "evaluate:build"},
     }
     return {
-        "apiVersion": kube_objects.API_VERSION,
-        "kind": kube_objects.KIND,
+        "apiVersion": names.API_VERSION,
+        "kind": names.KIND,
         "metadata": metadata(KEY.name, generation=generation),
         "spec": least | (spec or {}),
         "status": status or {"observedGeneration": -1},
     }
 
 
-def owned_by(owner: Object, **labels: str) -> Object:
+def owned_by(owner: JsonObject, **labels: str) -> JsonObject:
     """Return the metadata fields of a child of `owner`."""
     return {
         "labels": {
-            kube_objects.MANAGED_BY_LABEL: kube_objects.FIELD_MANAGER,
-            kube_objects.NAME_LABEL: KEY.name,
+            names.MANAGED_BY_LABEL: names.FIELD_MANAGER,
+            names.NAME_LABEL: KEY.name,
             **labels,
         },
-        "ownerReferences": [
-            {"uid": kube_objects.uid_of(owner), "kind": owner["kind"], "name": owner["metadata"]["name"]}
-        ],
+        "ownerReferences": [{"uid": KubeObject(owner).uid, "kind": owner["kind"], "name": owner["metadata"]["name"]}],
     }
 
 
-def job(owner: Object, name: str = "mnist-0a1b2c3d", **status: Any) -> Object:
+def job(owner: JsonObject, name: str = "mnist-0a1b2c3d", **status: Any) -> JsonObject:
     """Return a Job of a SidecarEvaluation."""
     return {
         "kind": "Job",
@@ -65,24 +65,24 @@ def job(owner: Object, name: str = "mnist-0a1b2c3d", **status: Any) -> Object:
     }
 
 
-def pod(owner: Object, name: str = "pod-1", *, deleting: bool = False, **status: Any) -> Object:
+def pod(owner: JsonObject, name: str = "pod-1", *, deleting: bool = False, **status: Any) -> JsonObject:
     """Return a pod of a Job."""
-    labels = owned_by(owner, **{kube_objects.JOB_NAME_LABEL: owner["metadata"]["name"]})
+    labels = owned_by(owner, **{names.JOB_NAME_LABEL: owner["metadata"]["name"]})
     deletion = {"deletionTimestamp": NOW} if deleting else {}
     return {"kind": "Pod", "metadata": metadata(name, **labels, **deletion), "status": status}
 
 
-def training(kind: str = "TFJob", name: str = "train", **conditions: str) -> Object:
+def training(kind: str = "TFJob", name: str = "train", **conditions: str) -> JsonObject:
     """Return a training with these conditions, such as `Succeeded="True"`."""
     return {
         "apiVersion": "kubeflow.org/v1",
         "kind": kind,
         "metadata": metadata(name),
-        "status": {"conditions": [condition(name, status) for name, status in conditions.items()]},
+        "status": {"conditions": [condition(its_type, status) for its_type, status in conditions.items()]},
     }
 
 
-def condition(condition_type: str, status: str = "True", reason: str = "", message: str = "") -> Object:
+def condition(condition_type: str, status: str = "True", reason: str = "", message: str = "") -> JsonObject:
     """Return a condition as an object's status holds it."""
     return {
         "type": condition_type,
@@ -93,19 +93,19 @@ def condition(condition_type: str, status: str = "True", reason: str = "", messa
     }
 
 
-def waiting(reason: str, message: str = "", image: str = "img:1") -> Object:
+def waiting(reason: str, message: str = "", image: str = "img:1") -> JsonObject:
     """Return the status of the evaluator's container while it waits."""
     state = {"waiting": {"reason": reason, "message": message}}
-    return {"name": kube_objects.CONTAINER, "image": image, "state": state}
+    return {"name": names.CONTAINER, "image": image, "state": state}
 
 
-def terminated(exit_code: int, message: str = "") -> Object:
+def terminated(exit_code: int, message: str = "") -> JsonObject:
     """Return the status of the evaluator's container after its end."""
     state = {"terminated": {"exitCode": exit_code, "message": message, "reason": "Error"}}
-    return {"name": kube_objects.CONTAINER, "image": "img:1", "state": state}
+    return {"name": names.CONTAINER, "image": "img:1", "state": state}
 
 
-def finished(generation: int = 1, *, succeeded: bool = True) -> list[Object]:
+def finished(generation: int = 1, *, succeeded: bool = True) -> list[JsonObject]:
     """Return the stored conditions of an evaluation that has ended."""
     reason = Reason.COMPLETED if succeeded else Reason.EVALUATOR_FAILED
     decided = [
@@ -113,10 +113,10 @@ def finished(generation: int = 1, *, succeeded: bool = True) -> list[Object]:
         Condition(Type.FINISHED, reason, "over", status=True),
         Condition(Type.SUCCEEDED, reason, "over", status=succeeded),
     ]
-    return written(decided, [], generation, EARLIER)
+    return render(decided, [], generation, EARLIER)
 
 
-RESULTS: Object = {
+RESULTS: JsonObject = {
     "latest": {
         "checkpoint": "ckpt-7",
         "step": 700,

@@ -1,0 +1,115 @@
+"""Makes the children of one resource what its spec asks for: ServiceAccount, Role, RoleBinding and Job.
+
+`reconcile` calls it in each pass. An object that already has every field of its manifest causes no request. A Job is
+never changed into another one: the old one is deleted, and the new one is created once no pod of the old one is left,
+so that two evaluators never run at the same time.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from sidecar_operator.cache import Cache
+from sidecar_operator.kube_client import RefusedError
+from sidecar_operator.kube_objects import JsonObject, Key, KubeObject
+from sidecar_operator.manifests import Manifests, is_applied
+from sidecar_operator.resource_view import SidecarEvaluation
+
+
+class ChildClient(Protocol):
+    """The requests that are needed; `kube_client.KubeClient` has them."""
+
+    async def list_children(self, kind: str, owner: Key) -> list[JsonObject]:
+        """List children of one resource."""
+
+    async def read(self, manifest: JsonObject) -> JsonObject | None:
+        """Read the object that a manifest names."""
+
+    async def apply(self, manifest: JsonObject) -> JsonObject:
+        """Apply a manifest."""
+
+    async def delete_job(self, job: KubeObject) -> None:
+        """Delete a Job and its pods."""
+
+
+@dataclass(frozen=True)
+class Applied:
+    """How far the children are what they should be."""
+
+    is_replacing: bool = False
+    """A Job of an earlier spec, or a pod of one, still exists; the new Job waits for its end."""
+    refusal: str | None = None
+    """Why a child could not be applied, where the API server refused it."""
+
+
+class ChildApplier:
+    """Applies manifests and deletes outdated Jobs."""
+
+    def __init__(self, client: ChildClient, cache: Cache) -> None:
+        self._client = client
+        self._cache = cache
+
+    async def apply(self, evaluation: SidecarEvaluation, manifests: Manifests) -> Applied:
+        """Apply the manifests, as far as that is possible now."""
+        try:
+            for manifest in manifests.identity:
+                await self._apply(manifest)
+            if await self._delete_outdated_jobs(evaluation, manifests):
+                return Applied(is_replacing=True)
+            await self._apply(manifests.job)
+        except RefusedError as error:
+            return Applied(refusal=str(error))
+        return Applied()
+
+    async def _apply(self, manifest: JsonObject) -> None:
+        """Apply a manifest unless the object already has all that it says."""
+        child, obj = self._cache.child(manifest), KubeObject(manifest)
+        if child is not None and is_applied(manifest, child.raw):
+            return
+        if child is None:
+            await self._require_not_foreign(obj)
+        try:
+            applied = await self._client.apply(manifest)
+        except RefusedError as error:
+            raise RefusedError(
+                error.status,
+                f"the API server refuses {obj.kind} {obj.name} in namespace {obj.namespace}: {error}; "
+                "change the quota, policy or permission that this names, or the spec",
+            ) from error
+        self._cache.children[obj.kind].put(applied)
+
+    async def _require_not_foreign(self, obj: KubeObject) -> None:
+        """Raise RefusedError where an object of this name exists that is no child of the resource."""
+        existing = await self._client.read(obj.raw)
+        if existing is not None and KubeObject(existing).owner_key != obj.owner_key:
+            raise RefusedError(
+                409,
+                f"{obj.kind} {obj.name} in namespace {obj.namespace} exists and does not belong to this resource: "
+                "delete it, or create the resource under another name",
+            )
+
+    async def _delete_outdated_jobs(self, evaluation: SidecarEvaluation, manifests: Manifests) -> bool:
+        """Delete every Job but the one that should exist; tell whether one, or a pod of one, still exists."""
+        key, job = evaluation.key, self._cache.child(manifests.job)
+        if job is None and evaluation.job_name:
+            await self._refresh(key)
+            job = self._cache.child(manifests.job)
+        outdated = [
+            existing
+            for existing in self._cache.jobs.of(key)
+            if existing.name != manifests.job_name or existing.is_being_deleted or not existing.is_owned_by(evaluation)
+        ]
+        for outdated_job in outdated:
+            if not outdated_job.is_being_deleted:
+                await self._client.delete_job(outdated_job)
+        return bool(outdated) or self._has_outdated_pods(key, job)
+
+    def _has_outdated_pods(self, key: Key, job: KubeObject | None) -> bool:
+        """Tell whether a pod of another Job runs, even of a deleted Job of the same name."""
+        running = (pod for pod in self._cache.pods.of(key) if not pod.is_over)
+        return any(job is None or not pod.is_owned_by(job) for pod in running)
+
+    async def _refresh(self, key: Key) -> None:
+        """List Jobs and pods at the API server: a Job must not be created while the cache misses another one."""
+        for kind in ("Job", "Pod"):
+            for child in await self._client.list_children(kind, key):
+                self._cache.children[kind].put(child)

@@ -1,0 +1,29 @@
+"""Names that the operator shares with the API server and the evaluator: group, kinds, labels, field manager, container.
+
+Every other module uses them. Constants only: they are part of what users, policies and dashboards refer to, so none is
+renamed lightly.
+"""
+
+from typing import Final
+
+GROUP: Final = "sidecareval.dev"
+VERSION: Final = "v1alpha1"
+API_VERSION: Final = f"{GROUP}/{VERSION}"
+KIND: Final = "SidecarEvaluation"
+PLURAL: Final = "sidecarevaluations"
+
+FIELD_MANAGER: Final = "sidecar-operator"
+"""Owner, in server-side apply, of every field that the operator writes."""
+
+NAME_LABEL: Final = "sidecareval.dev/name"
+"""Label of every child: the name of its SidecarEvaluation."""
+
+MANAGED_BY_LABEL: Final = "app.kubernetes.io/managed-by"
+CHILD_SELECTOR: Final = f"{MANAGED_BY_LABEL}={FIELD_MANAGER}"
+JOB_NAME_LABEL: Final = "batch.kubernetes.io/job-name"
+
+CONTAINER: Final = "evaluator"
+"""Name of the container that evaluates, in each pod."""
+
+CONFIGURATION_ERROR_EXIT_CODE: Final = 78
+"""Exit code of an evaluator whose configuration is wrong: the Job fails without a retry."""

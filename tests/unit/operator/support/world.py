@@ -1,0 +1,53 @@
+"""A cluster in memory with one resource, and the reconciler that serves it: what tests of whole passes start from."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from sidecar_operator import names
+from sidecar_operator.cache import Cache
+from sidecar_operator.kube_objects import JsonObject, KubeObject
+from sidecar_operator.reconcile import Reconciler
+from unit.operator.support.fake_kube_client import FakeKubeClient
+from unit.operator.support.samples import KEY, condition
+
+READY_POD: JsonObject = {"phase": "Running", "conditions": [condition("Ready")]}
+"""Status of a pod that runs and is ready."""
+
+
+@dataclass
+class World:
+    """A cluster with one resource, and the reconciler that serves it."""
+
+    client: FakeKubeClient = field(default_factory=FakeKubeClient)
+    cache: Cache = field(default_factory=Cache)
+    watched: tuple[tuple[str, str], ...] = (("kubeflow.org/v1", "TFJob"),)
+
+    async def turn(self) -> float | None:
+        """Deliver what has happened, and make a pass."""
+        self.client.watch(self.cache)
+        now = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+        self.client.calls.clear()
+        return await Reconciler(self.client, self.cache, "img:1", self.watched, now=lambda: now)(KEY)
+
+    def change(self, **spec: Any) -> None:
+        """Change the spec as a user does."""
+        stored = self.client.only(names.KIND)
+        generation = stored["metadata"]["generation"] + 1
+        changed = {**stored, "metadata": {**stored["metadata"], "generation": generation}}
+        self.client.put({**changed, "spec": stored["spec"] | spec})
+
+    def job_status(self, **status: Any) -> None:
+        """Report on the Job as the Job controller does."""
+        self.client.put({**self.client.only("Job"), "status": status})
+
+    @property
+    def status(self) -> JsonObject:
+        """The stored status of the resource."""
+        status: JsonObject = self.client.only(names.KIND)["status"]
+        return status
+
+    def reason(self, condition_type: str = "Ready") -> str:
+        """Return the reason of a stored condition, `absent` where there is none."""
+        stored = KubeObject(self.client.only(names.KIND)).condition(condition_type)
+        return stored.reason if stored else "absent"

@@ -1,0 +1,113 @@
+import pytest
+
+from sidecar_operator import names
+from sidecar_operator.kube_client import RefusedError
+from sidecar_operator.kube_objects import KubeObject
+from sidecar_operator.reconcile import REFUSED_SECONDS, Reconciler
+from unit.operator.support.samples import KEY, evaluation, job, pod
+from unit.operator.support.world import READY_POD, World
+
+
+@pytest.mark.parametrize("kind", ["ServiceAccount", "Role", "RoleBinding", "Job"])
+async def test_a_deleted_child_comes_back(world: World, kind: str) -> None:
+    await world.turn()
+    world.client.remove(world.client.only(kind))
+    await world.turn()
+    assert f"apply {kind}" in world.client.writes
+    assert world.client.only(kind)
+
+
+async def test_an_edited_child_is_put_right(world: World) -> None:
+    await world.turn()
+    world.client.put({**world.client.only("Role"), "rules": []})
+    await world.turn()
+    assert world.client.writes == ["apply Role"]
+    assert world.client.only("Role")["rules"]
+
+
+async def test_suspend_and_resume_keep_the_job(world: World) -> None:
+    await world.turn()
+    name = world.status["job"]
+    for suspend, reason in ((True, "Suspended"), (False, "EvaluatorStarting")):
+        world.change(suspend=suspend)
+        await world.turn()
+        assert world.client.only("Job", name)["spec"]["suspend"] is suspend
+        assert world.reason() == reason
+
+
+async def test_a_changed_spec_replaces_the_job_once_its_pod_is_gone(world: World) -> None:
+    await world.turn()
+    old = world.client.only("Job")
+    running = world.client.put(pod(old, **READY_POD))
+    world.change(metrics={"primary": "loss"})
+    for _ in range(2):
+        await world.turn()
+        assert world.client.only("Job")["metadata"]["deletionTimestamp"]
+        assert world.reason() == "ReplacingJob"
+    world.client.remove(old)
+    await world.turn()
+    assert world.reason() == "ReplacingJob"  # the pod outlives its Job
+    world.client.remove(running)
+    await world.turn()
+    assert world.client.only("Job")["metadata"]["name"] != old["metadata"]["name"]
+
+
+async def test_a_job_is_created_only_after_a_look_at_the_server(world: World) -> None:
+    await world.turn()
+    blind = World(world.client)
+    world.change(metrics={"primary": "loss"})
+    blind.cache.evaluations.put(world.client.only(names.KIND))
+    world.client.watch = lambda cache: None  # type: ignore[method-assign]
+    await blind.turn()
+    assert "delete Job" in blind.client.writes
+    assert "apply Job" not in blind.client.writes
+
+
+async def test_a_job_of_an_earlier_resource_of_the_name_is_replaced(world: World) -> None:
+    await world.turn()
+    stale = world.client.only("Job")
+    references = [{"uid": "uid-of-the-earlier-one"}]
+    world.client.put({**stale, "metadata": {**stale["metadata"], "ownerReferences": references}})
+    await world.turn()
+    assert world.client.only("Job")["metadata"]["deletionTimestamp"]
+
+
+@pytest.mark.parametrize("kind", ["ServiceAccount", "RoleBinding", "Job"])
+async def test_a_refusal_is_reported_and_tried_again_slowly(world: World, kind: str) -> None:
+    world.client.refusals[kind] = RefusedError(403, "exceeded quota")
+    assert await world.turn() == REFUSED_SECONDS
+    assert world.reason() == world.reason("Reconciling") == "RefusedByAPIServer"
+    message = world.status["conditions"][0]["message"]
+    assert kind in message
+    assert "exceeded quota" in message
+    world.client.refusals.clear()
+    await world.turn()
+    assert world.reason() == "EvaluatorStarting"
+
+
+def test_the_sample_job_is_owned_as_a_real_one() -> None:
+    owner = evaluation()
+    assert KubeObject(job(owner)).is_owned_by(KubeObject(owner))
+
+
+@pytest.mark.parametrize("kind", ["ServiceAccount", "Role", "RoleBinding", "Job"])
+async def test_an_object_of_somebody_else_is_not_taken_over(world: World, kind: str) -> None:
+    await world.turn()
+    ours = world.client.only(kind)
+    metadata = {name: value for name, value in ours["metadata"].items() if name not in {"labels", "ownerReferences"}}
+    world.client.put({**ours, "metadata": metadata})
+    world.cache.children[kind].remove(ours)
+    world.client.calls.clear()
+    await Reconciler(world.client, world.cache, "img:1")(KEY)
+    assert f"apply {kind}" not in world.client.writes
+    assert world.reason() == "RefusedByAPIServer"
+
+
+async def test_a_pod_of_a_deleted_job_of_the_same_name_is_waited_for(world: World) -> None:
+    await world.turn()
+    old = world.client.only("Job")
+    world.client.put(pod(old, **READY_POD))
+    world.client.remove(old)
+    await world.turn()
+    assert "apply Job" not in world.client.writes
+    assert world.reason() == "ReplacingJob"
