@@ -61,7 +61,7 @@ class ChildApplier:
         return Applied()
 
     async def _apply(self, manifest: JsonObject) -> None:
-        """Apply a manifest unless the object already has all that it says."""
+        """Apply a manifest unless the object already has every field of it."""
         child, obj = self._cache.child(manifest), KubeObject(manifest)
         if child is not None and is_applied(manifest, child.raw):
             return

@@ -11,7 +11,7 @@ import kopf
 
 from sidecar_operator import names
 from sidecar_operator.cache import Cache
-from sidecar_operator.kube_objects import JsonObject, Key, KubeObject, text_at
+from sidecar_operator.kube_objects import JsonObject, Key, KubeObject
 from sidecar_operator.resource_view import TrainingRef
 
 
@@ -66,7 +66,7 @@ class Handlers:
         training = KubeObject(event["object"])
         if training.is_child:
             self._on_child("Job", event)
-        ref = TrainingRef(text_at(training.raw, "apiVersion"), training.kind, *training.key)
+        ref = TrainingRef(training.api_version, training.kind, *training.key)
         followers = self._cache.followers(ref)
         if followers:
             self._cache.trainings.put_watched(ref, None if event["type"] == "DELETED" else training.raw)

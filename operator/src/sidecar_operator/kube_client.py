@@ -2,7 +2,7 @@
 
 `reconcile`, `child_objects` and `controller` use it. Requests and answers are plain JSON objects; every write of an
 object is a server-side apply under the operator's own field manager. A failed request raises one of four exceptions,
-by what can be done about it: not found, conflict, refused for good, or unavailable and worth another try.
+by what can be done about it: not found, conflict, refused until something is changed, or unavailable for now.
 """
 
 import json

@@ -5,14 +5,17 @@ other programs write may have any shape: a field that is missing or of another t
 reading never raises. Views decide nothing, change nothing and call nothing.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from sidecar_operator import names
 
 JsonObject = dict[str, Any]
 """A Kubernetes object, or a part of one, as JSON gives it."""
+
+Value = TypeVar("Value")
 
 
 class Key(NamedTuple):
@@ -44,6 +47,11 @@ def integer_at(value: object, *path: str) -> int | None:
     return number if isinstance(number, int) and not isinstance(number, bool) else None
 
 
+def flag_at(value: object, *path: str) -> bool:
+    """Return whether the value at a path is true."""
+    return value_at(value, *path) is True
+
+
 def object_at(value: object, *path: str) -> JsonObject:
     """Return the object at a path, empty where there is none."""
     part = value_at(value, *path)
@@ -56,11 +64,16 @@ def objects_at(value: object, *path: str) -> list[JsonObject]:
     return [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []
 
 
-def parse_time(text: object) -> datetime | None:
-    """Return the time, in UTC, that a field holds as RFC 3339; None where it holds no such time."""
+def time_at(value: object, *path: str) -> datetime | None:
+    """Return the time, in UTC, at a path, None where there is none."""
+    return parse_time(text_at(value, *path))
+
+
+def parse_time(text: str) -> datetime | None:
+    """Return the time, in UTC, that a text holds as RFC 3339; None where it holds no such time."""
     try:
-        moment = datetime.fromisoformat(text) if isinstance(text, str) else None
-        return moment.astimezone(UTC) if moment and moment.tzinfo else None
+        moment = datetime.fromisoformat(text)
+        return moment.astimezone(UTC) if moment.tzinfo else None
     except (ValueError, OverflowError):
         return None
 
@@ -71,45 +84,41 @@ def format_time(moment: datetime) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class StoredCondition:
-    """A condition as the status of an object holds it."""
+class View:
+    """An object, or a part of one, whose fields are read on demand."""
 
     raw: JsonObject
 
-    @property
-    def type(self) -> str:
-        """The type, such as `Ready`."""
-        return text_at(self.raw, "type")
 
-    @property
-    def status(self) -> str:
-        """`True`, `False` or `Unknown`."""
-        return text_at(self.raw, "status")
+class Field(Generic[Value]):
+    """Declares a field of a view: how it is read, such as with `text_at`, and its path."""
+
+    def __init__(self, read: Callable[..., Value], *path: str) -> None:
+        self._read = read
+        self._path = path
+
+    def __get__(self, view: View, _: type) -> Value:
+        return self._read(view.raw, *self._path)
+
+
+class StoredCondition(View):
+    """A condition as the status of an object holds it."""
+
+    __slots__ = ()
+    type = Field(text_at, "type")
+    status = Field(text_at, "status")
+    """`True`, `False` or `Unknown`."""
+    reason = Field(text_at, "reason")
+    message = Field(text_at, "message")
+    last_transition_time = Field(text_at, "lastTransitionTime")
+    """When the status last changed, as it is stored."""
+    observed_generation = Field(integer_at, "observedGeneration")
+    """The generation of the spec that the condition is about."""
 
     @property
     def is_true(self) -> bool:
         """Whether the condition holds."""
         return self.status == "True"
-
-    @property
-    def reason(self) -> str:
-        """The reason, one word."""
-        return text_at(self.raw, "reason")
-
-    @property
-    def message(self) -> str:
-        """The message for people."""
-        return text_at(self.raw, "message")
-
-    @property
-    def last_transition_time(self) -> str:
-        """When the status last changed, as it is stored."""
-        return text_at(self.raw, "lastTransitionTime")
-
-    @property
-    def observed_generation(self) -> int | None:
-        """The generation of the spec that the condition is about."""
-        return integer_at(self.raw, "observedGeneration")
 
 
 def conditions_in(status: object) -> list[StoredCondition]:
@@ -117,36 +126,22 @@ def conditions_in(status: object) -> list[StoredCondition]:
     return [StoredCondition(condition) for condition in objects_at(status, "conditions")]
 
 
-@dataclass(frozen=True, slots=True)
-class KubeObject:
+class KubeObject(View):
     """What objects of all kinds have: metadata and conditions."""
 
-    raw: JsonObject
-
-    @property
-    def kind(self) -> str:
-        """The kind, in the singular."""
-        return text_at(self.raw, "kind")
-
-    @property
-    def name(self) -> str:
-        """The name."""
-        return text_at(self.raw, "metadata", "name")
-
-    @property
-    def namespace(self) -> str:
-        """The namespace."""
-        return text_at(self.raw, "metadata", "namespace")
+    __slots__ = ()
+    kind = Field(text_at, "kind")
+    api_version = Field(text_at, "apiVersion")
+    name = Field(text_at, "metadata", "name")
+    namespace = Field(text_at, "metadata", "namespace")
+    uid = Field(text_at, "metadata", "uid")
+    """Empty where the object has none yet."""
+    created_at = Field(time_at, "metadata", "creationTimestamp")
 
     @property
     def key(self) -> Key:
         """Namespace and name."""
         return Key(self.namespace, self.name)
-
-    @property
-    def uid(self) -> str:
-        """The uid, empty where the object has none yet."""
-        return text_at(self.raw, "metadata", "uid")
 
     @property
     def generation(self) -> int:
@@ -158,11 +153,6 @@ class KubeObject:
         """The resourceVersion, which of two versions of one object is greater for the newer."""
         text = text_at(self.raw, "metadata", "resourceVersion")
         return int(text) if text.isdecimal() else 0
-
-    @property
-    def created_at(self) -> datetime | None:
-        """When the object was created."""
-        return parse_time(text_at(self.raw, "metadata", "creationTimestamp"))
 
     @property
     def is_being_deleted(self) -> bool:
@@ -200,19 +190,13 @@ class KubeObject:
         return condition is not None and condition.is_true
 
 
-@dataclass(frozen=True, slots=True)
 class Job(KubeObject):
     """A Job of batch/v1."""
 
-    @property
-    def is_suspended(self) -> bool:
-        """Whether the Job is told to run no pod."""
-        return value_at(self.raw, "spec", "suspend") is True
-
-    @property
-    def failed_pods(self) -> int:
-        """How many of its pods have failed."""
-        return integer_at(self.raw, "status", "failed") or 0
+    __slots__ = ()
+    is_suspended = Field(flag_at, "spec", "suspend")
+    failed_pods = Field(integer_at, "status", "failed")
+    """Number of its pods that have failed."""
 
     @property
     def has_ended(self) -> bool:
@@ -220,75 +204,54 @@ class Job(KubeObject):
         return self.has_true("Complete") or self.has_true("Failed")
 
 
-class Waiting(NamedTuple):
+class Waiting(View):
     """Why a container has not started."""
 
-    reason: str
-    message: str
+    __slots__ = ()
+    reason = Field(text_at, "reason")
+    message = Field(text_at, "message")
 
 
-class Terminated(NamedTuple):
+class Terminated(View):
     """How a container ended."""
 
-    exit_code: int | None
-    reason: str
-    message: str
+    __slots__ = ()
+    exit_code = Field(integer_at, "exitCode")
+    reason = Field(text_at, "reason")
+    message = Field(text_at, "message")
 
 
-@dataclass(frozen=True, slots=True)
-class ContainerStatus:
+class ContainerStatus(View):
     """What the kubelet reports of one container."""
 
-    raw: JsonObject
-
-    @property
-    def name(self) -> str:
-        """The name of the container in its pod."""
-        return text_at(self.raw, "name")
-
-    @property
-    def image(self) -> str:
-        """The image that it runs or shall run."""
-        return text_at(self.raw, "image")
+    __slots__ = ()
+    name = Field(text_at, "name")
+    image = Field(text_at, "image")
 
     @property
     def waiting(self) -> Waiting | None:
         """Why it has not started, None where it has."""
         state = object_at(self.raw, "state", "waiting")
-        return Waiting(text_at(state, "reason"), text_at(state, "message")) if state else None
+        return Waiting(state) if state else None
 
     @property
     def terminated(self) -> Terminated | None:
         """How it ended, None where it has not."""
         state = object_at(self.raw, "state", "terminated")
-        if not state:
-            return None
-        return Terminated(integer_at(state, "exitCode"), text_at(state, "reason"), text_at(state, "message"))
+        return Terminated(state) if state else None
 
 
-@dataclass(frozen=True, slots=True)
 class Pod(KubeObject):
     """A pod."""
 
-    @property
-    def phase(self) -> str:
-        """`Pending`, `Running`, `Succeeded` or `Failed`."""
-        return text_at(self.raw, "status", "phase")
-
-    @property
-    def reason(self) -> str:
-        """Why the pod is in its phase, such as `Evicted`; mostly empty."""
-        return text_at(self.raw, "status", "reason")
-
-    @property
-    def message(self) -> str:
-        """The same for people; mostly empty."""
-        return text_at(self.raw, "status", "message")
-
-    @property
-    def started_at(self) -> datetime | None:
-        """When the kubelet took the pod over."""
-        return parse_time(text_at(self.raw, "status", "startTime"))
+    __slots__ = ()
+    phase = Field(text_at, "status", "phase")
+    """`Pending`, `Running`, `Succeeded` or `Failed`."""
+    reason = Field(text_at, "status", "reason")
+    """Why the pod is in its phase, such as `Evicted`; mostly empty."""
+    message = Field(text_at, "status", "message")
+    started_at = Field(time_at, "status", "startTime")
+    """When the kubelet accepted the pod."""
 
     @property
     def containers(self) -> list[ContainerStatus]:
@@ -303,7 +266,7 @@ class Pod(KubeObject):
 
     @property
     def is_over(self) -> bool:
-        """Whether all containers of the pod have ended for good."""
+        """Whether all containers of the pod have ended and none is started again."""
         return self.phase in {"Succeeded", "Failed"}
 
 

@@ -67,7 +67,7 @@ def newest_live(pods: Iterable[Pod]) -> Pod | None:
 
 
 def trouble_of(pod: Pod, warnings: Sequence[WarningEvent] = ()) -> Trouble | None:
-    """Return what keeps the pod from running, None where nothing is known to."""
+    """Return what keeps the pod from running, None where neither its status nor a warning says so."""
     troubles = (check(pod) for check in CHECKS)
     return next((trouble for trouble in troubles if trouble), None) or _creation_trouble(pod, warnings)
 
@@ -81,7 +81,7 @@ def failure_of(pod: Pod) -> Failure:
 
 
 def _last_message(end: Terminated) -> str:
-    """Return the termination message: the evaluator's own whole, of the end of a log only the last line."""
+    """Return the termination message: all that the evaluator wrote into it, but only the last line of a log."""
     message = end.message.strip()
     if end.exit_code != names.CONFIGURATION_ERROR_EXIT_CODE:
         message = message.rpartition("\n")[2].strip()

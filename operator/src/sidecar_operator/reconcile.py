@@ -184,7 +184,7 @@ class Reconciler:
         self._cache.evaluations.update(stored.raw)
         for transition in events.transitions(evaluation.conditions, conditions_in(report)):
             await self._publish(evaluation, transition)
-        # The cache has this version now, so no watch event wakes the resource for what others changed in it.
+        # The cache has this version now, so no watch event wakes the resource for a change that came with it.
         return stored.generation != evaluation.generation or stored.results != evaluation.results
 
     async def _publish(self, evaluation: SidecarEvaluation, transition: Transition) -> None:

@@ -1,22 +1,21 @@
 """Typed, read-only view of a SidecarEvaluation: its spec, its status and the results of its evaluator.
 
 What decides and reports reads the resource through it. `spec` is what the CRD has admitted and is read field by field
-where manifests are rendered from it; the status is read as tolerantly as an object of others (see `kube_objects`).
+where manifests are rendered from it; the status is read as tolerantly as any other object (see `kube_objects`).
 """
 
-from dataclasses import dataclass
-from datetime import datetime
 from typing import NamedTuple
 
 from sidecar_operator.kube_objects import (
-    JsonObject,
+    Field,
     KubeObject,
+    View,
+    flag_at,
     integer_at,
     object_at,
     objects_at,
-    parse_time,
     text_at,
-    value_at,
+    time_at,
 )
 
 
@@ -32,12 +31,17 @@ class TrainingRef(NamedTuple):
         return f"{self.kind} {self.name}"
 
 
-class Metric(NamedTuple):
+class Metric(View):
     """One score of a checkpoint."""
 
-    name: str
-    dataset: str
-    value: str
+    __slots__ = ()
+    name = Field(text_at, "name")
+    value = Field(text_at, "value")
+
+    @property
+    def dataset(self) -> str:
+        """The dataset that was evaluated."""
+        return text_at(self.raw, "dataset") or "default"
 
     @property
     def number(self) -> float | None:
@@ -48,61 +52,35 @@ class Metric(NamedTuple):
             return None
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(View):
     """One checkpoint and what became of it."""
 
-    raw: JsonObject
-
-    @property
-    def checkpoint(self) -> str:
-        """Name of the checkpoint."""
-        return text_at(self.raw, "checkpoint")
-
-    @property
-    def step(self) -> int | None:
-        """Training step of the checkpoint."""
-        return integer_at(self.raw, "step")
-
-    @property
-    def outcome(self) -> str:
-        """What became of it, such as `evaluated` or `failed`."""
-        return text_at(self.raw, "outcome")
-
-    @property
-    def reason(self) -> str:
-        """Why it failed, one word."""
-        return text_at(self.raw, "reason")
-
-    @property
-    def message(self) -> str:
-        """Why it failed, for people."""
-        return text_at(self.raw, "message")
-
-    @property
-    def score(self) -> str:
-        """The primary metric, such as `accuracy=0.93`."""
-        return text_at(self.raw, "score")
+    __slots__ = ()
+    checkpoint = Field(text_at, "checkpoint")
+    step = Field(integer_at, "step")
+    outcome = Field(text_at, "outcome")
+    """Such as `evaluated` or `failed`."""
+    reason = Field(text_at, "reason")
+    message = Field(text_at, "message")
+    score = Field(text_at, "score")
+    """The primary metric, such as `accuracy=0.93`."""
+    evaluated_at = Field(time_at, "evaluatedAt")
 
     @property
     def metrics(self) -> list[Metric]:
         """All scores."""
-        return [
-            Metric(text_at(metric, "name"), text_at(metric, "dataset") or "default", text_at(metric, "value"))
-            for metric in objects_at(self.raw, "metrics")
-        ]
-
-    @property
-    def evaluated_at(self) -> datetime | None:
-        """When its evaluation ended."""
-        return parse_time(text_at(self.raw, "evaluatedAt"))
+        return [Metric(metric) for metric in objects_at(self.raw, "metrics")]
 
 
-@dataclass(frozen=True, slots=True)
-class Results:
+class Results(View):
     """`status.results`, which the evaluator writes."""
 
-    raw: JsonObject
+    __slots__ = ()
+    backlog = Field(integer_at, "backlog")
+    """Number of finished checkpoints that wait for evaluation."""
+    end_reason = Field(text_at, "ended", "reason")
+    """Why the evaluator has ended; empty while it has not."""
+    ended_at = Field(time_at, "ended", "at")
 
     @property
     def latest(self) -> Result:
@@ -130,57 +108,28 @@ class Results:
         """Number of checkpoints that have a score."""
         return self.counts.get("evaluated", 0)
 
-    @property
-    def backlog(self) -> int | None:
-        """Number of finished checkpoints that wait for evaluation."""
-        return integer_at(self.raw, "backlog")
 
-    @property
-    def end_reason(self) -> str:
-        """Why the evaluator has ended; empty while it has not."""
-        return text_at(self.raw, "ended", "reason")
-
-    @property
-    def ended_at(self) -> datetime | None:
-        """When the evaluator had nothing left to evaluate."""
-        return parse_time(text_at(self.raw, "ended", "at"))
-
-
-@dataclass(frozen=True, slots=True)
-class RecordedTraining:
+class RecordedTraining(View):
     """`status.training`, which an earlier pass has written."""
 
-    raw: JsonObject
-
-    @property
-    def state(self) -> str:
-        """The state, see `training_state.State`; empty where none is recorded."""
-        return text_at(self.raw, "state")
-
-    @property
-    def message(self) -> str:
-        """The message for people."""
-        return text_at(self.raw, "message")
-
-    @property
-    def finished_at(self) -> str | None:
-        """When the training ended, as it is stored."""
-        return text_at(self.raw, "finishedAt") or None
+    __slots__ = ()
+    state = Field(text_at, "state")
+    """See `training_state.State`; empty where none is recorded."""
+    message = Field(text_at, "message")
+    finished_at = Field(text_at, "finishedAt")
+    """When the training ended, as it is stored; empty while it has not."""
 
 
-@dataclass(frozen=True, slots=True)
 class SidecarEvaluation(KubeObject):
     """The resource."""
 
-    @property
-    def spec(self) -> JsonObject:
-        """The spec, as admitted by the CRD."""
-        return object_at(self.raw, "spec")
-
-    @property
-    def is_suspended(self) -> bool:
-        """Whether `spec.suspend` is set."""
-        return value_at(self.raw, "spec", "suspend") is True
+    __slots__ = ()
+    spec = Field(object_at, "spec")
+    """As admitted by the CRD."""
+    status = Field(object_at, "status")
+    is_suspended = Field(flag_at, "spec", "suspend")
+    job_name = Field(text_at, "status", "job")
+    """Name of the Job that the last pass has seen; empty where it has seen none."""
 
     @property
     def ready_when(self) -> str:
@@ -194,16 +143,6 @@ class SidecarEvaluation(KubeObject):
         if not ref:
             return None
         return TrainingRef(text_at(ref, "apiVersion"), text_at(ref, "kind"), self.namespace, text_at(ref, "name"))
-
-    @property
-    def status(self) -> JsonObject:
-        """The whole status."""
-        return object_at(self.raw, "status")
-
-    @property
-    def job_name(self) -> str:
-        """`status.job`: name of the Job that the last pass has seen; empty where it has seen none."""
-        return text_at(self.raw, "status", "job")
 
     @property
     def training(self) -> RecordedTraining:

@@ -1,6 +1,6 @@
-"""What an administrator may set: environment variables of the operator's container, read once at start.
+"""Settings of the operator: environment variables of its container, read once at start.
 
-`__main__` reads them and hands the values on; no other module looks at the environment.
+`__main__` reads them and passes the values on; no other module reads the environment.
 """
 
 from collections.abc import Mapping

@@ -72,7 +72,7 @@ def follow(ref: TrainingRef, training: KubeObject | Absence, recorded: RecordedT
 def recorded_end(ref: TrainingRef, recorded: RecordedTraining) -> Training | None:
     """Return the end that an earlier pass has recorded, None where there is none."""
     state = _recorded_state(recorded)
-    return Training(ref, state, recorded.message, recorded.finished_at) if state in ENDED else None
+    return Training(ref, state, recorded.message, recorded.finished_at or None) if state in ENDED else None
 
 
 def _recorded_state(recorded: RecordedTraining) -> State:

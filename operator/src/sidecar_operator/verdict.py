@@ -157,7 +157,7 @@ def _crashed(observed: Observed) -> Verdict | None:
         return None
     if failure.exit_code == names.CONFIGURATION_ERROR_EXIT_CODE:
         return Verdict(Reason.CONFIGURATION_ERROR, failure.message, is_progressing=True)
-    count = (observed.job.failed_pods if observed.job else 0) or 1
+    count = (observed.job and observed.job.failed_pods) or 1
     message = (
         f"the evaluator ended with {failure} ({_log_hint(observed)}; failure {count}, given up after "
         f"{BACKOFF_LIMIT + 1}; it is started again with growing delays)"

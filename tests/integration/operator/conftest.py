@@ -16,21 +16,21 @@ from integration.operator.process import SECONDS, OperatorProcess
 
 @dataclass(frozen=True)
 class Watcher:
-    """Waits for what the operator does, and says what it saw instead."""
+    """Waits for what the operator does; a failure shows the status that was reached instead."""
 
     evaluations: Evaluations
 
     def condition(self, condition_type: str, name: str = "mnist") -> Object:
         """Return a condition, empty where it is absent."""
         conditions = self.evaluations.read(name)["status"].get("conditions", [])
-        return next((found for found in conditions if found["type"] == condition_type), {})
+        return next((condition for condition in conditions if condition["type"] == condition_type), {})
 
     def until(self, condition_type: str, status: str, reason: str, name: str = "mnist") -> Object:
         """Wait until a condition has this status and reason, and return it."""
 
         def reached() -> bool:
-            found = self.condition(condition_type, name)
-            return (found.get("status"), found.get("reason")) == (status, reason)
+            condition = self.condition(condition_type, name)
+            return (condition.get("status"), condition.get("reason")) == (status, reason)
 
         assert poll(reached, SECONDS), self.evaluations.read(name)["status"]
         return self.condition(condition_type, name)
@@ -41,13 +41,13 @@ class Watcher:
 
     def status(self, name: str = "mnist") -> Object:
         """Return the status."""
-        found: Object = self.evaluations.read(name)["status"]
-        return found
+        status: Object = self.evaluations.read(name)["status"]
+        return status
 
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiServer]:
-    """Return a server of these tests' own, so that the operator and the other tests leave each other alone."""
+    """Return a server for these tests alone, because the operator would change the objects of the others."""
     with installed_server(tmp_path_factory.mktemp("api-server")) as server:
         yield server
 
@@ -64,13 +64,13 @@ def operator(server: ApiServer, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 @pytest.fixture
 def node(server: ApiServer, namespace: str) -> Node:
-    """Return the hand that plays the controllers in the test's namespace."""
+    """Return the stand-in for the controllers in the test's namespace."""
     return Node(server.client, namespace)
 
 
 @pytest.fixture
 def watcher(operator: OperatorProcess, evaluations: Evaluations) -> Watcher:
-    """Return eyes for the test's namespace, with the operator running."""
+    """Return a watcher of the test's namespace, with the operator running."""
     return Watcher(evaluations)
 
 

@@ -1,7 +1,7 @@
-"""What the API server alone does not have: the Job controller, the kubelet and the garbage collector, played by hand.
+"""Stands in for what an API server alone does not have: the Job controller, the kubelet and the garbage collector.
 
-A test says what they would do next, such as "the pod runs" or "the Job has failed", and it is written where they would
-write it. Pods are created from the Job's own template, so admission judges the real thing.
+A test calls for what they would do next, such as "the pod runs" or "the Job has failed", and it is written where they
+would write it. Pods are created from the Job's own template, so admission checks the real one.
 """
 
 import copy
@@ -108,5 +108,5 @@ class Node:
 
     def _list(self, root: str, plural: str, name: str) -> list[Object]:
         path = f"{root}/namespaces/{self.namespace}/{plural}?labelSelector=sidecareval.dev/name%3D{name}"
-        found: list[Object] = self.client.get(path)["items"]
-        return found
+        items: list[Object] = self.client.get(path)["items"]
+        return items

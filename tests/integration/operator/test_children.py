@@ -24,8 +24,10 @@ def test_every_child_is_there_and_owned(
         server.client.get(f"{root}/namespaces/{node.namespace}/{plural}/mnist-evaluator") for root, plural in CHILDREN
     ]
     for child in [*children, *node.jobs()]:
-        owner = child["metadata"]["ownerReferences"]
-        assert [(one["kind"], one["uid"], one["controller"]) for one in owner] == [("SidecarEvaluation", uid, True)]
+        references = child["metadata"]["ownerReferences"]
+        assert [(reference["kind"], reference["uid"], reference["controller"]) for reference in references] == [
+            ("SidecarEvaluation", uid, True)
+        ]
         assert "finalizers" not in child["metadata"]
     assert "finalizers" not in evaluations.read()["metadata"]
     assert "annotations" not in evaluations.read()["metadata"]
@@ -37,9 +39,9 @@ def test_the_status_is_complete_after_the_first_pass(evaluations: Evaluations, w
     status = watcher.status()
     assert status["observedGeneration"] == 1
     assert status["job"] == node.jobs()[0]["metadata"]["name"]
-    states = {found["type"]: found["status"] for found in status["conditions"]}
+    states = {condition["type"]: condition["status"] for condition in status["conditions"]}
     assert states == {"Ready": "False", "Finished": "False", "Succeeded": "Unknown", "Reconciling": "True"}
-    assert {found["observedGeneration"] for found in status["conditions"]} == {1}
+    assert {condition["observedGeneration"] for condition in status["conditions"]} == {1}
 
 
 def test_the_pod_of_the_longest_name_may_write_its_results(

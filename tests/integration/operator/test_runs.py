@@ -51,8 +51,8 @@ def test_a_completed_job_is_the_end_and_stays_it(
 ) -> None:
     evaluations.apply_status({"results": RESULTS}, "sidecar-evaluator")
     node.end_job("Complete")
-    found = watcher.until("Succeeded", "True", "TrainingFinished")
-    assert "7 evaluated, the last ckpt-7 at step 700: accuracy=0.93" in found["message"]
+    condition = watcher.until("Succeeded", "True", "TrainingFinished")
+    assert "7 evaluated, the last ckpt-7 at step 700: accuracy=0.93" in condition["message"]
     assert watcher.condition("Finished")["status"] == watcher.condition("Ready")["status"] == "True"
     node.delete("/apis/batch/v1", "jobs", node.jobs()[0])
     evaluations.update({"spec": {"suspend": True}})

@@ -106,9 +106,9 @@ def test_a_training_that_is_deleted_is_gone(
 
 def test_a_kind_that_nobody_knows(evaluations: Evaluations, watcher: Watcher) -> None:
     evaluations.create({"trainingRef": {**TRAINER_REF, "kind": "Nothing"}})
-    found = watcher.until("TrainingFinished", "Unknown", "TrainingKindUnknown")
-    assert "Nothing" in found["message"]
-    assert "install" in found["message"]
+    condition = watcher.until("TrainingFinished", "Unknown", "TrainingKindUnknown")
+    assert "Nothing" in condition["message"]
+    assert "install" in condition["message"]
 
 
 def test_a_kind_that_appears_later_is_followed(

@@ -55,8 +55,8 @@ def test_a_pod_that_cannot_start(
     evaluations.create()
     watcher.until_true(node.jobs)
     node.run_pod(status)
-    found = watcher.until("Ready", "False", reason)
-    assert all(word in found["message"] for word in words)
+    condition = watcher.until("Ready", "False", reason)
+    assert all(word in condition["message"] for word in words)
     assert watcher.condition("Reconciling")["reason"] == reason
     assert watcher.condition("Stalled") == {}
 
@@ -85,9 +85,9 @@ def test_a_job_that_the_api_server_refuses(
     hard = {"status": {"hard": {"count/jobs.batch": "0"}, "used": {"count/jobs.batch": "0"}}}
     server.client.request("PATCH", path, hard, "application/merge-patch+json")
     evaluations.create()
-    found = watcher.until("Ready", "False", "RefusedByAPIServer")
-    assert "Job" in found["message"]
-    assert "quota" in found["message"]
+    condition = watcher.until("Ready", "False", "RefusedByAPIServer")
+    assert "Job" in condition["message"]
+    assert "quota" in condition["message"]
 
 
 def test_a_crash_is_shown_while_kubernetes_retries(evaluations: Evaluations, watcher: Watcher, node: Node) -> None:
@@ -95,8 +95,8 @@ def test_a_crash_is_shown_while_kubernetes_retries(evaluations: Evaluations, wat
     watcher.until_true(node.jobs)
     ended = {"exitCode": 1, "reason": "Error", "message": "out of memory"}
     node.run_pod({"phase": "Failed", "containerStatuses": [container(terminated=ended)]})
-    found = watcher.until("Ready", "False", "EvaluatorCrashed")
-    assert "exit code 1: out of memory" in found["message"]
+    condition = watcher.until("Ready", "False", "EvaluatorCrashed")
+    assert "exit code 1: out of memory" in condition["message"]
     assert watcher.condition("Finished")["status"] == "False"
 
 

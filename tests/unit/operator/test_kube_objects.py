@@ -1,21 +1,23 @@
+import inspect
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from sidecar_operator.kube_objects import (
+    Field,
     Job,
     Key,
     KubeObject,
     Pod,
-    Terminated,
-    Waiting,
+    flag_at,
     format_time,
     integer_at,
     object_at,
     objects_at,
     parse_time,
     text_at,
+    time_at,
 )
 from unit.operator.support.samples import condition, evaluation, job, pod, terminated, waiting
 
@@ -25,8 +27,8 @@ SHAPES: list[Any] = [None, "text", 5, True, [], ["text", None], {}, {"conditions
 
 def read_everything(view: object) -> dict[str, Any]:
     """Return the value of every property of a view."""
-    properties = [name for name in dir(type(view)) if isinstance(getattr(type(view), name), property)]
-    return {name: getattr(view, name) for name in properties}
+    fields = [name for name, value in inspect.getmembers_static(type(view)) if isinstance(value, property | Field)]
+    return {name: getattr(view, name) for name in fields}
 
 
 @pytest.mark.parametrize("view", [KubeObject, Job, Pod])
@@ -91,15 +93,17 @@ def test_containers() -> None:
         )
     )
     first, second = running.containers
-    assert first.terminated == Terminated(0, "Error", "ok")
-    assert (second.image, second.waiting) == ("img:1", Waiting("ErrImagePull", "not found"))
+    assert first.terminated is not None
+    assert (first.terminated.exit_code, first.terminated.reason, first.terminated.message) == (0, "Error", "ok")
+    assert second.waiting is not None
+    assert (second.image, second.waiting.reason, second.waiting.message) == ("img:1", "ErrImagePull", "not found")
 
 
 @pytest.mark.parametrize(
     "text",
-    [None, "", "yesterday", 5, "2026-01-01T00:00:00", "0001-01-01T00:00:00+01:00", "2024-01-01T00:00:00+99:99"],
+    ["", "yesterday", "2026-01-01T00:00:00", "0001-01-01T00:00:00+01:00", "2024-01-01T00:00:00+99:99"],
 )
-def test_what_is_no_time_is_none(text: object) -> None:
+def test_what_is_no_time_is_none(text: str) -> None:
     assert parse_time(text) is None
 
 
@@ -116,4 +120,6 @@ def test_values_of_another_type_are_absent() -> None:
     assert [integer_at(value, field) for field in value] == [None, 1, None, None, None]
     assert [object_at(value, field) for field in value] == [{}, {}, {}, {"a": 1}, {}]
     assert [objects_at(value, field) for field in value] == [[], [], [], [], [{"a": 1}]]
+    assert [flag_at(value, field) for field in value] == [False, False, True, False, False]
+    assert [time_at(value, field) for field in value] == [None] * 5
     assert integer_at(value, "object", "a") == 1

@@ -120,6 +120,12 @@ def test_a_pod_that_was_disrupted_or_deleted_has_not_failed_by_itself() -> None:
     assert not pod_diagnosis.has_failed(deleted)
 
 
+def test_a_pod_that_is_being_deleted_is_not_ready() -> None:
+    ready: dict[str, Any] = {"conditions": [condition("Ready")]}
+    assert some_pod(**ready).is_ready
+    assert not some_pod(deleting=True, **ready).is_ready
+
+
 def created(name: str, moment: str, **status: Any) -> Pod:
     raw = pod(job(evaluation()), name, **status)
     return Pod({**raw, "metadata": {**raw["metadata"], "creationTimestamp": moment}})

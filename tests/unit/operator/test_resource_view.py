@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from sidecar_operator.resource_view import Metric, SidecarEvaluation
+from sidecar_operator.resource_view import SidecarEvaluation
 from unit.operator.support.samples import RESULTS, TRAINING_REF, evaluation
 
 TRAINING = {"apiVersion": "kubeflow.org/v1", "kind": "TFJob", "name": "train"}
@@ -24,7 +24,8 @@ def test_the_results() -> None:
     ended = {"reason": "MaxEvaluations", "at": "2026-01-02T03:04:05Z"}
     results = SidecarEvaluation(evaluation(status={"results": RESULTS | {"ended": ended}})).results
     assert (results.latest.checkpoint, results.latest.step, results.latest.score) == ("ckpt-7", 700, "accuracy=0.93")
-    assert results.latest.metrics[0] == Metric("accuracy", "val", "0.93")
+    metric = results.latest.metrics[0]
+    assert (metric.name, metric.dataset, metric.value) == ("accuracy", "val", "0.93")
     assert results.best.metrics[0].number == 0.94
     assert (results.evaluated_count, results.counts["skipped"], results.backlog) == (7, 1, 2)
     assert (results.end_reason, results.ended_at) == ("MaxEvaluations", datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))
@@ -40,7 +41,7 @@ def test_a_resource_without_status_has_no_results() -> None:
         [],
     )
     assert (results.counts, results.evaluated_count, results.backlog, results.end_reason) == ({}, 0, None, "")
-    assert (resource.job_name, resource.training.state, resource.training.finished_at) == ("", "", None)
+    assert (resource.job_name, resource.training.state, resource.training.finished_at) == ("", "", "")
 
 
 @pytest.mark.parametrize("shape", [None, "text", 5, [], [None], {"metrics": "text"}, {"metrics": [{"value": 5}, None]}])
