@@ -6,7 +6,7 @@ replaces everything that is older than itself. Fields that no pass reads are dro
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from typing import Any, Generic, TypeVar
 
 from sidecar_operator.kube_objects import Job, JsonObject, Key, KubeObject, Pod, object_at, value_at
@@ -18,13 +18,21 @@ CHILD_KINDS = ("ServiceAccount", "Role", "RoleBinding", "Job", "Pod")
 """Kinds whose objects belong to a resource by label."""
 
 
-class KindCache(Generic[View]):
-    """Objects of one kind, indexed by the resource that they belong to."""
+def owner_of(obj: KubeObject) -> Key | None:
+    """Return the resource that a child belongs to."""
+    return obj.owner_key
 
-    def __init__(self, view: Callable[[JsonObject], View]) -> None:
+
+class KindCache(Generic[View]):
+    """Objects of one kind, indexed by a value of each: children by the resource that they belong to."""
+
+    def __init__(
+        self, view: Callable[[JsonObject], View], index_by: Callable[[View], Hashable | None] = owner_of
+    ) -> None:
         self._view = view
+        self._index_by = index_by
         self._objects: dict[Key, View] = {}
-        self._keys_by_owner: defaultdict[Key, set[Key]] = defaultdict(set)
+        self._keys: defaultdict[Hashable, set[Key]] = defaultdict(set)
 
     def __iter__(self) -> Iterator[View]:
         return iter(list(self._objects.values()))
@@ -33,9 +41,9 @@ class KindCache(Generic[View]):
         """Return the object of this namespace and name."""
         return self._objects.get(key)
 
-    def of(self, owner: Key) -> list[View]:
-        """Return the objects that belong to a resource, by name."""
-        return [self._objects[key] for key in sorted(self._keys_by_owner.get(owner, ()))]
+    def of(self, index: Hashable) -> list[View]:
+        """Return the objects with this value of the index, by name."""
+        return [self._objects[key] for key in sorted(self._keys.get(index, ()))]
 
     def put(self, raw: JsonObject) -> bool:
         """Store the object unless the stored version is as new; tell whether it was stored."""
@@ -46,8 +54,8 @@ class KindCache(Generic[View]):
         self._discard(received.key)
         obj = self._view(trimmed(raw))
         self._objects[obj.key] = obj
-        if obj.owner_key is not None:
-            self._keys_by_owner[obj.owner_key].add(obj.key)
+        if (index := self._index_by(obj)) is not None:
+            self._keys[index].add(obj.key)
         return True
 
     def update(self, raw: JsonObject) -> None:
@@ -81,11 +89,11 @@ class KindCache(Generic[View]):
 
     def _discard(self, key: Key) -> None:
         stored = self._objects.pop(key, None)
-        owner = stored.owner_key if stored else None
-        if owner is not None:
-            self._keys_by_owner[owner].discard(key)
-            if not self._keys_by_owner[owner]:
-                del self._keys_by_owner[owner]
+        index = self._index_by(stored) if stored else None
+        if index is not None:
+            self._keys[index].discard(key)
+            if not self._keys[index]:
+                del self._keys[index]
 
 
 class TrainingCache:
@@ -121,7 +129,7 @@ class Cache:
     """All caches of one operator."""
 
     def __init__(self) -> None:
-        self.evaluations = KindCache(SidecarEvaluation)
+        self.evaluations = KindCache(SidecarEvaluation, lambda evaluation: evaluation.training_ref)
         self.jobs = KindCache(Job)
         self.pods = KindCache(Pod)
         self.children: dict[str, KindCache[Any]] = {kind: KindCache(KubeObject) for kind in CHILD_KINDS}
@@ -136,7 +144,7 @@ class Cache:
 
     def followers(self, ref: TrainingRef) -> list[Key]:
         """Return the resources that follow a training."""
-        return [evaluation.key for evaluation in self.evaluations if evaluation.training_ref == ref]
+        return [evaluation.key for evaluation in self.evaluations.of(ref)]
 
 
 def trimmed(raw: JsonObject) -> JsonObject:

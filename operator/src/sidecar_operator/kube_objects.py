@@ -31,7 +31,9 @@ class Key(NamedTuple):
 def value_at(value: object, *path: str) -> object:
     """Return the value at a path of field names, None where a field or one of its parents is absent."""
     for field in path:
-        value = value.get(field) if isinstance(value, dict) else None
+        if not isinstance(value, dict):
+            return None
+        value = value.get(field)
     return value
 
 

@@ -55,8 +55,9 @@ class ResourceCollector(Collector):
         """Yield the state of every resource."""
         families = _families()
         for evaluation in self._cache.evaluations:
+            key = evaluation.key
             for name, labels, value in samples(evaluation):
-                families[name].add_metric([*evaluation.key, *labels], value)
+                families[name].add_metric([*key, *labels], value)
         yield from families.values()
 
 
@@ -66,12 +67,12 @@ Sample = tuple[str, tuple[str, ...], float]
 
 def samples(evaluation: SidecarEvaluation) -> Iterator[Sample]:
     """Yield what is exported of one resource."""
-    training_kind = evaluation.training_ref.kind if evaluation.training_ref else ""
-    yield "info", (training_kind, str(evaluation.is_suspended).lower()), 1
+    ref = evaluation.training_ref
+    yield "info", (ref.kind if ref else "", str(evaluation.is_suspended).lower()), 1
     for condition in evaluation.conditions:
         yield "condition", (condition.type, condition.status, condition.reason), 1
-    if evaluation.training.state:
-        yield "training_state", (evaluation.training.state,), 1
+    if state := evaluation.training.state:
+        yield "training_state", (state,), 1
     yield from _results(evaluation.results)
 
 
@@ -79,14 +80,14 @@ def _results(results: Results) -> Iterator[Sample]:
     latest = results.latest
     for family, result in (("score", latest), ("best_score", results.best)):
         for metric in result.metrics:
-            if metric.number is not None:
-                yield family, (metric.name, metric.dataset), metric.number
-    if latest.step is not None:
-        yield "checkpoint_step", (), latest.step
-    if latest.evaluated_at:
-        yield "last_evaluation_timestamp_seconds", (), latest.evaluated_at.timestamp()
-    if results.backlog is not None:
-        yield "backlog_checkpoints", (), results.backlog
+            if (number := metric.number) is not None:
+                yield family, (metric.name, metric.dataset), number
+    if (step := latest.step) is not None:
+        yield "checkpoint_step", (), step
+    if evaluated_at := latest.evaluated_at:
+        yield "last_evaluation_timestamp_seconds", (), evaluated_at.timestamp()
+    if (backlog := results.backlog) is not None:
+        yield "backlog_checkpoints", (), backlog
     for outcome, count in results.counts.items():
         yield "checkpoints", (outcome,), count
 
