@@ -1,5 +1,6 @@
 """The snippets of docs/formats.md: each way to save is read back, and the example format keeps every promise."""
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -7,12 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from sidecar_evaluator.best_checkpoints.store import MANIFEST, BestCheckpointStore
 from sidecar_evaluator.checkpoints.interface import CheckpointFormat
 from sidecar_evaluator.checkpoints.reader import read_whole
 from sidecar_evaluator.checkpoints.registry import FORMATS
 from sidecar_evaluator.discovery.directory import Directory
 from sidecar_evaluator.errors import CheckpointError, CheckpointGone, CheckpointIncompatible, CheckpointUnreadable
 from unit.evaluator.support.architectures import randomized
+from unit.evaluator.support.fakes import evaluated
 from unit.evaluator.support.looking import is_same, look, only, read
 from unit.evaluator.support.models import Kit, arrays
 
@@ -76,6 +79,20 @@ def saved(kit: Kit, tmp_path: Path) -> Any:
 def test_the_example_reads_what_was_saved(numpy_format: CheckpointFormat, kit: Kit, saved: Any, tmp_path: Path) -> None:
     assert only(numpy_format, tmp_path).number == 7
     assert is_same(read(numpy_format, tmp_path, kit.model()), saved.get_weights())
+
+
+def test_a_copy_of_the_best_says_how_the_example_is_loaded(
+    numpy_format: CheckpointFormat, kit: Kit, saved: Any, tmp_path: Path
+) -> None:
+    best = evaluated("ckpt-7", number=7)
+    store = BestCheckpointStore(tmp_path / "best", 1, None)
+    assert store.keep(only(numpy_format, tmp_path), best) == ""
+    copy = tmp_path / "best" / "ckpt-7"
+    manifest = json.loads((copy / MANIFEST).read_text())
+    model = kit.model()
+    exec(manifest["load"], {"numpy": np, "model": model, "path": str(copy / manifest["path"])})
+    assert manifest["format"] == "NumPy"
+    assert kit.score(model) == kit.score(saved)
 
 
 @pytest.mark.usefixtures("saved")

@@ -24,8 +24,8 @@ from sidecar_evaluator.checkpoints.interface import Checkpoint, CheckpointFormat
 from sidecar_evaluator.checkpoints.keras.hdf5 import Region
 from sidecar_evaluator.checkpoints.keras.layout import Layouts
 from sidecar_evaluator.checkpoints.keras.reader import read_weights
-from sidecar_evaluator.checkpoints.keras.single_file import LastLook, checkpoint_named, readable, size_of
 from sidecar_evaluator.checkpoints.model_variables import restored_variables
+from sidecar_evaluator.checkpoints.single_file import LastLook, checkpoint_named, readable, size_of
 from sidecar_evaluator.errors import CheckpointIncompatible, CheckpointUnreadable, first_line
 
 _SUFFIX = ".keras"

@@ -12,7 +12,7 @@ from sidecar_evaluator.checkpoints.interface import Checkpoint, CheckpointFormat
 from sidecar_evaluator.checkpoints.keras.hdf5 import Arrays, Region
 from sidecar_evaluator.checkpoints.keras.layout import Layouts
 from sidecar_evaluator.checkpoints.keras.reader import read_weights
-from sidecar_evaluator.checkpoints.keras.single_file import LastLook, checkpoint_named, readable, size_of
+from sidecar_evaluator.checkpoints.single_file import LastLook, checkpoint_named, readable, size_of
 from sidecar_evaluator.errors import CheckpointUnreadable, first_line
 
 _SUFFIX = ".weights.h5"
