@@ -6,6 +6,7 @@
 
 import importlib
 import inspect
+import operator
 import traceback
 import types
 import typing
@@ -55,25 +56,26 @@ def load(entrypoint: str, parameters: Mapping[str, str]) -> Evaluation:
     return returned
 
 
-def require_valid(evaluation: Evaluation) -> None:
-    """Check the fields of an evaluation but for the model.
+def require_valid(evaluation: Evaluation, owner: str = "The evaluation") -> None:
+    """Check every field except `model`; messages begin with `owner`, whose fields they are to the user.
 
     Raises ConfigurationError: one is not what it must be.
     """
     steps, callbacks, data = evaluation.steps, evaluation.callbacks, evaluation.data
-    if steps is not None and not _is_count(steps):
-        raise ConfigurationError(f"The evaluation's steps is {steps!r}; it must be a whole number above 0, or None.")
+    if steps is not None and not is_positive(steps):
+        raise ConfigurationError(f"{owner}'s steps is {steps!r}; it must be a whole number above 0, or None.")
     if callbacks is not None and not isinstance(callbacks, Sequence):
-        raise ConfigurationError(
-            f"The evaluation's callbacks is a {type(callbacks).__name__}; give a list of callbacks."
-        )
+        raise ConfigurationError(f"{owner}'s callbacks is a {type(callbacks).__name__}; give a list of callbacks.")
     if data is None or (isinstance(data, dict) and not data):
-        raise ConfigurationError("The evaluation has no data; give a tf.data.Dataset, arrays, or a dict of datasets.")
+        raise ConfigurationError(f"{owner} has no data; give a tf.data.Dataset, arrays, or a dict of datasets.")
 
 
-def _is_count(value: Any) -> bool:
-    """Tell whether it is a whole number above 0, NumPy's or Python's."""
-    return hasattr(value, "__index__") and not isinstance(value, bool) and value >= 1
+def is_positive(value: Any) -> bool:
+    """Return True for a whole number above 0, NumPy's or Python's."""
+    try:
+        return not isinstance(value, bool) and operator.index(value) > 0
+    except TypeError:
+        return False
 
 
 def _import(entrypoint: str) -> Callable[..., object]:

@@ -1,11 +1,13 @@
-"""`SidecarEvaluator`: the loop for use from Python, with the arguments of the Keras 2 class.
+"""`SidecarEvaluator`: the loop for use from Python, a drop-in successor of the Keras 2 class.
 
 For a person beside a training, without Kubernetes: results go to the log and to the callbacks.
 `sidecar-evaluator run` puts the same loop together with more around it.
 """
 
 import logging
+import operator
 import os
+import re
 import sys
 import threading
 from collections.abc import Sequence
@@ -14,8 +16,12 @@ from typing import Any
 
 from sidecar_evaluator.discovery.iterator import Policy
 from sidecar_evaluator.discovery.training_end import SENTINEL, training_finished
-from sidecar_evaluator.entrypoint import Evaluation, require_valid
+from sidecar_evaluator.entrypoint import Evaluation, is_positive, require_valid
+from sidecar_evaluator.errors import ConfigurationError
 from sidecar_evaluator.writers.log import LogWriter
+
+_NAME = "SidecarEvaluator"
+_URL = re.compile(r"[a-z][a-z0-9+.-]*://")
 
 
 class SidecarEvaluator:
@@ -30,10 +36,14 @@ class SidecarEvaluator:
 
     `steps` is the number of batches of one evaluation, None for all; an endless dataset needs it.
     `max_evaluations` ends the evaluator once it has settled a checkpoint with this number, or a
-    higher one, in its name; with None it ends only if a file `training.finished` appears in the
+    higher one, in its name; with None or 0 it ends only if a file `training.finished` appears in the
     directory. `callbacks` are Keras callbacks, whose `on_test_...` methods are called. The
     optimizer's iterations are those of the checkpoint, so that `TensorBoard(log_dir)` writes
     `evaluation_<metric>_vs_iterations` to `log_dir/validation`.
+
+    Each argument is an attribute of the same name that may be set until `start` is called, which
+    reads and checks them; the constructor accepts any value. After `start` the model holds the
+    weights, iterations and metric results of the last checkpoint.
     """
 
     def __init__(  # noqa: PLR0917 - the Keras 2 class takes them by position
@@ -45,29 +55,68 @@ class SidecarEvaluator:
         max_evaluations: int | None = None,
         callbacks: Sequence[Any] | None = None,
     ) -> None:
-        self._evaluation = Evaluation(model, data, steps, callbacks)
-        require_valid(self._evaluation)
-        self._checkpoint_dir = Path(checkpoint_dir)
-        self._max_evaluations = max_evaluations
+        self.model = model
+        self.data = data
+        self.checkpoint_dir = checkpoint_dir
+        self.steps = steps
+        self.max_evaluations = max_evaluations
+        self.callbacks = callbacks or []
 
     def start(self) -> None:
         """Evaluate until `max_evaluations` is reached or training has finished.
 
-        Raises ConfigurationError: the model has no metrics, or the directory cannot be read.
-        IterationsMissingError: the first checkpoint lacks the training iterations; a RuntimeError.
+        Raises ConfigurationError, a ValueError: an attribute is not what it must be, the model has no
+        metrics, or the directory cannot be read. IterationsMissingError, a RuntimeError: the first
+        checkpoint lacks the training iterations.
         """
+        evaluation, checkpoint_dir, policy = self._validated()
         from sidecar_evaluator.assembly import Surroundings, assemble, checkpoint_source, prepared_evaluator
 
         _show_log()
         stop = threading.Event()
-        evaluator = prepared_evaluator(self._evaluation, stop)
-        source = checkpoint_source(self._checkpoint_dir, stop, Policy(max_evaluations=self._max_evaluations))
+        evaluator = prepared_evaluator(evaluation, stop)
+        source = checkpoint_source(checkpoint_dir, stop, policy)
         surroundings = Surroundings(LogWriter(), stop, training_finished(SENTINEL, lambda: False))
         try:
             assemble(source, evaluator, surroundings).run()
         finally:
             stop.set()
             source.changes.close()
+
+    def _validated(self) -> tuple[Evaluation, Path, Policy]:
+        """Return the attributes in the types that the loop takes.
+
+        Raises ConfigurationError: one is not what it must be.
+        """
+        if not callable(getattr(self.model, "evaluate", None)):
+            raise ConfigurationError(f"{_NAME}'s model is a {type(self.model).__name__}; give a compiled Keras model.")
+        evaluation = Evaluation(self.model, self.data, self.steps, self.callbacks)
+        require_valid(evaluation, _NAME)
+        policy = Policy(max_evaluations=_limit(self.max_evaluations))
+        return evaluation, _directory(self.checkpoint_dir), policy
+
+
+def _directory(checkpoint_dir: Any) -> Path:
+    """Return the path; unlike the Keras 2 class, which reads buckets itself, this one needs them mounted."""
+    if not isinstance(checkpoint_dir, (str, os.PathLike)) or not os.fspath(checkpoint_dir):
+        raise ConfigurationError(f"{_NAME}'s checkpoint_dir is {checkpoint_dir!r}; give the path of a directory.")
+    if _URL.match(str(checkpoint_dir)):
+        raise ConfigurationError(
+            f"{_NAME}'s checkpoint_dir is the URL {checkpoint_dir}; mount the bucket, for example with gcsfuse, and "
+            "give the path of the mounted directory."
+        )
+    return Path(checkpoint_dir)
+
+
+def _limit(max_evaluations: Any) -> int | None:
+    """Return the limit; 0 is none, as in the Keras 2 class."""
+    if max_evaluations is None or max_evaluations == 0:
+        return None
+    if not is_positive(max_evaluations):
+        raise ConfigurationError(
+            f"{_NAME}'s max_evaluations is {max_evaluations!r}; it must be a whole number above 0, or None."
+        )
+    return operator.index(max_evaluations)
 
 
 def _show_log() -> None:

@@ -82,7 +82,7 @@ def require_repeatable(name: str, data: Any, steps: int | None) -> None:
         return
     if isinstance(data, Iterator):
         raise ConfigurationError(
-            f"The data of dataset {name} can be read only once; return a tf.data.Dataset, arrays or a "
+            f"The data of dataset {name} can be read only once; give a tf.data.Dataset, arrays or a "
             "Keras Sequence, or set steps for an endless generator."
         )
     cardinality = getattr(data, "cardinality", None)

@@ -204,7 +204,7 @@ def require_compiled(model: Any) -> None:
 def without_scores() -> ConfigurationError:
     """Return the error of a model that has nothing to be scored by."""
     return ConfigurationError(
-        "The model has no metrics; call model.compile(loss=..., metrics=[...]) before it is returned."
+        "The model has no metrics; call model.compile(loss=..., metrics=[...]) before the evaluation starts."
     )
 
 

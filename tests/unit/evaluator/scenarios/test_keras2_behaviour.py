@@ -277,3 +277,59 @@ def test_a_read_that_failed_is_repeated(kit: Kit, tmp_path: Path, log: Any) -> N
     SidecarEvaluator(kit.model(), dataset(), tmp_path, max_evaluations=1).start()
     assert any("retrying" in line for line in log.messages)
     assert ends(log) == [pytest.approx(scores[0], abs=1e-6)]
+
+
+def test_attributes_set_before_start_are_what_counts(kit: Kit, tmp_path: Path, log: Any) -> None:
+    scores = kit.save_by_manager(tmp_path, epochs=2)
+    callback = recorder(kit)
+    evaluator = SidecarEvaluator(None, None, "elsewhere")
+    evaluator.model, evaluator.data, evaluator.checkpoint_dir = kit.model(), dataset(), tmp_path
+    evaluator.steps, evaluator.max_evaluations, evaluator.callbacks = BATCHES, 2, [callback]
+    evaluator.start()
+    assert ends(log) == [pytest.approx(scores[1], abs=1e-6)]
+    assert callback.calls.count("batch end") == BATCHES
+
+
+def test_the_model_then_holds_weights_iterations_and_metrics_of_the_last_checkpoint(kit: Kit, tmp_path: Path) -> None:
+    scores = kit.save_by_manager(tmp_path, epochs=2)
+    evaluator = SidecarEvaluator(kit.model(), dataset(), tmp_path, max_evaluations=2)
+    evaluator.start()
+    assert int(evaluator.model.optimizer.iterations) == 2 * BATCHES
+    results = {name: float(value) for name, value in evaluator.model.get_metrics_result().items()}
+    assert results == pytest.approx(scores[1], abs=1e-6)
+    assert kit.score(evaluator.model) == pytest.approx(scores[1], abs=1e-6)
+
+
+def test_start_may_be_called_again(kit: Kit, tmp_path: Path, log: Any) -> None:
+    scores = kit.save_by_manager(tmp_path, epochs=2)
+    evaluator = SidecarEvaluator(kit.model(), dataset(), tmp_path, max_evaluations=2)
+    evaluator.start()
+    evaluator.max_evaluations, evaluator.steps = 1, 1
+    evaluator.start()
+    assert ends(log)[0] == pytest.approx(scores[1], abs=1e-6)
+    assert len(ends(log)) == 2
+
+
+def test_a_limit_of_zero_is_none(kit: Kit, tmp_path: Path, log: Any) -> None:
+    kit.save_by_manager(tmp_path)
+    finish(tmp_path)
+    SidecarEvaluator(kit.model(), dataset(), tmp_path, max_evaluations=0).start()
+    assert len(ends(log)) == 1
+
+
+def test_a_model_without_an_optimizer_of_its_own_is_evaluated(kit: Kit, tmp_path: Path, log: Any) -> None:
+    scores = kit.save_by_manager(tmp_path)
+    model = kit.model(compiled=False)
+    loss = kit.keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(loss=loss, metrics=["accuracy"], jit_compile=False)
+    SidecarEvaluator(model, dataset(), tmp_path, max_evaluations=1).start()
+    assert ends(log) == [pytest.approx(scores[0], abs=1e-6)]
+
+
+def test_the_directory_need_not_exist_yet(kit: Kit, tmp_path: Path, log: Any) -> None:
+    scores = kit.save_by_manager(tmp_path / "made")
+    evaluator = SidecarEvaluator(kit.model(), dataset(), tmp_path / "ckpt", max_evaluations=1)
+    training = threading.Timer(0.3, lambda: (tmp_path / "made").rename(tmp_path / "ckpt"))
+    training.start()
+    evaluator.start()
+    assert ends(log) == [pytest.approx(scores[0], abs=1e-6)]
