@@ -32,10 +32,16 @@ class SidecarEvaluatorModelExport:
 
     `export_filepath` is where it is saved; `{epoch}` is filled with the number in the evaluated
     checkpoint's name, `{step}` with the training iterations, `{checkpoint}` with the name, and any
-    metric's name with its value. Keras 3 demands an ending, which is added where it is missing.
+    metric's name, with or without `val_`, with its value. Keras 3 demands an ending, which is added
+    where it is missing.
     `checkpoint_filepath` is not needed: the evaluation knows which checkpoint it is. With several
     datasets, `monitor` may be `dataset/metric`; a bare metric is that of the first dataset.
+
+    `filepath`, `monitor`, `verbose`, `save_weights_only` and `best`, the best value so far, are attributes
+    as in Keras 2. Setting `best` makes the export go on from that value.
     """
+
+    save_best_only = True
 
     evaluated_checkpoint: Checkpoint | None = None
     evaluated_dataset: str = DEFAULT_DATASET
@@ -55,11 +61,11 @@ class SidecarEvaluatorModelExport:
     ) -> None:
         if mode not in _MODES:
             raise ValueError(f"The mode {mode!r} must be one of {', '.join(_MODES)}.")
-        self._template = os.fspath(export_filepath)
-        self._monitor = monitor
+        self.filepath = os.fspath(export_filepath)
+        self.monitor = monitor
+        self.verbose = verbose
+        self.save_weights_only = save_weights_only
         self._rising = mode == "max" or (mode == "auto" and any(word in monitor for word in _RISING))
-        self._verbose = verbose
-        self._weights_only = save_weights_only
         self._options = options
         self._first_dataset: str | None = None
         self.best: float | None = _better_of(initial_value_threshold, self._recorded(), rising=self._rising)
@@ -83,14 +89,14 @@ class SidecarEvaluatorModelExport:
             return
         path = self._path(model, logs)
         self._save(model, path)
-        if self._verbose:
-            _log.info("%s improved from %s to %s: saved %s", self._monitor, self.best, value, path)
+        if self.verbose:
+            _log.info("%s improved from %s to %s: saved %s", self.monitor, self.best, value, path)
         self.best = value
         self._record(value, path)
 
     def _monitored(self, logs: Mapping[str, Any]) -> float | None:
         self._first_dataset = self._first_dataset or self.evaluated_dataset
-        dataset, _, metric = self._monitor.rpartition("/")
+        dataset, _, metric = self.monitor.rpartition("/")
         if self.evaluated_dataset != (dataset or self._first_dataset):
             return None
         found = logs.get(metric, logs.get(metric.removeprefix(_VALIDATION)))
@@ -102,21 +108,22 @@ class SidecarEvaluatorModelExport:
         checkpoint = self.evaluated_checkpoint
         number = checkpoint.number if checkpoint else None
         step = int(model.optimizer.iterations) if model.optimizer is not None else 0
-        known = {"step": step, "epoch": step if number is None else number}
-        name = self._template.format(**{**logs, **known, "checkpoint": checkpoint.name if checkpoint else ""})
+        label = checkpoint.name if checkpoint else ""
+        fields = {"step": step, "epoch": step if number is None else number, "checkpoint": label}
+        name = self.filepath.format(**{**_by_both_names(logs), **fields})
         return Path(name + self._missing_ending(model, name))
 
     def _missing_ending(self, model: Any, name: str) -> str:
         if is_tf_keras(model):
             return ""
-        ending = ".weights.h5" if self._weights_only else ".keras"
+        ending = ".weights.h5" if self.save_weights_only else ".keras"
         return "" if name.endswith((ending, ".h5")) else ending
 
     def _save(self, model: Any, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         options = {} if self._options is None else {"options": self._options}
-        save = model.save_weights if self._weights_only else model.save
-        if not self._weights_only:
+        save = model.save_weights if self.save_weights_only else model.save
+        if not self.save_weights_only:
             _build_optimizer(model)
         with _replacing(path) as target:
             save(str(target), overwrite=True, **options)
@@ -124,10 +131,10 @@ class SidecarEvaluatorModelExport:
     @property
     def _record_path(self) -> Path:
         """Name the record after what is exported and by which metric, for several may share a folder."""
-        template = Path(self._template)
+        template = Path(self.filepath)
         plain = re.sub(r"\{[^}]*\}", "", template.name).strip("-_.") or "model"
         folders = [part for part in template.parent.parts if "{" not in part]
-        return Path(*folders) / f"{plain}.best-{self._monitor.replace('/', '-')}.json"
+        return Path(*folders) / f"{plain}.best-{self.monitor.replace('/', '-')}.json"
 
     def _recorded(self) -> float | None:
         try:
@@ -141,9 +148,14 @@ class SidecarEvaluatorModelExport:
 
     def _record(self, value: float, path: Path) -> None:
         checkpoint = self.evaluated_checkpoint.name if self.evaluated_checkpoint else None
-        text = json.dumps({"monitor": self._monitor, "value": value, "checkpoint": checkpoint, "path": str(path)})
+        text = json.dumps({"monitor": self.monitor, "value": value, "checkpoint": checkpoint, "path": str(path)})
         with _replacing(self._record_path) as target:
             target.write_text(text + "\n")
+
+
+def _by_both_names(logs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the metrics under their names in an evaluation and under those that `fit` gives them."""
+    return {**{_VALIDATION + name: value for name, value in logs.items()}, **logs}
 
 
 def _build_optimizer(model: Any) -> None:

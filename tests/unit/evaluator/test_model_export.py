@@ -116,6 +116,7 @@ def test_with_several_datasets_one_decides(monitor: str, expected: list[str], tm
         ("best/model", "model.keras"),
         ("best/{checkpoint}.keras", "epoch-0007.keras"),
         ("best/m-{epoch:02d}-{loss:.2f}", "m-07-0.50.keras"),
+        ("best/m-{epoch:02d}-{val_loss:.2f}", "m-07-0.50.keras"),
         ("{epoch}/model", "model.keras"),
     ],
 )
@@ -125,6 +126,16 @@ def test_the_name_is_that_of_the_evaluated_checkpoint(template: str, expected: s
     export.evaluated(FakeModel(), {"loss": 0.5})
     assert [path.name for path in tmp_path.rglob("*.keras")] == [expected]
     assert len(list(tmp_path.rglob("*.best-loss.json"))) == 1
+
+
+def test_what_users_of_keras_2_read_and_set_are_attributes(tmp_path: Path) -> None:
+    export = exporter(tmp_path, monitor="loss", verbose=1, save_weights_only=True)
+    assert (export.filepath, export.monitor) == (str(tmp_path / "best" / "model-{epoch:04d}"), "loss")
+    assert (export.verbose, export.save_weights_only, export.save_best_only) == (1, True, True)
+    assert export.best is None
+    export.best = 1.0
+    assert len(exported(export, 2.0, 0.5)) == 1
+    assert export.best == 0.5
 
 
 def test_a_mode_that_is_none_is_refused(tmp_path: Path) -> None:
