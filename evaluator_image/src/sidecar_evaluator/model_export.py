@@ -33,9 +33,8 @@ class SidecarEvaluatorModelExport:
     `export_filepath` is where it is saved; `{epoch}` is filled with the number in the evaluated
     checkpoint's name, `{step}` with the training iterations, `{checkpoint}` with the name, and any
     metric's name, with or without `val_`, with its value. Keras 3 demands an ending, which is added
-    where it is missing.
-    `checkpoint_filepath` is not needed: the evaluation knows which checkpoint it is. With several
-    datasets, `monitor` may be `dataset/metric`; a bare metric is that of the first dataset.
+    where it is missing. `checkpoint_filepath` is not needed: the evaluation knows which checkpoint it
+    is. With several datasets, `monitor` may be `dataset/metric`; a bare metric is that of the first.
 
     `filepath`, `monitor`, `verbose`, `save_weights_only` and `best`, the best value so far, are attributes
     as in Keras 2. Setting `best` makes the export go on from that value.
