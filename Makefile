@@ -38,10 +38,11 @@ test: lint types verify test-unit test-contract test-mounts test-integration tes
 ##@ Check and test
 
 .PHONY: lint
-lint: .venv/synced ## Check style, formatting and the layers of the architecture
+lint: .venv/synced ## Check style, formatting, sizes and the layers of the architecture
 	@$(BIN)/ruff check $(CHECKED)
 	@$(BIN)/ruff format --check $(CHECKED)
 	@$(BIN)/lint-imports --no-logo
+	@$(RUN) -m checks
 
 .PHONY: types
 types: .venv/synced ## Check types (mypy, strict)
