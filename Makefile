@@ -51,6 +51,7 @@ types: .venv/synced ## Check types (mypy, strict)
 .PHONY: verify
 verify: .venv/synced ## Fail if a generated file is not what its source says
 	@$(RUN) -m golden --check
+	@$(RUN) -m release stamp --check
 
 .PHONY: test-unit
 test-unit: .venv/synced ## Unit tests: no cluster, no root
@@ -91,8 +92,13 @@ format: .venv/synced ## Format the code and sort its imports
 	@$(BIN)/ruff format $(CHECKED)
 
 .PHONY: generate
-generate: .venv/synced ## Rewrite the golden manifests
+generate: .venv/synced ## Rewrite the golden manifests, and the version where it is named
 	@$(RUN) -m golden
+	@$(RUN) -m release stamp
+
+.PHONY: release-check
+release-check: .venv/synced ## Say whether the tree is ready to be released
+	@$(RUN) -m release check --uv=$(UV)
 
 .PHONY: clean
 clean: ## Remove .venv and tool caches (builds in the cache stay)
