@@ -53,6 +53,10 @@ verify: .venv/synced ## Fail if a generated file is not what its source says
 	@$(RUN) -m golden --check
 	@$(RUN) -m release stamp --check
 
+.PHONY: hygiene
+hygiene: .venv/synced ## Check white space, merge markers, large files, YAML and TOML
+	@SKIP=lint,types,verify $(BIN)/pre-commit run --all-files
+
 .PHONY: test-unit
 test-unit: .venv/synced ## Unit tests: no cluster, no root
 	@$(BIN)/pytest tests/unit --numprocesses=2 --dist=loadfile
@@ -85,6 +89,10 @@ bench: .venv/synced programs ## Measure the evaluator beside its peer, as a tabl
 
 .PHONY: venv
 venv: .venv/synced ## Make .venv from the lock file
+
+.PHONY: hooks
+hooks: .venv/synced ## Let git run these checks before each commit (pre-commit)
+	@$(BIN)/pre-commit install
 
 .PHONY: format
 format: .venv/synced ## Format the code and sort its imports
