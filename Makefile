@@ -9,7 +9,7 @@ BENCH ?=
 BENCH_FLAGS ?=
 # Builds, images and the local cluster live here, outside the tree, keyed by version.
 SIDECAR_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/sidecar-evaluation
-UV_VERSION := 0.13.9
+UV_VERSION := $(shell sed -n 's/^uv==\([0-9.]*\).*/\1/p' tests/cluster/uv.txt)
 UV := $(SIDECAR_CACHE)/uv-$(UV_VERSION)/bin/uv
 BIN := .venv/bin
 RUN := PYTHONPATH=tests $(BIN)/python
