@@ -9,13 +9,16 @@ BENCH ?=
 BENCH_FLAGS ?=
 # Builds, images and the local cluster live here, outside the tree, keyed by version.
 SIDECAR_CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/sidecar-evaluation
-UV_VERSION := $(shell sed -n 's/^uv==\([0-9.]*\).*/\1/p' tests/cluster/uv.txt)
+UV_VERSION := $(shell sed -n 's/^uv==\([^ ]*\).*/\1/p' operator/uv.txt)
 UV := $(SIDECAR_CACHE)/uv-$(UV_VERSION)/bin/uv
 BIN := .venv/bin
 RUN := PYTHONPATH=tests $(BIN)/python
 # Cluster, images and demo need nothing but the standard library, and so no .venv.
 BARE := PYTHONPATH=tests PYTHONDONTWRITEBYTECODE=1 $(PYTHON)
-CHECKED := operator evaluator_image tests deploy/samples
+CHECKED := operator evaluator_image tests deploy/samples .ci
+# What both images and the Makefile itself install with pip: of uv.lock's dependency groups `uv` and `build`.
+PINS := $(foreach folder,operator evaluator_image,$(folder)/uv.txt $(folder)/build.txt)
+EXPORT = $(UV) export --quiet --frozen --no-annotate --no-header --only-group
 
 export CLUSTER SIDECAR_CACHE
 export UV_SYSTEM_CERTS := 1
@@ -52,6 +55,8 @@ types: .venv/synced ## Check types (mypy, strict)
 verify: .venv/synced ## Fail if a generated file is not what its source says
 	@$(RUN) -m golden --check
 	@$(RUN) -m release stamp --check
+	@for path in $(PINS); do $(EXPORT) $$(basename $$path .txt) | cmp --silent - $$path \
+	  || { echo "$$path is not what uv.lock says: run \`make generate\`"; exit 1; }; done
 
 .PHONY: hygiene
 hygiene: .venv/synced ## Check white space, merge markers, large files, YAML and TOML
@@ -100,9 +105,10 @@ format: .venv/synced ## Format the code and sort its imports
 	@$(BIN)/ruff format $(CHECKED)
 
 .PHONY: generate
-generate: .venv/synced ## Rewrite the golden manifests, and the version where it is named
+generate: .venv/synced ## Rewrite what is generated: golden manifests, build requirements, the version where it is named
 	@$(RUN) -m golden
 	@$(RUN) -m release stamp
+	@for path in $(PINS); do $(EXPORT) $$(basename $$path .txt) --output-file $$path; done
 
 .PHONY: release-check
 release-check: .venv/synced ## Say whether the tree is ready to be released
@@ -146,7 +152,7 @@ programs:
 
 $(UV):
 	@echo "uv $(UV_VERSION): installing into the cache"
-	@$(PYTHON) tests/cluster/bootstrap.py $(patsubst %/bin/uv,%,$@)
+	@$(PYTHON) .ci/bootstrap.py $(patsubst %/bin/uv,%,$@)
 
 .venv/synced: $(UV) uv.lock pyproject.toml operator/pyproject.toml evaluator_image/pyproject.toml
 	@echo ".venv: installing the locked packages"

@@ -9,16 +9,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-COMMON = (
-    ".dockerignore",
-    "pyproject.toml",
-    "uv.lock",
-    "operator/pyproject.toml",
-    "evaluator_image/pyproject.toml",
-    "tests/cluster/uv.txt",
-    "tests/images/build.txt",
-)
-"""Files that both Dockerfiles copy."""
+COMMON = (".dockerignore", "pyproject.toml", "uv.lock")
+"""Files that both images are made from."""
+
+OWN = ("Dockerfile", "pyproject.toml", "uv.txt", "build.txt")
+"""Files in an image's own folder that it is made from, beside the sources."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +55,7 @@ class Recipe:
 
     def inputs(self, root: Path) -> Iterator[Path]:
         """Yield the files that the build reads, in a fixed order."""
-        yield root / self.dockerfile
-        yield from (root / name for name in COMMON)
+        yield from (root / name for name in (*COMMON, *(f"{self.folder}/{name}" for name in OWN)))
         for path in sorted((root / self.folder / "src").rglob("*")):
             if path.is_file() and "__pycache__" not in path.parts:
                 yield path

@@ -65,7 +65,9 @@ def test_the_default_flavour_of_tensorflow_is_cuda() -> None:
     assert "ARG TENSORFLOW=cuda" in instructions(EVALUATOR)
 
 
-def test_the_tools_of_the_build_have_sums() -> None:
-    for name in ("tests/cluster/uv.txt", "tests/images/build.txt"):
-        pins = re.findall(r"^\S+==\S+ \\\n    --hash=sha256:", Path(ROOT, name).read_text(), re.MULTILINE)
-        assert len(pins) == len(re.findall(r"^\S+==", Path(ROOT, name).read_text(), re.MULTILINE)) > 0
+@DOCKERFILES
+@pytest.mark.parametrize("name", ["uv.txt", "build.txt"])
+def test_the_tools_of_the_build_have_sums(recipe: Recipe, name: str) -> None:
+    text = Path(ROOT, recipe.folder, name).read_text()
+    pins = re.findall(r"^\S+==\S+ \\\n    --hash=sha256:", text, re.MULTILINE)
+    assert len(pins) == len(re.findall(r"^\S+==", text, re.MULTILINE)) > 0

@@ -5,13 +5,15 @@ from pathlib import Path
 import pytest
 
 from images.local import ROOT
-from images.recipes import ALL, COMMON, EVALUATOR, OPERATOR, Recipe
+from images.recipes import ALL, COMMON, EVALUATOR, OPERATOR, OWN, Recipe
+
+OWN_INPUTS = [f"operator/{name}" for name in OWN]
 
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
     """Return a small copy of what the operator's image is made from."""
-    for name in (*COMMON, OPERATOR.dockerfile, "operator/src/package/module.py"):
+    for name in (*COMMON, *OWN_INPUTS, "operator/src/package/module.py"):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(name)
@@ -22,9 +24,7 @@ def fingerprint(tree: Path, **arguments: str) -> str:
     return OPERATOR.fingerprint(tree, arguments)
 
 
-@pytest.mark.parametrize(
-    "name", [*COMMON, "operator/Dockerfile", "operator/src/package/module.py", "operator/src/new.py"]
-)
+@pytest.mark.parametrize("name", [*COMMON, *OWN_INPUTS, "operator/src/package/module.py", "operator/src/new.py"])
 def test_a_changed_input_changes_the_fingerprint(tree: Path, name: str) -> None:
     before = fingerprint(tree)
     (tree / name).write_text("changed")
@@ -80,11 +80,19 @@ def copied(dockerfile: Path) -> set[str]:
 
 @pytest.mark.parametrize("recipe", ALL, ids=lambda recipe: recipe.short)
 def test_the_fingerprint_covers_all_that_the_dockerfile_copies(recipe: Recipe) -> None:
-    assert copied(ROOT / recipe.dockerfile) <= {*COMMON, recipe.folder}
+    inputs = {str(path.relative_to(ROOT)) for path in recipe.inputs(ROOT)}
+    assert copied(ROOT / recipe.dockerfile) <= {*inputs, recipe.folder}
+
+
+@pytest.mark.parametrize("recipe", ALL, ids=lambda recipe: recipe.short)
+def test_an_image_is_made_from_its_own_folder_and_the_lock(recipe: Recipe) -> None:
+    outside = {path for path in copied(ROOT / recipe.dockerfile) if Path(path).parts[0] != recipe.folder}
+    assert outside == {"pyproject.toml", "uv.lock"}
 
 
 def test_the_context_holds_the_inputs_and_nothing_else() -> None:
     lines = (ROOT / ".dockerignore").read_text().splitlines()
     admitted = {line.removeprefix("!") for line in lines if line.startswith("!")}
     assert "*" in lines
-    assert admitted == {*COMMON, "operator/src", "evaluator_image/src"} - {".dockerignore"}
+    own = {f"{recipe.folder}/{name}" for recipe in ALL for name in ("src", *OWN)}
+    assert admitted == {*COMMON, *own} - {".dockerignore", *(recipe.dockerfile for recipe in ALL)}

@@ -2,6 +2,8 @@
 
 The Makefile runs it with whatever `python3` the machine has, before anything of the project is installed. So it must
 not import anything but the standard library, and must say in one line what the machine lacks and what to do about it.
+It is here because users of every target need it, also those who have no use for `tests/`; which uv it installs is what
+the operator's image is built with.
 """
 
 import importlib.util
@@ -12,8 +14,8 @@ import sys
 import venv
 from pathlib import Path
 
-REQUIREMENTS = Path(__file__).with_name("uv.txt")
-"""The pinned uv with the sums of its wheels; pip refuses anything else."""
+REQUIREMENTS = Path(__file__).parents[1] / "operator" / "uv.txt"
+"""The uv that uv.lock pins, with the sums of its wheels (`make generate`); pip refuses anything else."""
 
 OLDEST, NEWEST = (3, 11), (3, 13)
 """Versions of Python that TensorFlow has wheels for and Keras 3 accepts."""
