@@ -10,7 +10,7 @@ from pathlib import Path
 
 from release.commands import CommandError, Commands
 
-BUILD_TOOLS = Path("tests/images/build.txt")
+BUILD_TOOLS = Path("operator/build.txt")
 """The build backend with its hashes."""
 
 VERSION_OF = "import sys; from importlib.metadata import version; print(version(sys.argv[1]))"

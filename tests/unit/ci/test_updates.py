@@ -41,5 +41,5 @@ def test_new_versions_wait_a_week_wherever_they_come_from() -> None:
 
 
 def test_the_makefile_takes_uvs_version_from_its_pin() -> None:
-    (pin,) = re.findall(r"^uv==(\d+\.\d+\.\d+) ", (ROOT / "tests/cluster/uv.txt").read_text(), re.MULTILINE)
+    (pin,) = re.findall(r"^uv==(\d+\.\d+\.\d+) ", (ROOT / "operator/uv.txt").read_text(), re.MULTILINE)
     assert pin not in (ROOT / "Makefile").read_text()
