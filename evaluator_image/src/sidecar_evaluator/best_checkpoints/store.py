@@ -2,7 +2,7 @@
 
 The loop calls `keep` for each new best, `run` calls `reconcile` at start and at the end. A copy is a
 directory that holds a manifest; the manifest is written last, once every file has been read back, so
-that a part of a copy is never taken for one, also where nothing can be renamed. Trouble is logged
+that a part of a copy is never taken for one, also where nothing can be renamed. Errors are logged
 and returned, never raised: an evaluation does not fail because its best checkpoint is not copied.
 """
 
@@ -115,19 +115,19 @@ class BestCheckpointStore:
             return self._keep_from(sources, best)
 
     def _keep_from(self, sources: Sequence[Source], outcome: Outcome) -> str:
-        trouble = "it is not there any more"
+        cause = "its files are not there any more"
         for source in sources:
             try:
                 self._copy(source, outcome)
             except SourceLostError as error:
-                trouble = str(error)
+                cause = str(error)
             except Exception as error:
                 return self._warn(outcome, first_line(error))
             else:
                 self._copied = outcome
                 self._delete_older()
                 return ""
-        return self._warn(outcome, trouble)
+        return self._warn(outcome, cause)
 
     def _copy(self, source: Source, outcome: Outcome) -> None:
         if source.lies_in(self._directory):
@@ -203,9 +203,9 @@ class BestCheckpointStore:
     def _is_by_todays_rule(self, copy: Copy) -> bool:
         return _rule(self._primary).items() <= copy.manifest.items()
 
-    def _warn(self, outcome: Outcome | None, trouble: str) -> str:
+    def _warn(self, outcome: Outcome | None, cause: str) -> str:
         name = f"The best checkpoint {outcome.checkpoint}" if outcome else "The best checkpoint"
-        message = f"{name} could not be copied to {self._directory}: {trouble}."
+        message = f"{name} could not be copied to {self._directory}: {cause}."
         _log.warning("%s Earlier copies stay; it is tried again at the next start or end.", message)
         return message
 

@@ -82,7 +82,7 @@ class Prefetcher:
             try:
                 if self._has_room(self.last_size):
                     self._read_ahead(upcoming(), finished)
-            except Exception as error:  # the loop meets the same trouble by itself, and says what it means
+            except Exception as error:  # the loop meets the same error, and decides what it means
                 _log.debug("Looking ahead failed: %s", error)
             pause = max(pause, (self._clock() - began) / _SHARE_OF_TIME_READING)
             finished.wait(pause)

@@ -203,7 +203,7 @@ def _add_when(group: argparse._ArgumentGroup) -> None:
         "--no-checkpoint-timeout",
         type=_seconds,
         metavar="SECONDS",
-        help="stop when no checkpoint has come for so long (default: wait for ever)",
+        help="stop when no checkpoint has come for so long (default: no limit)",
     )
     add(
         "--evaluation-timeout",
@@ -261,7 +261,7 @@ def _add_verbose(group: argparse._ActionsContainer) -> None:
 
 
 def _values(words: type[StrEnum]) -> list[str]:
-    return [each.value for each in words]
+    return [word.value for word in words]
 
 
 def _positive(text: str) -> int:

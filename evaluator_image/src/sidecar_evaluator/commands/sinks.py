@@ -52,7 +52,7 @@ class Sinks:
         self.metrics.resume(earlier.results)
 
     def flush(self) -> bool:
-        """Wait, not for ever, until all is written; return whether it is."""
+        """Wait until all is written, for a limited time; return whether it is."""
         return self.writer.flush(FLUSH_SECONDS)
 
     def _writers(self, resource: Resource | None) -> list[Writer]:

@@ -1,8 +1,8 @@
-"""Every settled checkpoint, one JSON object a line: the words of `results.jsonl`.
+"""Every settled checkpoint, one JSON object a line: the format of `results.jsonl`.
 
-The JSON lines writer renders, `resuming` reads at start. An outcome has the fields that it has in
-`status.results.history`, nothing cut off. Each line names its run, so that lines of another one,
-such as another resource with the same output, are told apart and left alone.
+The JSON lines writer renders, `resume` reads at start. An outcome has the fields that it has in
+`status.results.history`, untruncated. Each line names its run: lines of another run, such as that of
+another resource with the same output, are ignored and never changed.
 """
 
 import hashlib
@@ -66,18 +66,18 @@ def read(files: LineFiles, run: str) -> Iterator[Record]:
 
     Raises OSError: the files cannot be read.
     """
-    strange = 0
+    unreadable = 0
     for line in files.read():
         try:
-            found = json.loads(line)
-            record = _parse(found) if found["run"] == run else None
+            fields = json.loads(line)
+            record = _parse(fields) if fields["run"] == run else None
         except _MALFORMED:
-            strange += 1
+            unreadable += 1
         else:
             if record:
                 yield record
-    if strange:
-        _log.warning("%d torn or foreign lines of %s are left out.", strange, files.directory / files.name)
+    if unreadable:
+        _log.warning("%d torn or foreign lines of %s are left out.", unreadable, files.directory / files.name)
 
 
 def _parse(line: Mapping[str, Any]) -> Record | None:

@@ -14,7 +14,7 @@ from sidecar_evaluator.results.ranking import Primary, better
 
 
 class EndReason(StrEnum):
-    """Why the evaluator stopped although nobody stopped it."""
+    """Why the evaluator ended by itself."""
 
     TRAINING_FINISHED = "TrainingFinished"
     MAX_EVALUATIONS = "MaxEvaluations"

@@ -1,9 +1,9 @@
 """`Results` as the resource's `status.results`, and back. Pure.
 
 The status writer renders, `run` parses at start. Every string and list keeps to the bounds of the
-resource's schema; numbers that JSON or the API server would bend are strings. What cannot be parsed
-is left out, so that a field added by a later version does not stop the evaluator. The journal and
-the manifests of copies use the same words, without the bounds.
+resource's schema; numbers that do not round-trip through JSON or the API server are strings. What
+cannot be parsed is left out, so that a field added by a later version does not stop the evaluator. The
+journal and the manifests of copies use the same format, without the bounds.
 """
 
 import math

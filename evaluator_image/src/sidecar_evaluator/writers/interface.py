@@ -1,7 +1,7 @@
 """What a sink of results must offer, and what it is given.
 
 The loop writes one report for each settled checkpoint and one at a drained end. A writer never
-raises for a sink's trouble that passes by itself, and never blocks the loop on a network or a disk.
+raises for an error of the sink that may pass, and never blocks the loop on a network or a disk.
 """
 
 from dataclasses import dataclass

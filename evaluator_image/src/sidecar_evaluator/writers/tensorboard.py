@@ -39,7 +39,7 @@ class TensorBoardWriter:
 
         Raises OSError: they could not be written; a later attempt begins another file.
         """
-        if report.outcome is None or _step(report.outcome) is None:
+        if report.outcome is None or report.outcome.step is None:
             return
         for dataset in {score.dataset: None for score in report.outcome.scores}:
             self._append(dataset, _records(report.outcome, dataset))
@@ -56,16 +56,16 @@ class TensorBoardWriter:
             self._files.popitem()[1].close()
 
     def _append(self, dataset: str, records: bytes) -> None:
-        known = self._files.pop(dataset, None)
-        file = known or self._new_file(dataset)
-        records = records if known else _header() + records
+        open_file = self._files.pop(dataset, None)
+        file = open_file or self._new_file(dataset)
+        records = records if open_file else _header() + records
         try:
             if file.write(records) != len(records):
                 raise OSError(errno.ENOSPC, "only a part of an event could be written")
         except OSError:
             with suppress(OSError):
                 file.close()
-            if not known:  # each attempt begins a file: on a full disk they would add up
+            if not open_file:  # each attempt begins a file: on a full disk they would add up
                 Path(file.name).unlink(missing_ok=True)
             raise
         self._files[dataset] = file
@@ -85,10 +85,6 @@ def tag(score: Score) -> str:
     return f"evaluation_{score.name}_vs_iterations"
 
 
-def _step(outcome: Outcome) -> int | None:
-    return outcome.step if outcome.step is not None else outcome.number
-
-
 def _header() -> bytes:
     from tensorboard.compat.proto.event_pb2 import Event
 
@@ -102,7 +98,7 @@ def _records(outcome: Outcome, dataset: str) -> bytes:
 
     scores = [score for score in outcome.scores if score.dataset == dataset]
     summaries = [scalar_pb(tag(score), score.value) for score in scores]
-    events = (Event(wall_time=outcome.evaluated_at, step=_step(outcome), summary=each) for each in summaries)
+    events = (Event(wall_time=outcome.evaluated_at, step=outcome.step, summary=each) for each in summaries)
     return b"".join(_record(event.SerializeToString()) for event in events)
 
 

@@ -37,7 +37,7 @@ def test_tensorboard_logs_have_the_tags_of_the_callback(tmp_path: Path) -> None:
 def test_summaries_can_be_files_that_are_closed_at_once(tmp_path: Path) -> None:
     writer = TensorBoardWriter(tmp_path, closes_files=True)
     for number in (1, 2):
-        writer.write(Report(evaluated(f"ckpt-{number}", number=number), Results()))
+        writer.write(Report(evaluated(f"ckpt-{number}", number=number, step=number), Results()))
         assert len(list(tmp_path.glob("validation/events*"))) == number
         assert not open_below(tmp_path)
     writer.close()
@@ -49,8 +49,8 @@ def test_tensorboard_itself_reads_the_summaries(tmp_path: Path) -> None:
 
     for closes in (False, True):
         writer = TensorBoardWriter(tmp_path, closes_files=closes)
-        writer.write(Report(evaluated("ckpt-1", number=1, accuracy=0.25), Results()))
-        writer.write(Report(evaluated("ckpt-2", number=2, accuracy=float("nan")), Results()))
+        writer.write(Report(evaluated("ckpt-1", number=1, step=1, accuracy=0.25), Results()))
+        writer.write(Report(evaluated("ckpt-2", number=2, step=2, accuracy=float("nan")), Results()))
         writer.close()
     board = EventMultiplexer().AddRunsFromDirectory(str(tmp_path))
     board.Reload()
@@ -85,5 +85,5 @@ def test_attempts_without_room_leave_no_files(tmp_path: Path) -> None:
     writer = TensorBoardWriter(tmp_path)
     for _ in range(3):
         with pytest.raises(OSError, match="File too large"):
-            writer.write(Report(evaluated("ckpt-1", number=1), Results()))
+            writer.write(Report(evaluated("ckpt-1", number=1, step=1), Results()))
     assert not list((tmp_path / "validation").iterdir())
