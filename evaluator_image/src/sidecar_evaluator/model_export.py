@@ -107,8 +107,8 @@ class SidecarEvaluatorModelExport:
         checkpoint = self.evaluated_checkpoint
         number = checkpoint.number if checkpoint else None
         step = int(model.optimizer.iterations) if model.optimizer is not None else 0
-        label = checkpoint.name if checkpoint else ""
-        fields = {"step": step, "epoch": step if number is None else number, "checkpoint": label}
+        checkpoint_name = checkpoint.name if checkpoint else ""
+        fields = {"step": step, "epoch": step if number is None else number, "checkpoint": checkpoint_name}
         name = self.filepath.format(**{**_by_both_names(logs), **fields})
         return Path(name + self._missing_ending(model, name))
 

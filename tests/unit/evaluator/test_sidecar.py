@@ -26,23 +26,23 @@ def evaluator(**attributes: Any) -> SidecarEvaluator:
 
 def test_every_argument_is_an_attribute_of_the_same_name() -> None:
     model, data, callbacks = Model(), [1.0], [object()]
-    made = SidecarEvaluator(model, data, "ckpt", 3, 4, callbacks)
-    assert (made.model, made.data, made.checkpoint_dir) == (model, data, "ckpt")
-    assert (made.steps, made.max_evaluations) == (3, 4)
-    assert made.callbacks is callbacks
+    sidecar = SidecarEvaluator(model, data, "ckpt", 3, 4, callbacks)
+    assert (sidecar.model, sidecar.data, sidecar.checkpoint_dir) == (model, data, "ckpt")
+    assert (sidecar.steps, sidecar.max_evaluations) == (3, 4)
+    assert sidecar.callbacks is callbacks
 
 
 def test_what_is_left_out_has_the_defaults_of_keras_2() -> None:
-    made = SidecarEvaluator(Model(), [1.0], "ckpt")
-    assert (made.steps, made.max_evaluations, made.callbacks) == (None, None, [])
+    sidecar = SidecarEvaluator(Model(), [1.0], "ckpt")
+    assert (sidecar.steps, sidecar.max_evaluations, sidecar.callbacks) == (None, None, [])
     assert evaluator(callbacks=None).callbacks == []
 
 
 def test_the_constructor_accepts_any_values_and_creates_nothing(tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.chdir(tmp_path)
     values: Any = (None, None, None, "many", "all", object())
-    made = SidecarEvaluator(*values)
-    assert tuple(vars(made).values()) == values
+    sidecar = SidecarEvaluator(*values)
+    assert tuple(vars(sidecar).values()) == values
     assert list(tmp_path.iterdir()) == []
 
 
@@ -80,10 +80,10 @@ def test_the_constructor_accepts_any_values_and_creates_nothing(tmp_path: Path, 
 )
 @pytest.mark.parametrize("how", ["argument", "attribute"])
 def test_start_says_what_is_wrong_where_and_what_to_do(how: str, attribute: str, value: Any, message: str) -> None:
-    made = evaluator(**{attribute: value} if how == "argument" else {})
-    setattr(made, attribute, value)
+    sidecar = evaluator(**{attribute: value} if how == "argument" else {})
+    setattr(sidecar, attribute, value)
     with pytest.raises(ConfigurationError) as caught:
-        made.start()
+        sidecar.start()
     assert str(caught.value) == message
     assert isinstance(caught.value, ValueError)
 
@@ -101,7 +101,7 @@ def test_whole_numbers_of_numpy_are_as_good(value: Any) -> None:
 
 
 def test_callbacks_may_be_added_until_start() -> None:
-    made = evaluator()
-    made.callbacks.append("first")  # type: ignore[attr-defined]
+    sidecar = evaluator()
+    sidecar.callbacks.append("first")  # type: ignore[attr-defined]
     assert evaluator().callbacks == [], "each object has a list of its own"
-    assert made.callbacks == ["first"]
+    assert sidecar.callbacks == ["first"]
