@@ -23,7 +23,7 @@ from sidecar_evaluator.errors import ExitCode
 from sidecar_evaluator.evaluator import ModelEvaluator
 from sidecar_evaluator.kube.resource import read_patiently, watch_training
 from sidecar_evaluator.loop import Loop
-from sidecar_evaluator.results.journal import run_identity
+from sidecar_evaluator.results.jsonl_records import run_identity
 from sidecar_evaluator.results.ledger import Results
 from sidecar_evaluator.results.resume import Resumed, resume_from
 from sidecar_evaluator.results.serialization import parse
@@ -45,8 +45,8 @@ def run(config: Config) -> ExitCode:
     try:
         results = _evaluate(session)
     finally:
-        written = session.sinks.flush()  # also what was settled before an error
-        session.sinks.writer.close()
+        written = session.writers.flush()  # also what was settled before an error
+        session.writers.writer.close()
         session.source.changes.close()
         if server:
             server.shutdown()
@@ -63,7 +63,7 @@ def _exit_code(results: Results, *, written: bool) -> ExitCode:
 
 
 def _serve(session: Session) -> BaseServer:
-    application = Application(session.sinks.registry, session.heartbeat.is_alive, session.readiness.is_ready)
+    application = Application(session.writers.registry, session.heartbeat.is_alive, session.readiness.is_ready)
     return serve(session.config.port, application)
 
 
@@ -84,8 +84,8 @@ def _earlier(session: Session) -> Resumed:
     resource = read_patiently(session.resource, session.stop) if session.resource else {}
     status = replace(parse(resource.get("status", {}).get("results", {})), ended=None)
     identity = run_identity(resource.get("metadata", {}).get("uid"), session.config.model.checkpoint_dir)
-    earlier = resume_from(session.sinks.journal, identity, status, session.config.rules)
-    session.sinks.resume(identity, earlier)
+    earlier = resume_from(session.writers.journal, identity, status, session.config.rules)
+    session.writers.resume(identity, earlier)
     return earlier
 
 
@@ -94,23 +94,23 @@ def _evaluator(session: Session) -> ModelEvaluator:
     session.heartbeat.begin()
     evaluator = evaluator_of(session.config.model, session.stop)
     session.heartbeat.end()
-    session.sinks.metrics.follow_examples(lambda: evaluator.examples)
+    session.writers.metrics.follow_examples(lambda: evaluator.examples)
     session.readiness.model_built.set()
     return evaluator
 
 
 def _copy_best(session: Session, results: Results) -> None:
     """Make up for a copy of the best checkpoint that an earlier process, or an error, left out."""
-    if session.sinks.best:
+    if session.writers.best:
         session.heartbeat.begin()
-        session.sinks.best.reconcile(results.best, session.find)
+        session.writers.best.reconcile(results.best, session.find)
         session.heartbeat.end()
 
 
 def _surroundings(session: Session) -> Surroundings:
-    config, sinks = session.config, session.sinks
+    config, writers = session.config, session.writers
     surroundings = Surroundings(
-        writer=sinks.writer,
+        writer=writers.writer,
         stop=session.stop,
         training_finished=training_finished(config.sentinel, session.training.has_ended),
         clock=session.clock,
@@ -118,9 +118,9 @@ def _surroundings(session: Session) -> Surroundings:
         rules=config.rules,
         timeout=config.evaluation_timeout,
         on_look=session.on_look,
-        enter=sinks.metrics.enter,
+        enter=writers.metrics.enter,
     )
-    return replace(surroundings, keep_best=sinks.best.keep) if sinks.best else surroundings
+    return replace(surroundings, keep_best=writers.best.keep) if writers.best else surroundings
 
 
 def _start_threads(session: Session, loop: Loop) -> None:

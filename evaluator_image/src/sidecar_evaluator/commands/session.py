@@ -9,7 +9,7 @@ import threading
 from sidecar_evaluator.assembly import checkpoint_source
 from sidecar_evaluator.checkpoints.interface import Checkpoint
 from sidecar_evaluator.commands.config import Config
-from sidecar_evaluator.commands.sinks import Sinks
+from sidecar_evaluator.commands.writer_setup import RunWriters
 from sidecar_evaluator.discovery.directory import Directory, Listing, look_twice
 from sidecar_evaluator.discovery.training_end import TrainingState
 from sidecar_evaluator.kube.resource import KubernetesResource, Resource
@@ -32,13 +32,13 @@ class Session:
             config.model.checkpoint_dir, self.stop, config.policy, config.model.format, self.heartbeat.beat
         )
         self.resource: Resource | None = KubernetesResource(config.resource) if config.resource else None
-        self.sinks = Sinks(config, self.clock, self.resource, self.source.changes.wake)
+        self.writers = RunWriters(config, self.clock, self.resource, self.source.changes.wake)
 
     def on_look(self, listing: Listing) -> None:
         """Take note of a look at the directory, between two evaluations."""
         self.heartbeat.beat()
-        if self.sinks.best:
-            self.sinks.best.serve()
+        if self.writers.best:
+            self.writers.best.serve()
         if listing.exists:
             self.readiness.directory_seen.set()
 

@@ -30,6 +30,6 @@ def end_after_grace(session: Session) -> None:
 
 
 def _leave(session: Session, code: ExitCode) -> None:
-    session.sinks.flush()
+    session.writers.flush()
     logging.shutdown()
     os._exit(code)

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import astuple, dataclass, field, replace
 
 from sidecar_evaluator.errors import ConfigurationError, StorageGoneError, is_storage_gone
-from sidecar_evaluator.results.journal import Earlier, Entry, Record, read
+from sidecar_evaluator.results.jsonl_records import Earlier, Entry, Record, read
 from sidecar_evaluator.results.ledger import Counts, Results, Rules, counted, later, remembered
 from sidecar_evaluator.results.outcome import Outcome
 from sidecar_evaluator.results.ranking import Primary, better

@@ -1,12 +1,12 @@
 """A sink that may be slow or away for a while, moved into a thread of its own.
 
-`commands.sinks` wraps the TensorBoard writer: its files may lie on a network file system. Every report
+`commands.writer_setup` wraps the TensorBoard writer: its files may lie on a network file system. Every report
 is written, in order; one that the operating system refuses is tried again for as long as the process
 lives.
 """
 
 from sidecar_evaluator.writers.interface import Report, Writer
-from sidecar_evaluator.writers.worker import FIRST_PAUSE, Batch, RetryingWorker
+from sidecar_evaluator.writers.retrying_worker import FIRST_PAUSE, Batch, RetryingWorker
 
 
 class AsyncWriter:

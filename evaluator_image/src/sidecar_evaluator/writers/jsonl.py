@@ -6,10 +6,10 @@ thread, since the output may be a slow mount, and in order.
 
 from collections.abc import Callable, Sequence
 
-from sidecar_evaluator.results.journal import Entry, Record, render_line
+from sidecar_evaluator.results.jsonl_records import Entry, Record, render_line
 from sidecar_evaluator.results.ranking import Primary
 from sidecar_evaluator.writers.interface import Report
-from sidecar_evaluator.writers.worker import FIRST_PAUSE, Batch, RetryingWorker
+from sidecar_evaluator.writers.retrying_worker import FIRST_PAUSE, Batch, RetryingWorker
 
 
 class JsonLinesWriter:

@@ -9,7 +9,7 @@ from typing import Any
 
 from sidecar_evaluator.results.ledger import Results
 from sidecar_evaluator.writers.interface import Report
-from sidecar_evaluator.writers.worker import FIRST_PAUSE, Batch, RetryingWorker
+from sidecar_evaluator.writers.retrying_worker import FIRST_PAUSE, Batch, RetryingWorker
 
 
 class StatusWriter:

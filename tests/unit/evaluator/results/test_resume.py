@@ -13,7 +13,7 @@ import pytest
 from sidecar_evaluator.checkpoints.interface import Checkpoint
 from sidecar_evaluator.discovery.selection import Selection
 from sidecar_evaluator.errors import ConfigurationError, StorageGoneError
-from sidecar_evaluator.results.journal import NAME, Earlier, Entry, Record, read, render_line
+from sidecar_evaluator.results.jsonl_records import NAME, Earlier, Entry, Record, read, render_line
 from sidecar_evaluator.results.ledger import Counts, Ended, EndReason, Results, Rules, settle
 from sidecar_evaluator.results.outcome import Outcome, OutcomeKind, Reason
 from sidecar_evaluator.results.ranking import Goal, Primary

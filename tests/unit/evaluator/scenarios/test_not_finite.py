@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from sidecar_evaluator.best_checkpoints.store import MANIFEST, BestCheckpointStore
 from sidecar_evaluator.checkpoints.interface import Checkpoint, state_of
-from sidecar_evaluator.results.journal import NAME
+from sidecar_evaluator.results.jsonl_records import NAME
 from sidecar_evaluator.results.ledger import Results, Rules, settle
 from sidecar_evaluator.results.outcome import Outcome, OutcomeKind, Score
 from sidecar_evaluator.results.ranking import Goal, Primary, better

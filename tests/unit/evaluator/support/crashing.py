@@ -23,7 +23,7 @@ import pytest
 from sidecar_evaluator import assembly
 from sidecar_evaluator.checkpoints import registry
 from sidecar_evaluator.checkpoints.interface import Checkpoint, Weights
-from sidecar_evaluator.commands import config, flags, run, session, sinks
+from sidecar_evaluator.commands import config, flags, run, session, writer_setup
 from sidecar_evaluator.discovery.directory import Directory, Listing
 from sidecar_evaluator.evaluator import Loaded
 from sidecar_evaluator.results.outcome import Score
@@ -106,7 +106,7 @@ def _live(world: World, killed_at: tuple[str, int]) -> int:
         for module in (assembly, session):
             patch.setattr(module, "Directory", lambda path, name, **_: TrainedDirectory(world, killer, path, name))
         patch.setattr(session, "KubernetesResource", lambda _reference: FileResource(world, killer))
-        patch.setattr(sinks, "TensorBoardWriter", NoWriter)
+        patch.setattr(writer_setup, "TensorBoardWriter", NoWriter)
         patch.setattr(run, "evaluator_of", lambda *_: FakeEvaluator(world, killer))
         patch.setattr(run, "stop_on_signals", lambda *_: None)
         killer.watch(patch)

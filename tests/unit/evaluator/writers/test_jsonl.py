@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from sidecar_evaluator.results.journal import NAME, Earlier, Entry, read
+from sidecar_evaluator.results.jsonl_records import NAME, Earlier, Entry, read
 from sidecar_evaluator.results.ledger import Counts, Results, Rules, settle
 from sidecar_evaluator.results.ranking import Goal, Primary
 from sidecar_evaluator.results.resume import resume_from

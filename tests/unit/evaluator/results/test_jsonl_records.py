@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 import pytest
 
-from sidecar_evaluator.results.journal import NAME, Earlier, Entry, Record, read, render_line, run_identity
+from sidecar_evaluator.results.jsonl_records import NAME, Earlier, Entry, Record, read, render_line, run_identity
 from sidecar_evaluator.results.ledger import Counts
 from sidecar_evaluator.results.outcome import Outcome, OutcomeKind, Reason, Score
 from sidecar_evaluator.results.ranking import Goal, Primary

@@ -1,4 +1,4 @@
-"""Every settled checkpoint, one JSON object a line: the format of `results.jsonl`.
+"""The journal: every settled checkpoint as one JSON object a line of `results.jsonl`.
 
 The JSON lines writer renders, `resume` reads at start. An outcome has the fields that it has in
 `status.results.history`, untruncated. Each line names its run: lines of another run, such as that of

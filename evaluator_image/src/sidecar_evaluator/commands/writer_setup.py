@@ -16,7 +16,7 @@ from sidecar_evaluator.best_checkpoints.store import BestCheckpointStore
 from sidecar_evaluator.commands.config import Config
 from sidecar_evaluator.discovery.filesystems import file_system_of
 from sidecar_evaluator.kube.resource import Resource
-from sidecar_evaluator.results.journal import NAME as JOURNAL
+from sidecar_evaluator.results.jsonl_records import NAME as JOURNAL
 from sidecar_evaluator.results.resume import Resumed
 from sidecar_evaluator.results.serialization import render
 from sidecar_evaluator.runtime.clock import Clock
@@ -33,7 +33,7 @@ from sidecar_evaluator.writers.tensorboard import TensorBoardWriter
 FLUSH_SECONDS = 10.0
 
 
-class Sinks:
+class RunWriters:
     """Everything that a settled checkpoint is written to; `wake` ends the loop's wait for the next one."""
 
     def __init__(self, config: Config, clock: Clock, resource: Resource | None, wake: Callable[[], None]) -> None:
