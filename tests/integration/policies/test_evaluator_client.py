@@ -1,4 +1,4 @@
-"""The evaluator's own way to the API server, with the files and rights that a pod gets, against the real server."""
+"""The evaluator's API client with the files and permissions of its pod, against a real API server."""
 
 import itertools
 import threading
@@ -11,25 +11,25 @@ import pytest
 from cluster.api_server import ApiServer as Cluster
 from integration.evaluations import Evaluations
 from sidecar_evaluator.errors import ConfigurationError
-from sidecar_evaluator.kube.client import ApiError, ApiServer, in_cluster
+from sidecar_evaluator.kube.client import ApiClient, ApiError, load_incluster_config
 from sidecar_evaluator.kube.resource import KubernetesResource, read_patiently, watch_training
 
 
 @pytest.fixture
-def api(server: Cluster, evaluator: Evaluations, tmp_path: Path) -> ApiServer:
-    """Return the API server as the evaluator finds it in its pod."""
+def client(server: Cluster, evaluator: Evaluations, tmp_path: Path) -> ApiClient:
+    """Return the client that the evaluator has in its pod."""
     (tmp_path / "token").write_text(evaluator.client.token)
     (tmp_path / "ca.crt").write_text(server.authority)
     address = urlsplit(server.url)
-    where = {"KUBERNETES_SERVICE_HOST": str(address.hostname), "KUBERNETES_SERVICE_PORT": str(address.port)}
-    access = in_cluster(where, tmp_path)
-    assert access
-    return ApiServer(access)
+    environment = {"KUBERNETES_SERVICE_HOST": str(address.hostname), "KUBERNETES_SERVICE_PORT": str(address.port)}
+    config = load_incluster_config(environment, tmp_path)
+    assert config
+    return ApiClient(config)
 
 
 @pytest.fixture
-def resource(api: ApiServer, namespace: str) -> KubernetesResource:
-    return KubernetesResource(f"{namespace}/mnist", api)
+def resource(client: ApiClient, namespace: str) -> KubernetesResource:
+    return KubernetesResource(f"{namespace}/mnist", client)
 
 
 def test_results_are_read_and_published(resource: KubernetesResource, evaluations: Evaluations) -> None:
@@ -49,7 +49,7 @@ def test_results_never_go_to_another_resource_of_the_same_name(
     resource.read()
     server.client.request("DELETE", evaluations.path("mnist"))
     evaluations.create(name="mnist")
-    with pytest.raises(ApiError, match="mnist was deleted, and another one has its name now"):
+    with pytest.raises(ApiError, match="mnist was deleted and another object was created with its name"):
         resource.apply_results({"backlog": 1})
     assert "results" not in evaluations.read()["status"]
 
@@ -59,30 +59,30 @@ def test_results_of_an_older_version_are_refused(
 ) -> None:
     version = resource.read()["metadata"]["resourceVersion"]
     evaluations.apply_status({"job": "mnist-1"}, "sidecar-operator")
-    monkeypatch.setattr(resource, "_version", lambda: {"resourceVersion": version})
+    monkeypatch.setattr(resource, "_resource_version", lambda: {"resourceVersion": version})
     with pytest.raises(ApiError, match="409"):
         resource.apply_results({"backlog": 1})
 
 
 def test_the_state_of_the_training_arrives(resource: KubernetesResource, evaluations: Evaluations) -> None:
     evaluations.apply_status({"training": {"state": "Running"}}, "sidecar-operator")
-    seen, stop, running, over = list[str](), threading.Event(), threading.Event(), threading.Event()
+    states, stop, running, over = list[str](), threading.Event(), threading.Event(), threading.Event()
 
-    def saw(state: str) -> None:
-        seen.append(state)
+    def record(state: str) -> None:
+        states.append(state)
         (running if state == "Running" else over).set()
 
-    watching = threading.Thread(target=watch_training, args=(resource, saw, stop, 0.01), daemon=True)
+    watching = threading.Thread(target=watch_training, args=(resource, record, stop, 0.01), daemon=True)
     watching.start()
     assert running.wait(20)
     evaluations.apply_status({"training": {"state": "Succeeded"}}, "sidecar-operator")
     assert over.wait(20)
     stop.set()
-    assert [state for state, _ in itertools.groupby(seen)] == ["Running", "Succeeded"]
+    assert [state for state, _ in itertools.groupby(states)] == ["Running", "Succeeded"]
 
 
-def test_the_resource_of_another_evaluator_cannot_be_read(api: ApiServer, namespace: str) -> None:
-    other = KubernetesResource(f"{namespace}/other", api)
+def test_the_resource_of_another_evaluator_cannot_be_read(client: ApiClient, namespace: str) -> None:
+    other = KubernetesResource(f"{namespace}/other", client)
     with pytest.raises(ApiError) as refused:
         other.read()
     assert refused.value.status == 403

@@ -1,1 +1,1 @@
-"""The evaluator's own resource on the Kubernetes API server."""
+"""Access to the evaluator's own SidecarEvaluation: a small API client, and the three requests made with it."""

@@ -1,8 +1,8 @@
-"""HTTP to the Kubernetes API server: JSON requests and watches, over connections that stay open.
+"""A client for the Kubernetes API server: JSON requests and watches over pooled HTTP connections.
 
-`resource` alone uses it. In a cluster it speaks as the pod's ServiceAccount, whose token is read
-anew for every request because it rotates; elsewhere the official client reads the kubeconfig,
-where it is installed. Certificates are always verified. Nothing here knows what is asked for.
+Only `kube.resource` uses it. In a cluster it authenticates with the pod's ServiceAccount token, which it reads
+for every request because the token is rotated; elsewhere the official client loads the kubeconfig, if that
+client is installed. Certificates are always verified. This module must not know which resources are requested.
 """
 
 import json
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
-_CONNECT_SECONDS, _ANSWER_SECONDS = 5.0, 10.0
-# A connection that died without a word is found dead within half a minute, also while a watch is silent on it.
+_CONNECT_SECONDS, _RESPONSE_SECONDS = 5.0, 10.0
+# TCP keep-alive detects a dead connection within half a minute, even while a watch sends no events.
 _KEEP_ALIVE = {"TCP_KEEPIDLE": 15, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}
 
 
 class ApiError(Exception):
-    """The API server refused; `reason` is HTTP's word for the status."""
+    """A non-2xx response of the API server; `reason` is the HTTP reason phrase."""
 
     def __init__(self, status: int, reason: str, message: str = "") -> None:
         super().__init__(f"{status} {reason}: {message}" if message else f"{status} {reason}")
@@ -37,10 +37,10 @@ class ApiError(Exception):
 
 
 @dataclass(frozen=True)
-class Access:
-    """Where the API server is and who speaks to it.
+class ClientConfig:
+    """The URL of the API server and how to authenticate to it.
 
-    `headers` is asked before each request; `tls` are urllib3's names of files and of the server.
+    `headers` is called before each request; `tls` holds urllib3's TLS arguments: file names and the server name.
     """
 
     url: str
@@ -49,17 +49,15 @@ class Access:
     proxy: str | None = None
 
 
-class ApiServer:
-    """Requests to one API server, from any thread."""
+class ApiClient:
+    """A client of one API server; any thread may call it."""
 
-    def __init__(self, access: Access) -> None:
+    def __init__(self, config: ClientConfig) -> None:
         import urllib3
 
-        options: Json = {"maxsize": 2, "cert_reqs": "CERT_REQUIRED", "socket_options": _socket_options(), **access.tls}
-        self._access = access
-        self._connections = (
-            urllib3.ProxyManager(access.proxy, **options) if access.proxy else urllib3.PoolManager(**options)
-        )
+        options: Json = {"maxsize": 2, "cert_reqs": "CERT_REQUIRED", "socket_options": _socket_options(), **config.tls}
+        self._config = config
+        self._pool = urllib3.ProxyManager(config.proxy, **options) if config.proxy else urllib3.PoolManager(**options)
 
     def request(
         self,
@@ -69,47 +67,48 @@ class ApiServer:
         body: Json | None = None,
         content_type: str = "application/json",
     ) -> Json:
-        """Make a request; return the object that answers it. It must be one that may be made twice.
+        """Send an idempotent request and return the object in the response.
 
-        Raises ApiError: the server refuses. urllib3.exceptions.HTTPError: it does not answer.
+        Raises ApiError: the response is not 2xx. urllib3.exceptions.HTTPError: there is no response.
         """
         import urllib3
 
-        # Once more where the server closed an idle connection at this very moment.
-        again = urllib3.Retry(1, redirect=False, allowed_methods=None, respect_retry_after_header=False)
-        answer = self._connections.request(
+        # One retry: the server may close an idle connection just before the request is sent on it.
+        retry = urllib3.Retry(1, redirect=False, allowed_methods=None, respect_retry_after_header=False)
+        response = self._pool.request(
             method,
             self._url(path, query),
             body=None if body is None else json.dumps(body).encode(),
-            headers={"Content-Type": content_type, "Accept": "application/json", **self._access.headers()},
-            timeout=urllib3.Timeout(connect=_CONNECT_SECONDS, read=_ANSWER_SECONDS),
-            retries=again,
+            headers={"Content-Type": content_type, "Accept": "application/json", **self._config.headers()},
+            timeout=urllib3.Timeout(connect=_CONNECT_SECONDS, read=_RESPONSE_SECONDS),
+            retries=retry,
             redirect=False,
         )
-        _require_success(answer)
-        found: Json = json.loads(answer.data)
-        return found
+        _require_success(response)
+        received: Json = json.loads(response.data)
+        return received
 
     def watch(self, path: str, query: Mapping[str, str], seconds: int) -> Iterator[Json]:
-        """Yield the objects as they are now and after each change, until `seconds` have passed or the server ends it.
+        """Yield the current objects and each changed one, until `seconds` have passed or the server ends the watch.
 
-        Raises ApiError: the server refuses, at once or later. urllib3.exceptions.HTTPError: the connection broke.
+        Raises ApiError: the response is not 2xx, or a later event is an error.
+        urllib3.exceptions.HTTPError: the connection broke.
         """
         import urllib3
 
-        asked = {**query, "watch": "true", "timeoutSeconds": str(seconds), "allowWatchBookmarks": "true"}
-        answer = self._connections.request(
+        watch_query = {**query, "watch": "true", "timeoutSeconds": str(seconds), "allowWatchBookmarks": "true"}
+        response = self._pool.request(
             "GET",
-            self._url(path, asked),
-            headers={"Accept": "application/json", **self._access.headers()},
-            timeout=urllib3.Timeout(connect=_CONNECT_SECONDS, read=seconds + _ANSWER_SECONDS),
+            self._url(path, watch_query),
+            headers={"Accept": "application/json", **self._config.headers()},
+            timeout=urllib3.Timeout(connect=_CONNECT_SECONDS, read=seconds + _RESPONSE_SECONDS),
             retries=False,
             redirect=False,
             preload_content=False,
         )
-        with closing(answer):
-            _require_success(answer)
-            for event in map(json.loads, _lines(answer.stream())):
+        with closing(response):
+            _require_success(response)
+            for event in map(json.loads, _lines(response.stream())):
                 if event["type"] == "ERROR":
                     status = event["object"]
                     raise ApiError(status.get("code", 0), status.get("reason", ""), status.get("message", ""))
@@ -117,81 +116,86 @@ class ApiServer:
                     yield event["object"]
 
     def _url(self, path: str, query: Mapping[str, str] | None) -> str:
-        return self._access.url.rstrip("/") + path + (f"?{urlencode(query)}" if query else "")
+        return self._config.url.rstrip("/") + path + (f"?{urlencode(query)}" if query else "")
 
 
-def find_access() -> Access:
-    """Return the access of this pod's ServiceAccount, or that of the kubeconfig.
+def load_config() -> ClientConfig:
+    """Return the configuration of this pod's ServiceAccount, or else that of the kubeconfig.
 
     Raises ConfigurationError: there is neither.
     """
-    return in_cluster(os.environ, SERVICE_ACCOUNT) or by_kubeconfig()
+    return load_incluster_config(os.environ, SERVICE_ACCOUNT) or load_kubeconfig()
 
 
-def in_cluster(environment: Mapping[str, str], folder: Path) -> Access | None:
-    """Return the access that Kubernetes gives to a pod, None where this is none."""
+def load_incluster_config(environment: Mapping[str, str], folder: Path) -> ClientConfig | None:
+    """Return the configuration that Kubernetes mounts into a pod, None outside a pod."""
     host, port = environment.get("KUBERNETES_SERVICE_HOST"), environment.get("KUBERNETES_SERVICE_PORT")
     token, authority = folder / "token", folder / "ca.crt"
     if not (host and port and token.exists() and authority.exists()):
         return None
     address = f"[{host}]" if ":" in host else host
-    return Access(
+    return ClientConfig(
         f"https://{address}:{port}",
         lambda: {"Authorization": f"Bearer {token.read_text().strip()}"},
         {"ca_certs": str(authority)},
     )
 
 
-def by_kubeconfig() -> Access:
-    """Return the access of the kubeconfig's current context.
+def load_kubeconfig() -> ClientConfig:
+    """Return the configuration of the kubeconfig's current context.
 
-    Raises ConfigurationError: there is none, it cannot be read, or it does not verify the server.
+    Raises ConfigurationError: there is no kubeconfig, it cannot be read, or it disables TLS verification.
     """
     try:
         from kubernetes import client, config
     except ImportError as error:
         raise ConfigurationError(
-            "--resource needs a cluster: run it in a pod, or use a kubeconfig with pip install "
-            "'sidecar-evaluator[kubeconfig]'."
+            "--resource needs a cluster: run the evaluator in a pod, or install the kubeconfig support with "
+            "pip install 'sidecar-evaluator[kubeconfig]'."
         ) from error
-    found = client.Configuration()
+    configuration = client.Configuration()
     try:
-        config.load_kube_config(client_configuration=found)
+        config.load_kube_config(client_configuration=configuration)
     except config.ConfigException as error:
-        raise ConfigurationError(f"--resource needs a cluster, and none is configured: {error}") from error
-    if not found.verify_ssl:
-        raise ConfigurationError("The kubeconfig skips the verification of the server; give its certificate-authority.")
+        raise ConfigurationError(
+            f"--resource needs a cluster, and the kubeconfig cannot be loaded: {error}; run the evaluator in a pod, "
+            "or set KUBECONFIG."
+        ) from error
+    if not configuration.verify_ssl:
+        raise ConfigurationError(
+            "The kubeconfig sets insecure-skip-tls-verify, which is not supported; set certificate-authority instead."
+        )
     tls = {
-        "ca_certs": found.ssl_ca_cert,
-        "cert_file": found.cert_file,
-        "key_file": found.key_file,
-        "server_hostname": found.tls_server_name,
+        "ca_certs": configuration.ssl_ca_cert,
+        "cert_file": configuration.cert_file,
+        "key_file": configuration.key_file,
+        "server_hostname": configuration.tls_server_name,
     }
-    return Access(
-        found.host,
-        lambda: _authorization(found),
+    return ClientConfig(
+        configuration.host,
+        lambda: _authorization(configuration),
         {name: str(value) for name, value in tls.items() if value},
-        found.proxy,
+        configuration.proxy,
     )
 
 
 def _authorization(configuration: Any) -> dict[str, str]:
-    value = configuration.get_api_key_with_prefix("BearerToken", alias="authorization")  # renews it if need be
+    value = configuration.get_api_key_with_prefix("BearerToken", alias="authorization")  # refreshes it if expired
     return {"Authorization": value} if value else {}
 
 
-def _require_success(answer: "urllib3.BaseHTTPResponse") -> None:
-    if 200 <= answer.status < 300:
+def _require_success(response: "urllib3.BaseHTTPResponse") -> None:
+    if 200 <= response.status < 300:
         return
     try:
-        message = str(json.loads(answer.data).get("message", ""))
+        message = str(json.loads(response.data).get("message", ""))
     except (ValueError, AttributeError):
         message = ""
-    raise ApiError(answer.status, answer.reason or "", message)
+    raise ApiError(response.status, response.reason or "", message)
 
 
 def _lines(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """Cut what arrives into lines; the rest of a line that never ended is dropped."""
+    """Split a byte stream into lines; an incomplete last line is dropped."""
     rest = b""
     for chunk in chunks:
         *lines, rest = (rest + chunk).split(b"\n")
@@ -199,9 +203,9 @@ def _lines(chunks: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _socket_options() -> list[tuple[int, int, int]]:
-    known = [(getattr(socket, name), value) for name, value in _KEEP_ALIVE.items() if hasattr(socket, name)]
+    keep_alive = [(getattr(socket, name), value) for name, value in _KEEP_ALIVE.items() if hasattr(socket, name)]
     return [
         (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
         (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
-        *((socket.IPPROTO_TCP, option, value) for option, value in known),
+        *((socket.IPPROTO_TCP, option, value) for option, value in keep_alive),
     ]

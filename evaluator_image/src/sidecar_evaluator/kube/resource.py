@@ -1,7 +1,7 @@
-"""The evaluator's own SidecarEvaluation on the API server: read it, watch it, apply its results.
+"""The evaluator's own SidecarEvaluation on the API server: get it, watch it, apply `status.results`.
 
-The only module that knows what is asked of Kubernetes; `api_server` carries it. The evaluator's
-ServiceAccount may do these three things to this one object and nothing else.
+`commands.run` reads and watches it, the status writer applies results. These three requests on this one object
+are all that the evaluator's Role allows; no other request may be added here.
 """
 
 import logging
@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 from sidecar_evaluator.errors import ConfigurationError
-from sidecar_evaluator.kube.client import ApiError, ApiServer, find_access
+from sidecar_evaluator.kube.client import ApiClient, ApiError, load_config
 
 _log = logging.getLogger(__name__)
 
@@ -19,117 +19,124 @@ FIELD_MANAGER = "sidecar-evaluator"
 _WATCH_SECONDS = 240
 _PAUSE_SECONDS = 2.0
 _CONFLICT, _GONE = 409, 410
-_RETRIES = 3  # where another writer of the status comes between
+_CONFLICT_RETRIES = 3
 
 
 class Resource(Protocol):
-    """What the evaluator asks of its resource."""
+    """The requests that the evaluator sends for its resource."""
 
     def read(self) -> dict[str, Any]:
         """Return the object."""
 
     def apply_results(self, results: dict[str, Any]) -> None:
-        """Make `status.results` exactly this."""
+        """Replace `status.results`."""
 
     def changes(self) -> Iterator[dict[str, Any]]:
-        """Yield the object now and after each change until the server ends the watch."""
+        """Yield the object as it is and after each change, until the server ends the watch."""
 
 
 class KubernetesResource:
     """One SidecarEvaluation, named `namespace/name`.
 
-    Raises ConfigurationError: no server is given, and no cluster is configured.
+    Raises ConfigurationError: `client` is None and no cluster is configured.
     """
 
-    def __init__(self, reference: str, server: ApiServer | None = None) -> None:
+    def __init__(self, reference: str, client: ApiClient | None = None) -> None:
         self._namespace, _, self._name = reference.partition("/")
-        self._server = server or ApiServer(find_access())
+        self._client = client or ApiClient(load_config())
         self._uid: str | None = None
-        self._all = f"/apis/{_GROUP}/{_VERSION}/namespaces/{self._namespace}/{_PLURAL}"
+        self._collection = f"/apis/{_GROUP}/{_VERSION}/namespaces/{self._namespace}/{_PLURAL}"
 
     def read(self) -> dict[str, Any]:
         """Return the object."""
-        found = self._server.request("GET", f"{self._all}/{self._name}")
-        self._uid = found["metadata"]["uid"]
-        return found
+        resource = self._client.request("GET", f"{self._collection}/{self._name}")
+        self._uid = resource["metadata"]["uid"]
+        return resource
 
     def apply_results(self, results: dict[str, Any]) -> None:
-        """Make `status.results` exactly this, by server-side apply; never of another object of the same name.
+        """Replace `status.results` by server-side apply, but never that of another object with the same name.
 
-        A uid in what is applied is not compared by the server where only the status is written, a version is.
+        For the status subresource the API server does not compare a uid, but it does compare a resourceVersion.
         """
-        for _ in range(_RETRIES):
+        for _ in range(_CONFLICT_RETRIES):
             try:
-                self._apply({"results": results}, self._version())
+                self._apply({"results": results}, self._resource_version())
             except ApiError as error:
                 if error.status != _CONFLICT:
                     raise
             else:
                 return
-        self._apply({"results": results}, self._version())
+        self._apply({"results": results}, self._resource_version())
 
-    def _version(self) -> dict[str, str]:
-        """Return the version of the object that was read at first; the empty one where none was."""
+    def _resource_version(self) -> dict[str, str]:
+        """Return the current resourceVersion of the object that was read; nothing if none was read."""
         if self._uid is None:
             return {}
-        metadata = self._server.request("GET", f"{self._all}/{self._name}")["metadata"]
+        metadata = self._client.request("GET", f"{self._collection}/{self._name}")["metadata"]
         if metadata["uid"] != self._uid:
-            raise ApiError(_GONE, "Gone", f"{self._name} was deleted, and another one has its name now")
+            raise ApiError(_GONE, "Gone", f"{self._name} was deleted and another object was created with its name")
         return {"resourceVersion": metadata["resourceVersion"]}
 
-    def _apply(self, status: dict[str, Any], version: dict[str, str]) -> None:
-        self._server.request(
+    def _apply(self, status: dict[str, Any], resource_version: dict[str, str]) -> None:
+        self._client.request(
             "PATCH",
-            f"{self._all}/{self._name}/status",
+            f"{self._collection}/{self._name}/status",
             query={"fieldManager": FIELD_MANAGER, "force": "true"},
             body={
                 "apiVersion": f"{_GROUP}/{_VERSION}",
                 "kind": "SidecarEvaluation",
-                "metadata": {"name": self._name, "namespace": self._namespace, **version},
+                "metadata": {"name": self._name, "namespace": self._namespace, **resource_version},
                 "status": status,
             },
             content_type="application/apply-patch+yaml",
         )
 
     def changes(self) -> Iterator[dict[str, Any]]:
-        """Yield the object now and after each change until the server ends the watch.
+        """Yield the object as it is and after each change, until the server ends the watch.
 
-        Each watch begins with the object as it is, so that nothing between two of them is missed.
+        Each watch starts with the current object, so that no change between two watches is missed.
         """
-        return self._server.watch(self._all, {"fieldSelector": f"metadata.name={self._name}"}, _WATCH_SECONDS)
+        return self._client.watch(self._collection, {"fieldSelector": f"metadata.name={self._name}"}, _WATCH_SECONDS)
 
 
 def read_patiently(
     resource: Resource, stop: threading.Event, attempts: int = 30, pause: float = _PAUSE_SECONDS
 ) -> dict[str, Any]:
-    """Read the resource, again and again while the API server cannot be reached.
+    """Read the resource; retry while the API server cannot be reached.
 
-    Raises ConfigurationError: the resource does not exist or may not be read.
+    Raises ConfigurationError: the resource does not exist, or the ServiceAccount may not get it.
+    ConnectionError: the API server could not be reached.
     """
     for attempt in range(attempts):
         try:
             return resource.read()
         except ApiError as error:
-            if error.status in (403, 404) and attempt >= 5:  # a fresh Role may take a moment to be known
-                raise ConfigurationError(f"The SidecarEvaluation cannot be read: {error.reason}.") from error
+            if error.status in (403, 404) and attempt >= 5:  # the authorizer may not have seen a new Role yet
+                raise ConfigurationError(
+                    f"The SidecarEvaluation cannot be read: {error.reason}; check --resource and the ServiceAccount's "
+                    "Role."
+                ) from error
             _log.warning("The SidecarEvaluation cannot be read, retrying: %s", error.reason)
         except Exception as error:
             _log.warning("The API server cannot be reached, retrying: %s", error)
         if stop.wait(pause):
             break
-    raise ConnectionError("The SidecarEvaluation could not be read; its results are needed to go on from them.")
+    raise ConnectionError(
+        "The SidecarEvaluation could not be read, so the evaluator cannot resume from its results; check the "
+        "connection to the API server."
+    )
 
 
 def watch_training(
     resource: Resource, on_state: Callable[[str], None], stop: threading.Event, pause: float = _PAUSE_SECONDS
 ) -> None:
-    """Report `status.training.state` now and after each change until `stop` is set; run it in a thread."""
+    """Pass `status.training.state` to `on_state`, now and after each change until `stop` is set; run it in a thread."""
     while not stop.is_set():
         try:
-            for found in resource.changes():
-                state = found.get("status", {}).get("training", {}).get("state")
+            for evaluation in resource.changes():
+                state = evaluation.get("status", {}).get("training", {}).get("state")
                 if state:
                     on_state(state)
         except Exception as error:
-            _log.warning("The watch of the training's state broke off, starting anew: %s", error)
+            _log.warning("The watch of the training's state failed, restarting it: %s", error)
         stop.wait(pause)

@@ -1,4 +1,4 @@
-"""What is asked of the API server, by a real HTTP server that records it."""
+"""The requests that are sent for the resource, recorded by a real HTTP server."""
 
 import contextlib
 import json
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from sidecar_evaluator.errors import ConfigurationError
-from sidecar_evaluator.kube.client import Access, ApiError, ApiServer
+from sidecar_evaluator.kube.client import ApiClient, ApiError, ClientConfig
 from sidecar_evaluator.kube.resource import KubernetesResource, read_patiently, watch_training
 from unit.evaluator.support.recorder import Recorder
 
@@ -24,7 +24,7 @@ def server() -> Iterator[Recorder]:
 
 @pytest.fixture
 def resource(server: Recorder) -> KubernetesResource:
-    return KubernetesResource("ns/mnist", ApiServer(Access(server.url)))
+    return KubernetesResource("ns/mnist", ApiClient(ClientConfig(server.url)))
 
 
 def test_results_are_applied_by_server_side_apply(server: Recorder, resource: KubernetesResource) -> None:
@@ -88,15 +88,15 @@ def test_the_training_is_watched_through_errors_and_ends_of_watches(
     server: Recorder, resource: KubernetesResource
 ) -> None:
     server.answers = [(200, states("Running")), (500, "{}"), (410, "{}"), (200, states("Running", "Succeeded"))]
-    stop, seen = threading.Event(), list[str]()
+    stop, observed = threading.Event(), list[str]()
 
     def on_state(state: str) -> None:
-        seen.append(state)
+        observed.append(state)
         if state == "Succeeded":
             stop.set()
 
     watch_training(resource, on_state, stop, pause=0.001)
-    assert seen == ["Running", "Running", "Succeeded"]
+    assert observed == ["Running", "Running", "Succeeded"]
     assert "fieldSelector=metadata.name%3Dmnist" in server.requests[0]["path"]
     assert "watch=" in server.requests[0]["path"]
 
@@ -134,7 +134,7 @@ def test_a_resource_that_stays_unreadable_is_a_configuration_error(status: int) 
 def test_reading_gives_up_on_a_stop_and_after_its_attempts() -> None:
     stopped = threading.Event()
     stopped.set()
-    with pytest.raises(ConnectionError, match="needed to go on"):
+    with pytest.raises(ConnectionError, match="cannot resume from its results"):
         read_patiently(Flaky(*[ConnectionError()] * 9), stopped)
     with pytest.raises(ConnectionError):
         read_patiently(Flaky(*[ConnectionError()] * 9), threading.Event(), attempts=3, pause=0.001)
