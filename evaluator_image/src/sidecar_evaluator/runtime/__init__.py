@@ -1,1 +1,1 @@
-"""What a process needs around its loop: clock, signals, heartbeat, HTTP, log lines."""
+"""The process around the evaluation loop: clock, signals, heartbeat, HTTP server, progress and log format."""

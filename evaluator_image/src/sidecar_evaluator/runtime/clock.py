@@ -1,7 +1,7 @@
-"""Time as an argument: everything that waits or measures takes a `Clock`.
+"""The clock that everything which waits or measures time takes as an argument.
 
-Tests pass a clock of their own whose waits cost nothing. Wall time is for people and file times,
-monotonic time for durations and deadlines.
+The loop, discovery and the writers use it; tests pass a fake whose waits return at once. Wall time is for
+timestamps, monotonic time for durations and deadlines.
 """
 
 import threading
@@ -10,29 +10,29 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """The three things that the loop asks of time."""
+    """Wall time, monotonic time and interruptible waiting."""
 
     def time(self) -> float:
-        """Return wall time in seconds since the epoch."""
+        """Return the wall time in seconds since the epoch."""
 
     def monotonic(self) -> float:
-        """Return seconds that never run backwards."""
+        """Return monotonic seconds."""
 
     def wait(self, seconds: float, until: threading.Event) -> bool:
-        """Wait, at most until the event is set; return whether it is."""
+        """Wait until the event is set or the seconds have passed; return whether the event is set."""
 
 
 class SystemClock:
-    """The machine's own time."""
+    """The clock of the operating system."""
 
     def time(self) -> float:
-        """Return wall time in seconds since the epoch."""
+        """Return the wall time in seconds since the epoch."""
         return time.time()
 
     def monotonic(self) -> float:
-        """Return seconds that never run backwards."""
+        """Return monotonic seconds."""
         return time.monotonic()
 
     def wait(self, seconds: float, until: threading.Event) -> bool:
-        """Wait, at most until the event is set; return whether it is."""
+        """Wait until the event is set or the seconds have passed; return whether the event is set."""
         return until.wait(seconds)

@@ -1,7 +1,7 @@
-"""The HTTP side: `/metrics` for Prometheus, `/healthz` and `/readyz` for the kubelet.
+"""The HTTP server: `/metrics` for Prometheus, `/healthz` and `/readyz` for the kubelet's probes.
 
-Served from threads, so that it answers while an evaluation runs. It reads and never changes
-anything.
+`commands.run` starts it. Requests are served from threads, so that they are answered while an evaluation
+runs. The server only reads state; it must not change any.
 """
 
 import logging
@@ -19,42 +19,42 @@ from sidecar_evaluator.errors import ConfigurationError
 
 _log = logging.getLogger(__name__)
 
-_POLL_SECONDS = 0.1  # how soon `shutdown` is noticed
+_POLL_SECONDS = 0.1  # how often the server checks for `shutdown`
 
-Check = Callable[[], bool]
+Probe = Callable[[], bool]
 StartResponse = Callable[[str, list[tuple[str, str]]], Any]
 
 
 @dataclass(frozen=True)
 class Application:
-    """A WSGI application over a registry and two checks."""
+    """A WSGI application that serves the metrics of a registry and two probes."""
 
     registry: CollectorRegistry
-    is_alive: Check
-    is_ready: Check
+    is_alive: Probe
+    is_ready: Probe
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
-        """Answer one request."""
+        """Handle one request."""
         path = environ.get("PATH_INFO", "")
         if path == "/metrics":
-            answer: Iterable[bytes] = make_wsgi_app(self.registry)(environ, start_response)
-            return answer
-        checks = {"/healthz": self.is_alive, "/readyz": self.is_ready}
-        if path not in checks:
-            return _answer(start_response, "404 Not Found", b"try /metrics, /healthz or /readyz\n")
-        if checks[path]():
-            return _answer(start_response, "200 OK", b"ok\n")
-        return _answer(start_response, "503 Service Unavailable", b"not ok\n")
+            response: Iterable[bytes] = make_wsgi_app(self.registry)(environ, start_response)
+            return response
+        probes = {"/healthz": self.is_alive, "/readyz": self.is_ready}
+        if path not in probes:
+            return _respond(start_response, "404 Not Found", b"try /metrics, /healthz or /readyz\n")
+        if probes[path]():
+            return _respond(start_response, "200 OK", b"ok\n")
+        return _respond(start_response, "503 Service Unavailable", b"not ok\n")
 
 
 class _Server(ThreadingMixIn, WSGIServer):
-    """Listens on IPv6 and IPv4 alike: a cluster may have either."""
+    """Listens on both IPv6 and IPv4: a cluster may use either."""
 
     daemon_threads = True
     address_family = socket.AF_INET6 if socket.has_dualstack_ipv6() else socket.AF_INET
 
     def server_bind(self) -> None:
-        """Bind without asking the name service for this machine's name, which can take long."""
+        """Bind without a reverse DNS lookup of the host name, which can be slow."""
         if self.address_family == socket.AF_INET6:
             self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         TCPServer.server_bind(self)
@@ -62,21 +62,21 @@ class _Server(ThreadingMixIn, WSGIServer):
         self.setup_environ()
 
     def handle_error(self, request: object, client_address: object) -> None:  # noqa: ARG002 - the base's signature
-        """Log for debugging alone: clients come and go as they like."""
-        _log.debug("A request was not answered.", exc_info=True)
+        """Log at debug level only: clients may close connections at any time."""
+        _log.debug("A request failed.", exc_info=True)
 
 
 class _SilentHandler(WSGIRequestHandler):
-    timeout = 10  # a client that says nothing holds a thread no longer
+    timeout = 10  # seconds after which the thread of a silent client is released
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
-        """Log nothing: probes and scrapes come every few seconds."""
+        """Log nothing: probes and scrapes arrive every few seconds."""
 
 
 def serve(port: int, application: Application) -> WSGIServer:
-    """Serve in the background; return the server, which `shutdown` stops.
+    """Serve in a background thread; return the server, which `shutdown` stops.
 
-    Raises ConfigurationError: the port is taken.
+    Raises ConfigurationError: the port is in use or may not be bound.
     """
     try:
         server = make_server("", port, application, server_class=_Server, handler_class=_SilentHandler)
@@ -86,6 +86,6 @@ def serve(port: int, application: Application) -> WSGIServer:
     return server
 
 
-def _answer(start_response: StartResponse, status: str, body: bytes) -> Iterable[bytes]:
+def _respond(start_response: StartResponse, status: str, body: bytes) -> Iterable[bytes]:
     start_response(status, [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(body)))])
     return [body]

@@ -1,23 +1,26 @@
-"""Text that came from outside, such as the name of a file, as one harmless line for a log or a terminal.
+"""Escapes untrusted text, such as file names, before it is logged or printed.
 
-Whoever writes to the checkpoint directory chooses names: a newline in one would forge a line of the
-log, an escape sequence would reach the terminal. The command line uses it for all that it prints.
+Whoever writes to the checkpoint directory chooses the file names: without escaping, a newline in one would
+forge a log line, and an escape sequence would reach the terminal. The command line uses it for everything
+that it logs and prints.
 """
 
 import logging
 
 
 def plain(text: str) -> str:
-    """Return the text with everything escaped that cannot be printed."""
+    """Return the text with every character escaped that is not printable."""
     if text.isprintable():
         return text
-    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode() for each in text)
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode() for character in text
+    )
 
 
 class PlainFormatter(logging.Formatter):
-    """Formats records whose message is one line; a traceback follows it as it is."""
+    """Formats each message as one line of printable text; a traceback follows it unchanged."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the base class's name
-        """Return the line of the record."""
+        """Return the formatted line of the record."""
         record.message = plain(record.message)
         return super().formatMessage(record)

@@ -1,6 +1,6 @@
-"""Word of a long evaluation while it runs: how many batches are done, and about how long it will take.
+"""Logs the progress of a long evaluation: how many batches are done and the estimated remaining time.
 
-The engine calls it between two stretches of batches. Short evaluations say nothing.
+The engine calls it between two calls of the compiled loop. Short evaluations log nothing.
 """
 
 import logging
@@ -9,31 +9,31 @@ from time import monotonic
 
 _log = logging.getLogger(__name__)
 
-_QUIET_SECONDS = 10.0
+_INTERVAL_SECONDS = 10.0
 
 
 class ProgressLog:
-    """Logs progress at most every `quiet` seconds; a smaller number of batches than before begins anew."""
+    """Logs progress at most once per `interval` seconds; a batch count that does not grow starts a new evaluation."""
 
-    def __init__(self, quiet: float = _QUIET_SECONDS, now: Callable[[], float] = monotonic) -> None:
-        self._quiet = quiet
+    def __init__(self, interval: float = _INTERVAL_SECONDS, now: Callable[[], float] = monotonic) -> None:
+        self._interval = interval
         self._now = now
-        self._began = self._told = now()
+        self._started = self._last_logged = now()
         self._done = 0
 
     def __call__(self, done: int, total: int | None) -> None:
-        """Take note that so many batches are done, of a total where that is known."""
+        """Record that `done` batches are evaluated, out of `total` unless that is None."""
         now = self._now()
         if done <= self._done:
-            self._began = self._told = now
+            self._started = self._last_logged = now
         self._done = done
-        if done and now - self._told >= self._quiet and (total is None or done < total):
-            self._told = now
-            _log.info("%s", _line(done, total, now - self._began))
+        if done and now - self._last_logged >= self._interval and (total is None or done < total):
+            self._last_logged = now
+            _log.info("%s", _message(done, total, now - self._started))
 
 
-def _line(done: int, total: int | None, seconds: float) -> str:
+def _message(done: int, total: int | None, seconds: float) -> str:
     if total is None:
         return f"Evaluating: {done} batches in {seconds:.0f} s"
-    left = seconds / done * (total - done)
-    return f"Evaluating: {done} of {total} batches ({100 * done // total} %), about {left:.0f} s left"
+    remaining = seconds / done * (total - done)
+    return f"Evaluating: {done} of {total} batches ({100 * done // total} %), about {remaining:.0f} s left"

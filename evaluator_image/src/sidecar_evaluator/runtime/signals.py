@@ -1,7 +1,7 @@
-"""SIGTERM and SIGINT as a stop event, at once even while the main thread is deep in TensorFlow.
+"""Turns SIGTERM and SIGINT into a stop event at once, even while the main thread runs TensorFlow code.
 
-Python runs a signal's handler only between two bytecodes of the main thread; the wake-up file
-descriptor is written at once, and a thread that reads it sets the event.
+`commands.run` installs it at start. Python runs a signal handler only between two bytecodes of the main
+thread, but writes to the wake-up file descriptor immediately; a thread that reads it sets the event.
 """
 
 import os
@@ -14,7 +14,7 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 def stop_on_signals(stop: threading.Event, on_stop: Callable[[], None]) -> None:
-    """Set `stop` when the process is asked to end, then call `on_stop` from a thread."""
+    """Set `stop` when the process receives SIGTERM or SIGINT, then call `on_stop` from a thread."""
     readable, writable = os.pipe()
     os.set_blocking(writable, False)
     signal.set_wakeup_fd(writable, warn_on_full_buffer=False)
@@ -31,4 +31,4 @@ def stop_on_signals(stop: threading.Event, on_stop: Callable[[], None]) -> None:
 
 
 def _ignore(number: int, frame: FrameType | None) -> None:
-    """Do nothing: the thread has been told already."""
+    """Do nothing: the thread handles the signal."""

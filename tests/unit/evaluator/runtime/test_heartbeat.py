@@ -1,4 +1,4 @@
-"""Silence that is normal, and silence that is not."""
+"""How long the loop may be silent before the liveness probe fails."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""The HTTP side over a real socket."""
+"""The HTTP server over a real socket."""
 
 import socket
 import urllib.error
@@ -13,7 +13,7 @@ from sidecar_evaluator.runtime.http_server import Application, serve
 
 
 class Service:
-    """A server on a free port whose checks the test sets."""
+    """A server on a free port whose probes the test sets."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -22,8 +22,8 @@ class Service:
 
     def get(self, path: str, host: str = "127.0.0.1") -> tuple[int, str]:
         try:
-            with urllib.request.urlopen(f"http://{host}:{self.server.server_port}{path}") as answer:
-                return answer.status, answer.read().decode()
+            with urllib.request.urlopen(f"http://{host}:{self.server.server_port}{path}") as response:
+                return response.status, response.read().decode()
         except urllib.error.HTTPError as error:
             with error:
                 return error.code, error.read().decode()
@@ -31,10 +31,10 @@ class Service:
 
 @pytest.fixture
 def service() -> Iterator[Service]:
-    made = Service()
-    yield made
-    made.server.shutdown()
-    made.server.server_close()
+    service = Service()
+    yield service
+    service.server.shutdown()
+    service.server.server_close()
 
 
 def test_metrics(service: Service) -> None:
@@ -67,10 +67,10 @@ def test_the_name_service_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
 
     for name in ("getfqdn", "gethostbyaddr", "getnameinfo"):
         monkeypatch.setattr(socket, name, slow)
-    made = Service()
-    assert made.get("/healthz")[0] == 200
-    made.server.shutdown()
-    made.server.server_close()
+    service = Service()
+    assert service.get("/healthz")[0] == 200
+    service.server.shutdown()
+    service.server.server_close()
 
 
 def test_a_client_that_hangs_up_or_says_nothing_stops_nobody(

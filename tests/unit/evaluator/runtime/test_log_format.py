@@ -1,4 +1,4 @@
-"""Names that somebody else chose can forge neither a line of the log nor one of a table."""
+"""File names chosen by others can forge neither a log line nor a table row."""
 
 import logging
 import sys
@@ -26,6 +26,6 @@ def test_a_record_is_one_line_and_its_traceback_stays() -> None:
         raise ValueError("odd")
     except ValueError:
         record = logging.LogRecord("x", logging.INFO, "", 1, "a %s", ("b\nc",), sys.exc_info())
-    first, *others = PlainFormatter("%(levelname)s %(message)s").format(record).splitlines()
+    first, *traceback_lines = PlainFormatter("%(levelname)s %(message)s").format(record).splitlines()
     assert first == r"INFO a b\nc"
-    assert others[-1] == "ValueError: odd"
+    assert traceback_lines[-1] == "ValueError: odd"

@@ -1,4 +1,4 @@
-"""Progress: said now and then in long evaluations, never in short ones."""
+"""Progress is logged periodically during long evaluations, and never during short ones."""
 
 import pytest
 
