@@ -20,7 +20,7 @@ from sidecar_evaluator.results.jsonl_records import NAME as JOURNAL
 from sidecar_evaluator.results.resume import Resumed
 from sidecar_evaluator.results.serialization import render
 from sidecar_evaluator.runtime.clock import Clock
-from sidecar_evaluator.storage.append_log import LineFiles
+from sidecar_evaluator.storage.append_log import AppendLog
 from sidecar_evaluator.writers.async_writer import AsyncWriter
 from sidecar_evaluator.writers.interface import Writer
 from sidecar_evaluator.writers.jsonl import JsonLinesWriter
@@ -40,7 +40,7 @@ class RunWriters:
         self._config = config
         self.registry = CollectorRegistry()
         self.metrics = PrometheusWriter(self.registry, clock, version("sidecar-evaluator"))
-        self.journal = LineFiles(config.output_dir, JOURNAL) if config.output_dir else None
+        self.journal = AppendLog(config.output_dir, JOURNAL) if config.output_dir else None
         self._lines = JsonLinesWriter(self.journal.append, config.rules.primary) if self.journal else None
         self.best = BestCheckpointCopier(store, wake) if (store := _store(config)) else None
         self.writer = MultiWriter(self._writers(resource))

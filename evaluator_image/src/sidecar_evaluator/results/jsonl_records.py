@@ -17,7 +17,7 @@ from sidecar_evaluator.results.ledger import Counts
 from sidecar_evaluator.results.outcome import Outcome
 from sidecar_evaluator.results.ranking import Primary
 from sidecar_evaluator.results.serialization import parse_outcome, render_outcome
-from sidecar_evaluator.storage.append_log import LineFiles
+from sidecar_evaluator.storage.append_log import AppendLog
 
 _log = logging.getLogger(__name__)
 
@@ -61,7 +61,7 @@ def render_line(record: Record, run: str, primary: Primary | None = None) -> byt
     return json.dumps(line, allow_nan=False, separators=(",", ":")).encode() + b"\n"
 
 
-def read(files: LineFiles, run: str) -> Iterator[Record]:
+def read(files: AppendLog, run: str) -> Iterator[Record]:
     """Yield the run's records; leave out what is torn, and what a later version may have added.
 
     Raises OSError: the files cannot be read.

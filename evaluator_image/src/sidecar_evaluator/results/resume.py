@@ -15,7 +15,7 @@ from sidecar_evaluator.results.ledger import Counts, Results, Rules, counted, la
 from sidecar_evaluator.results.outcome import Outcome
 from sidecar_evaluator.results.ranking import Primary, better
 from sidecar_evaluator.results.settled import SettledCheckpoints, highest
-from sidecar_evaluator.storage.append_log import LineFiles
+from sidecar_evaluator.storage.append_log import AppendLog
 
 _log = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ def _resume_status(status: Results, rules: Rules) -> Resumed:
     return Resumed(replace(status, best=_best(outcomes, rules.primary), ended=None), settled)
 
 
-def resume_from(files: LineFiles | None, run: str, status: Results, rules: Rules) -> Resumed:
+def resume_from(files: AppendLog | None, run: str, status: Results, rules: Rules) -> Resumed:
     """Resume from the journal in these files and the status, from the status alone where that must do.
 
     Raises StorageGoneError: the journal's mount has died.

@@ -1,1 +1,1 @@
-"""Files that outlive the process, on any file system."""
+"""Durable files: an append-only log that works on any file system, and `fsync`. Nothing here knows their contents."""

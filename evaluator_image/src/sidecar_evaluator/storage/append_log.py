@@ -1,9 +1,9 @@
-"""Lines that outlive the process, in `NAME.jsonl` and, where that cannot be appended to, in segments.
+"""An append-only log of lines: `NAME.jsonl`, or numbered segments where the file system cannot append.
 
-The journal reads and appends through this. Each line is one write and each append is synced and
-closed, because object-store mounts upload at close. Some of them cannot append at all: there every
-append becomes a file of its own, `NAME-0002.jsonl` and on, written once. What the lines mean is not
-known here.
+`results.journal` reads and appends through this. Each line is one write, and each append is synced and
+closed, because object-store mounts upload a file when it is closed. Some of them cannot append at all:
+there, every append creates a new segment, `NAME-0002.jsonl` and so on, which is written once. This module
+must not interpret the lines.
 """
 
 import errno
@@ -18,8 +18,8 @@ from pathlib import Path
 from sidecar_evaluator.storage.fsync import sync, sync_directory
 
 _SUFFIX = ".jsonl"
-_BLOCK = 65536
-_READERS = 16  # a segment in a bucket takes tens of milliseconds to read, most of it waiting
+_BLOCK_BYTES = 65536
+_READ_THREADS = 16  # reading a segment from a bucket takes tens of milliseconds, most of it network latency
 _CANNOT_APPEND = {
     errno.EPERM,
     errno.EACCES,
@@ -34,48 +34,48 @@ _APPENDING = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
 _CREATING = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 
 
-class LineFiles:
-    """The lines called `name` in a directory, one writer at a time."""
+class AppendLog:
+    """The log called `name` in a directory; it supports one writer at a time."""
 
     def __init__(self, directory: Path, name: str) -> None:
         self.directory = directory
         self.name = name
-        self._segment = re.compile(rf"{re.escape(name)}(?:-(\d{{4,}}))?{re.escape(_SUFFIX)}")
-        self._last = 1
-        self._mended = False
+        self._segment_name = re.compile(rf"{re.escape(name)}(?:-(\d{{4,}}))?{re.escape(_SUFFIX)}")
+        self._last_segment = 1
+        self._repaired = False
 
     def read(self) -> Iterator[bytes]:
-        """Yield every whole line in the order of writing, after mending a torn last one.
+        """Repair a truncated last line, then yield every complete line in the order in which they were written.
 
         Raises OSError: a file cannot be read.
         """
         with suppress(OSError):
-            self._mend()
-        first, *others = self._paths()
+            self._repair()
+        first, *later_segments = self._paths()
         with suppress(FileNotFoundError), first.open("rb") as file:
             yield from (line for line in file if line.endswith(b"\n"))
-        if others:
-            with ThreadPoolExecutor(_READERS) as pool:
-                for content in pool.map(Path.read_bytes, others):
+        if later_segments:
+            with ThreadPoolExecutor(_READ_THREADS) as pool:
+                for content in pool.map(Path.read_bytes, later_segments):
                     yield from (line for line in content.splitlines(keepends=True) if line.endswith(b"\n"))
 
     def append(self, lines: Sequence[bytes]) -> None:
-        """Append lines, each ending in a newline, for good.
+        """Append lines, each of which ends in a newline, and sync them to disk.
 
-        Raises OSError: they could not all be written; those that were may stay.
+        Raises OSError: not all lines could be written; some of them may be in the log.
         """
         try:
-            if not self._mended:
-                self._mend()
+            if not self._repaired:
+                self._repair()
             self._append(lines)
         except OSError as error:
-            self._mended = False
+            self._repaired = False
             if error.errno not in _CANNOT_APPEND:
                 raise
             self._write_segment(lines)
 
     def _append(self, lines: Sequence[bytes]) -> None:
-        path = self._path(self._last)
+        path = self._path(self._last_segment)
         is_new = not path.exists()
         self.directory.mkdir(parents=True, exist_ok=True)
         _append(path, lines)
@@ -83,7 +83,7 @@ class LineFiles:
             sync_directory(self.directory)
 
     def _write_segment(self, lines: Sequence[bytes]) -> None:
-        for number in count(self._last + 1):
+        for number in count(self._last_segment + 1):
             path = self._path(number)
             try:
                 file = os.open(path, _CREATING, 0o644)
@@ -100,22 +100,22 @@ class LineFiles:
                 path.unlink()
             raise
         sync_directory(self.directory)
-        self._last, self._mended = number, True
+        self._last_segment, self._repaired = number, True
 
-    def _mend(self) -> None:
-        """Cut a line that was not written whole off the last file, or end it where nothing can be cut.
+    def _repair(self) -> None:
+        """Truncate an incomplete last line of the last segment, or append a newline where truncation is unsupported.
 
-        Raises OSError: neither is possible, so that the next line would be lost with it.
+        Raises OSError: neither is possible, so the next line would become part of the incomplete one.
         """
-        self._last = max(self._numbers(), default=1)
-        path = self._path(self._last)
-        whole = _whole_size(path)
-        if whole is not None:
+        self._last_segment = max(self._numbers(), default=1)
+        path = self._path(self._last_segment)
+        complete_size = _complete_size(path)
+        if complete_size is not None:
             try:
-                os.truncate(path, whole)
+                os.truncate(path, complete_size)
             except OSError:
                 _append(path, [b"\n"])
-        self._mended = True
+        self._repaired = True
 
     def _paths(self) -> list[Path]:
         return [self._path(number) for number in sorted({1, *self._numbers()})]
@@ -128,7 +128,7 @@ class LineFiles:
             names = [path.name for path in self.directory.iterdir()]
         except FileNotFoundError:
             return []
-        return [int(found[1] or 1) for name in names if (found := self._segment.fullmatch(name))]
+        return [int(match[1] or 1) for name in names if (match := self._segment_name.fullmatch(name))]
 
 
 def _append(path: Path, lines: Sequence[bytes]) -> None:
@@ -148,22 +148,22 @@ def _append(path: Path, lines: Sequence[bytes]) -> None:
 def _write(file: int, lines: Sequence[bytes]) -> None:
     for line in lines:
         if os.write(file, line) < len(line):
-            raise OSError(errno.ENOSPC, "only a part of a line could be written")
+            raise OSError(errno.ENOSPC, "a line could be written only in part")
     sync(file)
 
 
-def _whole_size(path: Path) -> int | None:
-    """Return the size up to the last newline, None where nothing follows it."""
+def _complete_size(path: Path) -> int | None:
+    """Return the size up to and including the last newline, None if the file ends with it."""
     try:
         with path.open("rb") as file:
             position = end = file.seek(0, os.SEEK_END)
             while position > 0:
-                position = max(position - _BLOCK, 0)
+                position = max(position - _BLOCK_BYTES, 0)
                 file.seek(position)
-                newline = file.read(_BLOCK).rfind(b"\n")
+                newline = file.read(_BLOCK_BYTES).rfind(b"\n")
                 if newline >= 0:
-                    whole = position + newline + 1
-                    return whole if whole < end else None
+                    complete_size = position + newline + 1
+                    return complete_size if complete_size < end else None
     except FileNotFoundError:
         return None
     return 0 if end else None

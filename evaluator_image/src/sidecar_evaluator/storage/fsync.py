@@ -1,6 +1,7 @@
-"""Making what was written outlive the machine, as far as the file system below knows how to.
+"""`fsync` for files and directories, on file systems that may not support it.
 
-The journal and the copies of checkpoints end every file with this.
+`storage.append_log` and `best_checkpoints.sources` call it after writing a file. An unsupported `fsync` is
+ignored; a failed one is an error, because the data may be lost.
 """
 
 import errno
@@ -8,23 +9,23 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-_CANNOT = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
+_UNSUPPORTED = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 
 
 def sync(file: int) -> None:
-    """Put what was written to a file on the disk.
+    """Flush a file descriptor's data to disk; do nothing where the file system does not support it.
 
-    Raises OSError: what was written may be lost. A file system that cannot sync is no error.
+    Raises OSError: the data may be lost.
     """
     try:
         os.fsync(file)
     except OSError as error:
-        if error.errno not in _CANNOT:
+        if error.errno not in _UNSUPPORTED:
             raise
 
 
 def sync_directory(path: Path) -> None:
-    """Put the names in a directory on the disk, where that is possible."""
+    """Flush the entries of a directory to disk, where that is supported."""
     with suppress(OSError):
         directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:

@@ -13,7 +13,7 @@ from sidecar_evaluator.results.ledger import Counts
 from sidecar_evaluator.results.outcome import Outcome, OutcomeKind, Reason, Score
 from sidecar_evaluator.results.ranking import Goal, Primary
 from sidecar_evaluator.results.serialization import parse_outcome
-from sidecar_evaluator.storage.append_log import LineFiles
+from sidecar_evaluator.storage.append_log import AppendLog
 from unit.evaluator.support.fakes import evaluated
 
 DOCUMENT = (Path(__file__).parents[4] / "docs" / "results.md").read_text()
@@ -45,7 +45,7 @@ def test_a_record_is_one_line_of_strict_json_that_reads_back(record: Record, tmp
     assert line.endswith(b"\n")
     assert len(line.splitlines()) == 1
     json.loads(line, parse_constant=refuse)
-    files = LineFiles(tmp_path, NAME)
+    files = AppendLog(tmp_path, NAME)
     files.append([line])
     assert [text_of(found) for found in read(files, "run")] == [text_of(record)]
 
@@ -98,7 +98,7 @@ def test_a_line_has_the_fields_of_the_status_and_what_a_restart_needs() -> None:
 def test_a_strange_line_is_left_out_and_hides_no_other(
     strange: bytes, is_reported: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    files = LineFiles(tmp_path, NAME)
+    files = AppendLog(tmp_path, NAME)
     good = [render_line(Entry(evaluated(f"ckpt-{number}", number=number)), "run") for number in (1, 2)]
     files.append([good[0], strange + b"\n", good[1]])
     with caplog.at_level(logging.WARNING):
@@ -109,14 +109,14 @@ def test_a_strange_line_is_left_out_and_hides_no_other(
 
 def test_fields_of_a_later_version_do_no_harm(tmp_path: Path) -> None:
     line: dict[str, Any] = json.loads(render_line(RECORDS[0], "run"))
-    files = LineFiles(tmp_path, NAME)
+    files = AppendLog(tmp_path, NAME)
     files.append([json.dumps({"version": 9, **line, "energy": {"joules": 1e3}}).encode() + b"\n"])
     assert [*read(files, "run")] == [RECORDS[0]]
 
 
 def test_the_documented_lines_are_lines_of_a_journal(tmp_path: Path) -> None:
     documented = DOCUMENT.partition("```json\n")[2].partition("```")[0]
-    files = LineFiles(tmp_path, NAME)
+    files = AppendLog(tmp_path, NAME)
     files.append([line.encode() + b"\n" for line in documented.splitlines()])
     records = [record for record in read(files, "5f0c7a52-…") if isinstance(record, Entry)]
     assert [(record.outcome.checkpoint, record.skipped, record.watermark) for record in records] == [
@@ -130,7 +130,7 @@ def test_the_documented_lines_are_lines_of_a_journal(tmp_path: Path) -> None:
 def test_the_documented_way_of_reading_reads_every_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    files = LineFiles(tmp_path / "output", NAME)
+    files = AppendLog(tmp_path / "output", NAME)
     files.append([render_line(Earlier(Counts(1)), "run")])
     (tmp_path / "output" / "results-0002.jsonl").write_bytes(
         render_line(Entry(evaluated("ckpt-7", number=7, step=700, accuracy=float("nan"))), "run")

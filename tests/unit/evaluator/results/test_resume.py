@@ -19,7 +19,7 @@ from sidecar_evaluator.results.outcome import Outcome, OutcomeKind, Reason
 from sidecar_evaluator.results.ranking import Goal, Primary
 from sidecar_evaluator.results.resume import Resumed, resume, resume_from
 from sidecar_evaluator.results.serialization import parse, render
-from sidecar_evaluator.storage.append_log import LineFiles
+from sidecar_evaluator.storage.append_log import AppendLog
 from unit.evaluator.support.fakes import checkpoint, evaluated
 
 ACCURACY = Primary("accuracy", Goal.MAXIMIZE)
@@ -207,7 +207,7 @@ def test_an_earlier_end_is_no_end_of_this_process() -> None:
 
 
 def test_lines_of_another_run_are_left_alone(tmp_path: Path) -> None:
-    files, past = LineFiles(tmp_path, NAME), Past(6)
+    files, past = AppendLog(tmp_path, NAME), Past(6)
     files.append([render_line(record, "another") for record in past.records])
     files.append([render_line(record, RUN) for record in past.records[:2]])
     resumed = resume_from(files, RUN, Results(), RULES)
@@ -216,7 +216,7 @@ def test_lines_of_another_run_are_left_alone(tmp_path: Path) -> None:
 
 
 def test_ten_thousand_lines_are_read_in_a_moment_and_in_little_memory(tmp_path: Path) -> None:
-    files, rules = LineFiles(tmp_path, NAME), Rules(ACCURACY, history_limit=10)
+    files, rules = AppendLog(tmp_path, NAME), Rules(ACCURACY, history_limit=10)
     outcomes = (evaluated(f"ckpt-{at}", number=at, accuracy=at / 1e5, modified_at=5.0) for at in range(10_000))
     files.append([b"".join(render_line(Entry(outcome, 1, 5), RUN) for outcome in outcomes)])
     began = time.process_time()
@@ -234,7 +234,7 @@ def test_ten_thousand_lines_are_read_in_a_moment_and_in_little_memory(tmp_path: 
     assert peak < 4_000_000
 
 
-class Unreadable(LineFiles):
+class Unreadable(AppendLog):
     """Files that cannot be read."""
 
     def __init__(self, error: OSError) -> None:
@@ -277,8 +277,8 @@ def test_without_an_output_the_status_alone_counts() -> None:
 
 
 def test_a_fresh_start_knows_nothing(tmp_path: Path) -> None:
-    resumed = resume_from(LineFiles(tmp_path / "output", NAME), RUN, Results(), RULES)
+    resumed = resume_from(AppendLog(tmp_path / "output", NAME), RUN, Results(), RULES)
     assert resumed.results == Results()
     assert resumed.settled.highest is None
-    assert [*read(LineFiles(tmp_path / "output", NAME), RUN)] == []
+    assert [*read(AppendLog(tmp_path / "output", NAME), RUN)] == []
     assert settled_numbers(resumed) == set()

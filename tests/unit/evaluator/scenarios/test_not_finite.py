@@ -19,7 +19,7 @@ from sidecar_evaluator.results.outcome import Outcome, OutcomeKind, Score
 from sidecar_evaluator.results.ranking import Goal, Primary, better
 from sidecar_evaluator.results.resume import resume_from
 from sidecar_evaluator.results.serialization import parse, render
-from sidecar_evaluator.storage.append_log import LineFiles
+from sidecar_evaluator.storage.append_log import AppendLog
 from sidecar_evaluator.writers.interface import Report
 from sidecar_evaluator.writers.jsonl import JsonLinesWriter
 from sidecar_evaluator.writers.log import LogWriter
@@ -77,8 +77,8 @@ class Sinks:
         assert writer.flush(10)
         writer.close()
 
-    def files(self) -> LineFiles:
-        return LineFiles(self.root / "output", NAME)
+    def files(self) -> AppendLog:
+        return AppendLog(self.root / "output", NAME)
 
     def metrics(self) -> list[str]:
         return generate_latest(self.registry).decode().splitlines()

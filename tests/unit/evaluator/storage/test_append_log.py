@@ -1,4 +1,4 @@
-"""Lines in files: whole or not there, on disks that append and on mounts that cannot."""
+"""Lines are appended completely or not at all, on local disks and on mounts that cannot append."""
 
 import errno
 import os
@@ -9,18 +9,18 @@ from typing import Any
 
 import pytest
 
-from sidecar_evaluator.storage.append_log import LineFiles
+from sidecar_evaluator.storage.append_log import AppendLog
 
-Make = Callable[[], LineFiles]
+Make = Callable[[], AppendLog]
 
 
 @pytest.fixture
 def make(tmp_path: Path) -> Make:
-    return lambda: LineFiles(tmp_path / "output", "results")
+    return lambda: AppendLog(tmp_path / "output", "results")
 
 
-def lines(files: LineFiles) -> list[bytes]:
-    return [line.rstrip(b"\n") for line in files.read()]
+def lines(log: AppendLog) -> list[bytes]:
+    return [line.rstrip(b"\n") for line in log.read()]
 
 
 def names(tmp_path: Path) -> list[str]:
@@ -55,9 +55,9 @@ def faults(monkeypatch: pytest.MonkeyPatch) -> Faults:
 
 
 def test_what_was_appended_is_read_in_order_by_the_next_process(make: Make, tmp_path: Path) -> None:
-    files = make()
-    files.append([b"one\n", b"two\n"])
-    files.append([b"three\n"])
+    log = make()
+    log.append([b"one\n", b"two\n"])
+    log.append([b"three\n"])
     assert lines(make()) == [b"one", b"two", b"three"]
     assert names(tmp_path) == ["results.jsonl"]
 
@@ -74,9 +74,9 @@ def test_a_torn_last_line_is_cut_off_and_the_next_one_stands_alone(
 ) -> None:
     make().append([b"placeholder\n"])
     (tmp_path / "output" / "results.jsonl").write_bytes(whole + torn)
-    files = make()
-    assert b"".join(files.read()) == whole
-    files.append([b"next\n"])
+    log = make()
+    assert b"".join(log.read()) == whole
+    log.append([b"next\n"])
     assert (tmp_path / "output" / "results.jsonl").read_bytes() == whole + b"next\n"
 
 
@@ -93,9 +93,9 @@ def test_a_torn_line_that_cannot_be_cut_is_ended(make: Make, faults: Faults, tmp
     path = tmp_path / "output" / "results.jsonl"
     path.write_bytes(b"one\ntor")
     faults.add("truncate", errno.ENOTSUP)
-    files = make()
-    assert lines(files) == [b"one", b"tor"]
-    files.append([b"two\n"])
+    log = make()
+    assert lines(log) == [b"one", b"tor"]
+    log.append([b"two\n"])
     assert path.read_bytes() == b"one\ntor\ntwo\n"
 
 
@@ -104,9 +104,9 @@ def test_where_nothing_can_be_appended_each_append_is_a_new_file(
     error: int, make: Make, faults: Faults, tmp_path: Path
 ) -> None:
     faults.write_once(error)
-    files = make()
+    log = make()
     for line in (b"one\n", b"two\n"):
-        files.append([line])
+        log.append([line])
     make().append([b"three\n", b"four\n"])
     assert names(tmp_path) == ["results-0002.jsonl", "results-0003.jsonl", "results.jsonl"]
     assert lines(make()) == [b"one", b"two", b"three", b"four"]
@@ -117,9 +117,9 @@ def test_a_torn_line_that_can_be_neither_cut_nor_ended_is_left_out(make: Make, f
     with (tmp_path / "output" / "results.jsonl").open("ab") as file:
         file.write(b"tor")
     faults.write_once()
-    files = make()
-    assert lines(files) == [b"one"]
-    files.append([b"two\n"])
+    log = make()
+    assert lines(log) == [b"one"]
+    log.append([b"two\n"])
     assert lines(make()) == [b"one", b"two"]
 
 
@@ -132,7 +132,7 @@ def test_a_thousand_segments_are_read_in_order(make: Make, tmp_path: Path) -> No
 
 
 def test_a_full_disk_leaves_no_part_of_a_line(make: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    files, real, full = make(), os.write, True
+    log, real, full = make(), os.write, True
 
     def write(file: int, content: bytes) -> int:
         if full and content == b"three\n":
@@ -140,27 +140,27 @@ def test_a_full_disk_leaves_no_part_of_a_line(make: Make, monkeypatch: pytest.Mo
         return real(file, content)
 
     monkeypatch.setattr(os, "write", write)
-    files.append([b"one\n"])
-    with pytest.raises(OSError, match="only a part") as caught:
-        files.append([b"two\n", b"three\n"])
+    log.append([b"one\n"])
+    with pytest.raises(OSError, match="only in part") as caught:
+        log.append([b"two\n", b"three\n"])
     assert caught.value.errno == errno.ENOSPC
     assert (tmp_path / "output" / "results.jsonl").read_bytes() == b"one\n"
     full = False
-    files.append([b"two\n", b"three\n"])
+    log.append([b"two\n", b"three\n"])
     assert lines(make()) == [b"one", b"two", b"three"]
 
 
 def test_a_part_of_a_line_that_cannot_be_taken_back_is_mended_before_the_next(
     make: Make, faults: Faults, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    files, real = make(), os.write
-    files.append([b"one\n"])
+    log, real = make(), os.write
+    log.append([b"one\n"])
     faults.add("ftruncate", errno.EIO)
     monkeypatch.setattr(os, "write", lambda file, content: real(file, content[:2]))
     with suppress(OSError):
-        files.append([b"two\n"])
+        log.append([b"two\n"])
     monkeypatch.setattr(os, "write", real)
-    files.append([b"two\n"])
+    log.append([b"two\n"])
     assert lines(make()) == [b"one", b"two"]
 
 

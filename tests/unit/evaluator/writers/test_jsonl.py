@@ -14,7 +14,7 @@ from sidecar_evaluator.results.jsonl_records import NAME, Earlier, Entry, read
 from sidecar_evaluator.results.ledger import Counts, Results, Rules, settle
 from sidecar_evaluator.results.ranking import Goal, Primary
 from sidecar_evaluator.results.resume import resume_from
-from sidecar_evaluator.storage.append_log import LineFiles
+from sidecar_evaluator.storage.append_log import AppendLog
 from sidecar_evaluator.writers.interface import Report
 from sidecar_evaluator.writers.jsonl import JsonLinesWriter
 from unit.evaluator.support.fakes import evaluated
@@ -147,7 +147,7 @@ def test_what_the_journal_lacked_comes_first(start: Start) -> None:
 
 
 def test_a_process_after_the_other_goes_on_from_the_file(tmp_path: Path, start: Start) -> None:
-    files = LineFiles(tmp_path / "output", NAME)
+    files = AppendLog(tmp_path / "output", NAME)
     results, expected = Results(), Counts(evaluated=6, skipped=6)
     for _ in range(3):
         resumed = resume_from(files, "run", Results(), RULES)
