@@ -17,7 +17,7 @@ from time import monotonic
 from typing import Any, Protocol
 
 from sidecar_evaluator.discovery.filesystems import FileSystem
-from sidecar_evaluator.discovery.poll_interval import LONGEST, Pace
+from sidecar_evaluator.discovery.poll_interval import LONGEST, PollInterval
 
 _log = logging.getLogger(__name__)
 
@@ -138,7 +138,7 @@ class DirectoryWaiter:
     def __init__(
         self,
         waker: Waker,
-        pace: Pace,
+        pace: PollInterval,
         events: InotifyEvents | None = None,
         state: Callable[[], object] | None = None,
         now: Callable[[], float] = monotonic,
@@ -148,7 +148,7 @@ class DirectoryWaiter:
 
     def looked(self, seconds: float, newest: float | None) -> None:
         """Take note of a look: how long it took, and when the newest checkpoint that it saw was written."""
-        self._pace.looked(seconds, newest, self._now())
+        self._pace.record_poll(seconds, newest, self._now())
 
     def wait(self, longest: float) -> bool:
         """Wait for a change, at most `longest` seconds; return whether something may have changed.
@@ -177,7 +177,7 @@ class DirectoryWaiter:
 
     def _wait_for_events(self, events: InotifyEvents, longest: float) -> bool:
         is_new = events.arm()
-        rest = min(self._pace.rest_seconds(self._now()), longest)
+        rest = min(self._pace.delay_seconds(self._now()), longest)
         if (rest and self._waker.wait(rest)) or is_new:
             return True
         woken = self._waker.wait(longest - rest, events.fileno())
@@ -202,9 +202,9 @@ def directory_waiter(path: Path, stop: threading.Event, file_system: FileSystem)
     waker = Waker(stop)
     if not file_system.is_local:
         _log.info("%s is listed to find checkpoints: %s reports no changes.", path, file_system.type)
-        return DirectoryWaiter(waker, Pace(_SHORTEST_REMOTE))
+        return DirectoryWaiter(waker, PollInterval(_SHORTEST_REMOTE))
     events = _events(path) if file_system.tells_changes else None
-    return DirectoryWaiter(waker, Pace(_SHORTEST_LOCAL), events, partial(_state, path))
+    return DirectoryWaiter(waker, PollInterval(_SHORTEST_LOCAL), events, partial(_state, path))
 
 
 def _events(path: Path) -> InotifyEvents | None:

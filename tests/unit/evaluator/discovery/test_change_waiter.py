@@ -14,7 +14,7 @@ import pytest
 from sidecar_evaluator.discovery import change_waiter
 from sidecar_evaluator.discovery.change_waiter import DirectoryWaiter, InotifyEvents, Waker, directory_waiter
 from sidecar_evaluator.discovery.filesystems import file_system_of
-from sidecar_evaluator.discovery.poll_interval import Pace
+from sidecar_evaluator.discovery.poll_interval import PollInterval
 from unit.evaluator.support.fakes import FakeClock
 
 LOCAL = "21 1 8:1 / / rw - ext4 /dev/sda1 rw\n"
@@ -283,7 +283,7 @@ class FakeWaker(Waker):
 
 def test_without_events_the_wait_is_as_long_as_the_pace_says() -> None:
     clock = FakeClock()
-    waiter = DirectoryWaiter(FakeWaker(clock), Pace(0.1), now=clock.monotonic)
+    waiter = DirectoryWaiter(FakeWaker(clock), PollInterval(0.1), now=clock.monotonic)
     for look, seconds in ((0.0001, 0.1), (0.0001, 0.1), (0.01, 0.1), (0.01, 0.5), (9.0, 0.5), (9.0, 5.0)):
         before = clock.now
         waiter.looked(look, None)
@@ -297,7 +297,7 @@ def test_without_events_the_wait_is_as_long_as_the_pace_says() -> None:
 def test_a_changed_time_of_the_directory_ends_a_poll_early() -> None:
     clock = FakeClock()
     states = {"now": 1}
-    waiter = DirectoryWaiter(FakeWaker(clock), Pace(0.02), state=lambda: states["now"], now=clock.monotonic)
+    waiter = DirectoryWaiter(FakeWaker(clock), PollInterval(0.02), state=lambda: states["now"], now=clock.monotonic)
     waiter.looked(1.0, None)
     clock.at(0.1, lambda: states.update(now=2))
     assert waiter.wait(60)

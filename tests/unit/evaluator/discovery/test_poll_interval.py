@@ -1,8 +1,8 @@
-"""How often a directory is looked at: the pure numbers."""
+"""The poll interval: pure computation."""
 
 import pytest
 
-from sidecar_evaluator.discovery.poll_interval import LONGEST, SHARE, USUAL, Pace, poll_seconds
+from sidecar_evaluator.discovery.poll_interval import LONGEST, SHARE, USUAL, PollInterval, poll_seconds
 
 MINUTE = [60.0, 60.0, 60.0]
 
@@ -44,15 +44,15 @@ def test_no_poll_is_slower_than_the_longest_or_quicker_than_the_shortest(look: f
 
 def polled(look: float, cadence: float, periods: int) -> tuple[list[float], float]:
     """Poll for checkpoints that come at a cadence; return how late each was noticed and the share of time in looks."""
-    pace, now, busy, late, newest = Pace(0.1), 0.0, 0.0, list[float](), 0
+    interval, now, busy, late, newest = PollInterval(0.1), 0.0, 0.0, list[float](), 0
     while len(late) < periods:
         now += look
         busy += look
         if now >= (newest + 1) * cadence:
             late.append(now - (newest + 1) * cadence)
             newest = int(now / cadence)
-        pace.looked(look, newest * cadence or None, now)
-        now += pace.poll_seconds(now)
+        interval.record_poll(look, newest * cadence or None, now)
+        now += interval.poll_seconds(now)
     return late, busy / now
 
 
@@ -70,30 +70,30 @@ def test_a_cheap_listing_keeps_its_budget_at_any_cadence() -> None:
 
 
 def test_a_file_that_grows_for_seconds_is_one_checkpoint() -> None:
-    pace = Pace(0.1)
+    interval = PollInterval(0.1)
     for number in range(4):
         for seconds in range(5):
-            pace.looked(0.2, 60.0 * number + seconds, 60.0 * number + seconds)
-    assert pace.poll_seconds(184.0 + 30.0) == LONGEST  # nothing is due in the middle of a minute
-    assert pace.poll_seconds(184.0 + 60.0) == USUAL
+            interval.record_poll(0.2, 60.0 * number + seconds, 60.0 * number + seconds)
+    assert interval.poll_seconds(184.0 + 30.0) == LONGEST  # nothing is due in the middle of a minute
+    assert interval.poll_seconds(184.0 + 60.0) == USUAL
 
 
 def test_one_long_look_into_a_checkpoint_slows_nothing_down() -> None:
-    pace = Pace(0.02)
+    interval = PollInterval(0.02)
     for seconds in (0.001, 0.001, 30.0):
-        pace.looked(seconds, None, 100.0)
-    assert pace.poll_seconds(100.0) == 0.05
-    assert pace.rest_seconds(100.0) == 0.0
+        interval.record_poll(seconds, None, 100.0)
+    assert interval.poll_seconds(100.0) == 0.05
+    assert interval.delay_seconds(100.0) == 0.0
 
 
 def test_changes_are_looked_at_at_once_until_a_burst_of_them_costs_too_much() -> None:
-    pace, now, looks = Pace(), 0.0, 0
+    interval, now, looks = PollInterval(), 0.0, 0
     for _ in range(3000):  # something changes all the time
         now += 0.03
-        pace.looked(0.03, None, now)
+        interval.record_poll(0.03, None, now)
         looks += 1
-        now += pace.rest_seconds(now)
+        now += interval.delay_seconds(now)
         if looks == 15:
             assert now == pytest.approx(15 * 0.03)
     assert looks * 0.03 / now == pytest.approx(0.1, abs=0.02)
-    assert pace.rest_seconds(now + 60) == 0.0
+    assert interval.delay_seconds(now + 60) == 0.0
