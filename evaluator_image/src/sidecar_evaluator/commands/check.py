@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from sidecar_evaluator.checkpoints.interface import Checkpoint
 from sidecar_evaluator.commands.config import CheckConfig
-from sidecar_evaluator.commands.ls import lacking, seen
+from sidecar_evaluator.commands.ls import missing_parts, require_listing
 from sidecar_evaluator.commands.model_setup import evaluator_of
 from sidecar_evaluator.discovery.directory import Directory
 from sidecar_evaluator.errors import CheckpointError, CheckpointUnreadable, ConfigurationError, ExitCode, first_line
@@ -55,9 +55,9 @@ def _scores(evaluator: ModelEvaluator, loaded: Loaded) -> tuple[Score, ...]:
 
 def _chosen(config: CheckConfig) -> Checkpoint:
     directory = Directory(config.model.checkpoint_dir, config.model.format)
-    checkpoints = seen(directory).checkpoints
+    checkpoints = require_listing(directory).checkpoints
     if config.checkpoint is None:
-        newest = next((checkpoint for checkpoint in reversed(checkpoints) if not lacking(checkpoint)), None)
+        newest = next((checkpoint for checkpoint in reversed(checkpoints) if not missing_parts(checkpoint)), None)
         if newest is None:
             raise ConfigurationError(f"{directory.path} holds no complete checkpoint; see `sidecar-evaluator ls`.")
         return newest
@@ -67,7 +67,7 @@ def _chosen(config: CheckConfig) -> Checkpoint:
             f"{directory.path} holds no checkpoint {config.checkpoint}; `sidecar-evaluator ls` shows their names, "
             "which have no ending."
         )
-    if lacks := lacking(named):
+    if lacks := missing_parts(named):
         raise CheckpointUnreadable(f"{named.name} is not complete: {lacks}.")
     return named
 

@@ -1,7 +1,7 @@
-"""`sidecar-evaluator ls`: what is in a checkpoint directory, complete or not, and why not.
+"""`sidecar-evaluator ls`: lists the checkpoints of a directory, and why incomplete ones are incomplete.
 
-For people who debug; called by the command line alone. It looks as the evaluator does, changes
-nothing and needs neither a model nor TensorFlow.
+For debugging; `commands.main` calls it, and `commands.check` shares its functions. It lists the directory as the
+evaluator does, must not change anything, and needs neither a model nor TensorFlow.
 """
 
 import json
@@ -14,17 +14,17 @@ from sidecar_evaluator.discovery.directory import Directory, Listing, look_twice
 from sidecar_evaluator.errors import ConfigurationError, ExitCode
 from sidecar_evaluator.runtime.log_format import plain
 
-_NAMED = 5
+_MAX_NAMES = 5
 _HEADINGS = ("CHECKPOINT", "FORMAT", "NUMBER", "FILES", "SIZE", "WRITTEN", "STATE")
 
 
 def ls(path: Path, format_name: str, *, as_json: bool = False) -> ExitCode:
     """Print the checkpoints of a directory in the order in which they would be evaluated.
 
-    Raises ConfigurationError: there is no such directory, or it may not be read.
+    Raises ConfigurationError: the directory does not exist or may not be read.
     """
     directory = Directory(path, format_name)
-    listing = seen(directory)
+    listing = require_listing(directory)
     if as_json:
         for checkpoint in listing.checkpoints:
             _print(json.dumps(_entry(checkpoint)))
@@ -36,26 +36,28 @@ def ls(path: Path, format_name: str, *, as_json: bool = False) -> ExitCode:
     return ExitCode.DRAINED
 
 
-def seen(directory: Directory) -> Listing:
-    """Return what is in a directory that must be there.
+def require_listing(directory: Directory) -> Listing:
+    """Return the listing of a directory that must exist.
 
-    Raises ConfigurationError: there is no such directory, or it may not be read.
+    Raises ConfigurationError: the directory does not exist or may not be read.
     """
     listing = look_twice(directory)
     if not listing.fresh:
         raise ConfigurationError(f"{directory.path} cannot be listed; see the warning above.")
     if not listing.exists:
-        raise ConfigurationError(f"{directory.path} does not exist; give the directory that training saves to.")
+        raise ConfigurationError(
+            f"{directory.path} does not exist; pass the directory that the training job saves checkpoints to."
+        )
     return listing
 
 
-def lacking(checkpoint: Checkpoint) -> str:
-    """Return what a checkpoint lacks, from its listing or from a look into it; "" for a complete one."""
+def missing_parts(checkpoint: Checkpoint) -> str:
+    """Return what an incomplete checkpoint lacks, by its listing or its files' content; "" for a complete one."""
     return checkpoint.missing or checkpoint.format.inspect(checkpoint)
 
 
 def _entry(checkpoint: Checkpoint) -> dict[str, object]:
-    lacks = lacking(checkpoint)
+    missing = missing_parts(checkpoint)
     return {
         "checkpoint": checkpoint.name,
         "format": checkpoint.format.name,
@@ -63,16 +65,16 @@ def _entry(checkpoint: Checkpoint) -> dict[str, object]:
         "files": [str(path.relative_to(checkpoint.path.parent)) for path in _files(checkpoint)],
         "bytes": _size(checkpoint),
         "modifiedAt": _time(checkpoint),
-        "complete": not lacks,
-        "lacks": lacks or None,
+        "complete": not missing,
+        "lacks": missing or None,
     }
 
 
 def _row(checkpoint: Checkpoint) -> tuple[str, ...]:
-    lacks = lacking(checkpoint)
+    missing = missing_parts(checkpoint)
     number = "-" if checkpoint.number is None else str(checkpoint.number)
-    state = f"incomplete: {lacks}" if lacks else "complete"
-    files, size = str(len(_files(checkpoint))), _readable(_size(checkpoint))
+    state = f"incomplete: {missing}" if missing else "complete"
+    files, size = str(len(_files(checkpoint))), _human_size(_size(checkpoint))
     return (checkpoint.name, checkpoint.format.name, number, files, size, _time(checkpoint), state)
 
 
@@ -87,21 +89,21 @@ def _table(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
 
 def _remarks(directory: Directory, listing: Listing) -> Iterator[str]:
     unclaimed = directory.unclaimed()
-    claimed = {file.name.partition("/")[0] for found in listing.checkpoints for file in found.files}
-    hidden = sorted(set(listing.names) - claimed - set(unclaimed))
+    claimed = {file.name.partition("/")[0] for checkpoint in listing.checkpoints for file in checkpoint.files}
+    shadowed = sorted(set(listing.names) - claimed - set(unclaimed))
     if nested := directory.nested():
-        yield f"Checkpoints below this directory, which are not evaluated: {_some(nested)}"
+        yield f"Checkpoints in subdirectories, which are not evaluated: {_first_names(nested)}"
     if not listing.checkpoints:
-        yield f"No checkpoint is in {directory.path}."
-    if hidden:
-        yield f"Passed over, because another format has a checkpoint of the same name: {_some(hidden)}"
+        yield f"There is no checkpoint in {directory.path}."
+    if shadowed:
+        yield f"Ignored, because another format has a checkpoint with the same name: {_first_names(shadowed)}"
     if unclaimed:
-        yield f"No part of a checkpoint: {_some(unclaimed)}"
+        yield f"Not part of a checkpoint: {_first_names(unclaimed)}"
 
 
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return f"{', '.join(names[:_NAMED])}{more}"
+def _first_names(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _MAX_NAMES} more" if len(names) > _MAX_NAMES else ""
+    return f"{', '.join(names[:_MAX_NAMES])}{more}"
 
 
 def _size(checkpoint: Checkpoint) -> int:
@@ -109,13 +111,13 @@ def _size(checkpoint: Checkpoint) -> int:
 
 
 def _files(checkpoint: Checkpoint) -> list[Path]:
-    """Return the files; where the checkpoint is a directory, all that are below it."""
+    """Return the files of a checkpoint; if it is a directory, all files below it."""
     if checkpoint.path.is_dir():
         return sorted(path for path in checkpoint.path.rglob("*") if path.is_file())
     return [checkpoint.path.parent / file.name for file in checkpoint.files]
 
 
-def _readable(size: float) -> str:
+def _human_size(size: float) -> str:
     for unit in ("B", "KiB", "MiB", "GiB"):
         if size < 1024:
             return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"

@@ -1,4 +1,4 @@
-"""`sidecar-evaluator ls`: what people see of a directory when they wonder."""
+"""`sidecar-evaluator ls`: what it prints of a checkpoint directory."""
 
 import json
 from pathlib import Path
@@ -17,14 +17,14 @@ def listed(capsys: pytest.CaptureFixture[str], *flags: str) -> list[str]:
 
 @pytest.fixture
 def directory(tmp_path: Path) -> Path:
-    made = tmp_path / "ckpt"
-    made.mkdir()
+    checkpoints = tmp_path / "ckpt"
+    checkpoints.mkdir()
     for name in ("ckpt-10.index", "ckpt-10.data-00000-of-00002"):
-        (made / name).write_bytes(b"x" * 1500)
-    with h5py.File(made / "ckpt-9.weights.h5", "w") as file:
+        (checkpoints / name).write_bytes(b"x" * 1500)
+    with h5py.File(checkpoints / "ckpt-9.weights.h5", "w") as file:
         file["layers/dense/vars/0"] = [1.0, 2.0]
-    (made / "checkpoint").write_text("state")
-    return made
+    (checkpoints / "checkpoint").write_text("state")
+    return checkpoints
 
 
 def test_every_checkpoint_has_a_line_that_says_what_it_lacks(
@@ -36,7 +36,7 @@ def test_every_checkpoint_has_a_line_that_says_what_it_lacks(
     assert first.endswith("complete")
     assert second.split()[:6] == ["ckpt-10", "TensorFlow", "10", "2", "2.9", "KiB"]
     assert second.endswith("incomplete: 1 of its 2 data shards are missing")
-    assert rest == "No part of a checkpoint: checkpoint"
+    assert rest == "Not part of a checkpoint: checkpoint"
 
 
 def test_a_look_into_the_file_counts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -58,8 +58,8 @@ def test_a_format_may_be_asked_for(directory: Path, capsys: pytest.CaptureFixtur
 
 def test_checkpoints_one_level_too_deep_are_pointed_out(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
     lines = listed(capsys, str(directory.parent))
-    assert lines[0] == "Checkpoints below this directory, which are not evaluated: ckpt"
-    assert lines[1] == f"No checkpoint is in {directory.parent}."
+    assert lines[0] == "Checkpoints in subdirectories, which are not evaluated: ckpt"
+    assert lines[1] == f"There is no checkpoint in {directory.parent}."
 
 
 def test_many_other_files_are_summed_up(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -71,7 +71,7 @@ def test_many_other_files_are_summed_up(tmp_path: Path, capsys: pytest.CaptureFi
 def test_one_name_in_two_formats_is_pointed_out(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (directory / "ckpt-9.keras").write_bytes(b"")
     assert listed(capsys, str(directory))[-2] == (
-        "Passed over, because another format has a checkpoint of the same name: ckpt-9.keras"
+        "Ignored, because another format has a checkpoint with the same name: ckpt-9.keras"
     )
 
 
@@ -91,4 +91,4 @@ def test_a_name_cannot_forge_a_line(tmp_path: Path, capsys: pytest.CaptureFixtur
 
 def test_a_directory_that_is_not_there_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main.main(["ls", str(tmp_path / "none")]) == ExitCode.CONFIGURATION
-    assert "does not exist; give the directory" in capsys.readouterr().err
+    assert "does not exist; pass the directory" in capsys.readouterr().err
