@@ -1,7 +1,8 @@
-"""The user's code: imported by name, called with the parameters, checked for what it returns.
+"""Loads the entry point: imports the user's module, calls the function, and validates what it returns.
 
-`sidecar-evaluator run` calls `load` once at start. Every mistake in the user's code ends here as a
-`ConfigurationError` whose message says what to do and whose detail holds the user's own traceback.
+`commands.model_setup` calls `load` once at start. Every mistake in the user's code becomes a
+`ConfigurationError` whose message says what to do and whose detail holds the traceback of the user's code.
+This module must not import Keras or TensorFlow.
 """
 
 import importlib
@@ -23,9 +24,9 @@ _BOOLEANS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "
 class Evaluation:
     """What an entry point returns: a compiled model and the data to evaluate it on.
 
-    `data` is whatever `model.evaluate` takes as its first argument, or a tuple (x, y) or
+    `data` is anything that `model.evaluate` accepts as its first argument, a tuple (x, y) or
     (x, y, sample_weight) of arrays, or a dict of such data by dataset name. `steps` is the number of
-    batches of one evaluation, None for all. `callbacks` are Keras callbacks.
+    batches per evaluation, None for all batches. `callbacks` are Keras callbacks.
     """
 
     model: Any
@@ -35,9 +36,9 @@ class Evaluation:
 
 
 def load(entrypoint: str, parameters: Mapping[str, str]) -> Evaluation:
-    """Import `module:callable`, call it with the parameters as keywords and return its evaluation.
+    """Import `module:callable`, call it with the parameters as keyword arguments and return its evaluation.
 
-    Raises ConfigurationError: any of it fails.
+    Raises ConfigurationError: the import or the call fails, or the returned value is not a valid evaluation.
     """
     function = _import(entrypoint)
     arguments = _arguments(entrypoint, function, parameters)
@@ -45,11 +46,11 @@ def load(entrypoint: str, parameters: Mapping[str, str]) -> Evaluation:
         returned = function(**arguments)
     except (Exception, SystemExit) as error:
         raise ConfigurationError(
-            f"The entry point {entrypoint} raised {first_line(error)}", _users_traceback(error)
+            f"The entry point {entrypoint} raised {first_line(error)}", _user_traceback(error)
         ) from error
     if not isinstance(returned, Evaluation):
         raise ConfigurationError(
-            f"The entry point {entrypoint} returned {type(returned).__name__}; let it return "
+            f"The entry point {entrypoint} returned {type(returned).__name__}; it must return "
             "sidecar_evaluator.Evaluation(model, data)."
         )
     require_valid(returned)
@@ -57,9 +58,9 @@ def load(entrypoint: str, parameters: Mapping[str, str]) -> Evaluation:
 
 
 def require_valid(evaluation: Evaluation, owner: str = "The evaluation") -> None:
-    """Check every field except `model`; messages begin with `owner`, whose fields they are to the user.
+    """Check every field except `model`; messages name `owner` as the object that has the fields.
 
-    Raises ConfigurationError: one is not what it must be.
+    Raises ConfigurationError: a field has an invalid value.
     """
     steps, callbacks, data = evaluation.steps, evaluation.callbacks, evaluation.data
     if steps is not None and not is_positive(steps):
@@ -71,7 +72,7 @@ def require_valid(evaluation: Evaluation, owner: str = "The evaluation") -> None
 
 
 def is_positive(value: Any) -> bool:
-    """Return True for a whole number above 0, NumPy's or Python's."""
+    """Return whether the value is a whole number above 0, of Python or NumPy."""
     try:
         return not isinstance(value, bool) and operator.index(value) > 0
     except TypeError:
@@ -85,21 +86,28 @@ def _import(entrypoint: str) -> Callable[..., object]:
     try:
         module = importlib.import_module(module_name)
     except (Exception, SystemExit) as error:
-        raise ConfigurationError(_import_complaint(module_name, error), _users_traceback(error)) from error
+        raise ConfigurationError(_import_error_message(module_name, error), _user_traceback(error)) from error
     function = getattr(module, attribute, None)
     if function is None:
-        raise ConfigurationError(f"The module {module_name} has no {attribute}; check the entry point's spelling.")
+        raise ConfigurationError(
+            f"The module {module_name} has no {attribute}; check the spelling of the entry point."
+        )
     if not callable(function):
-        raise ConfigurationError(f"The entry point {entrypoint} is a {type(function).__name__}; name a function.")
+        raise ConfigurationError(
+            f"The entry point {entrypoint} is a {type(function).__name__}; name a function."
+        )
     return typing.cast("Callable[..., object]", function)
 
 
-def _import_complaint(module_name: str, error: BaseException) -> str:
+def _import_error_message(module_name: str, error: BaseException) -> str:
     if "/" in module_name or module_name.endswith(".py"):
-        return f"The module of the entry point is named as a file, {module_name}; give its name without folder and .py."
+        return (
+            f"The module of the entry point is named as a file, {module_name}; use the module's name, without "
+            "directories and without .py."
+        )
     if isinstance(error, ModuleNotFoundError) and f"{module_name}.".startswith(f"{error.name}."):
         return f"The module {module_name} of the entry point is not found in the working directory or on PYTHONPATH."
-    return f"The module {module_name} of the entry point does not import: {first_line(error)}"
+    return f"The module {module_name} of the entry point cannot be imported: {first_line(error)}"
 
 
 def _arguments(entrypoint: str, function: Callable[..., object], parameters: Mapping[str, str]) -> dict[str, Any]:
@@ -108,7 +116,7 @@ def _arguments(entrypoint: str, function: Callable[..., object], parameters: Map
         signature.bind(**parameters)
     except TypeError as error:
         raise ConfigurationError(
-            f"The parameters do not fit the entry point {entrypoint}: {error}; it takes {signature}."
+            f"The parameters do not match the entry point {entrypoint}: {error}; its signature is {signature}."
         ) from error
     hints = _type_hints(function)
     return {name: _convert(name, value, hints.get(name)) for name, value in parameters.items()}
@@ -117,31 +125,31 @@ def _arguments(entrypoint: str, function: Callable[..., object], parameters: Map
 def _type_hints(function: Callable[..., object]) -> dict[str, Any]:
     try:
         return typing.get_type_hints(function)
-    except (NameError, TypeError, AttributeError):  # annotations that name what is not imported
+    except (NameError, TypeError, AttributeError):  # annotations may use names that are not imported
         return {}
 
 
 def _convert(name: str, value: str, annotation: Any) -> Any:
-    """Turn a parameter into the int, float or bool that the callable's annotation asks for."""
-    wanted = _scalar(annotation)
+    """Convert a parameter to the int, float or bool of the callable's annotation; other types stay str."""
+    scalar_type = _scalar_type(annotation)
     try:
-        if wanted is bool:
+        if scalar_type is bool:
             return _BOOLEANS[value.lower()]
-        return wanted(value)
+        return scalar_type(value)
     except (ValueError, KeyError) as error:
         raise ConfigurationError(
-            f"The parameter {name}={value} must be of type {wanted.__name__}; correct its value."
+            f"The parameter {name}={value} must be of type {scalar_type.__name__}; correct its value."
         ) from error
 
 
-def _scalar(annotation: Any) -> type[Any]:
+def _scalar_type(annotation: Any) -> type[Any]:
     if isinstance(annotation, types.UnionType) or typing.get_origin(annotation) is typing.Union:
         annotation = next((part for part in typing.get_args(annotation) if part in (bool, int, float)), str)
     return annotation if annotation in (bool, int, float) else str
 
 
-def _users_traceback(error: BaseException) -> str:
-    """Return the traceback without this module's frames and those of the import machinery."""
+def _user_traceback(error: BaseException) -> str:
+    """Return the traceback without the frames of this module and of the import system."""
     frames = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)

@@ -1,7 +1,7 @@
-"""How an evaluation is run: words shared by the command line, the resource and the engine.
+"""The performance options of an evaluation, shared by the command line and the engine.
 
-The command line and the resource's `spec.evaluator.performance` take the same words. Nothing here
-imports TensorFlow or Keras; `execution` gives the words their effect.
+The command line and the resource's `spec.evaluator.performance` accept the same values.
+`engine.apply_options` and the rest of `engine` implement them. This module must not import TensorFlow or Keras.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ DEFAULT_CHECKPOINTS_PER_PASS = 8
 
 
 class DataInMemory(StrEnum):
-    """Where the batches of a dataset are kept between two checkpoints."""
+    """Where the batches of a dataset are cached between checkpoints."""
 
     NONE = "None"
     HOST = "Host"
@@ -19,14 +19,14 @@ class DataInMemory(StrEnum):
 
 
 class Compilation(StrEnum):
-    """Who compiles the evaluation: as the model says, or XLA in any case."""
+    """How the evaluation is compiled: as the model's `jit_compile` says, or always by XLA."""
 
     DEFAULT = "Default"
     XLA = "XLA"
 
 
 class Precision(StrEnum):
-    """The numbers that the model computes in: as it was built, or the global policy of its Keras."""
+    """The dtype policy that the model computes with: the model's own, or a global mixed precision policy."""
 
     MODEL = "Model"
     MIXED_FLOAT16 = "MixedFloat16"
@@ -34,7 +34,7 @@ class Precision(StrEnum):
 
 
 class Distribution(StrEnum):
-    """Whether one evaluation uses all GPUs of the pod."""
+    """Whether one evaluation is distributed over all GPUs of the pod."""
 
     NONE = "None"
     MIRRORED = "Mirrored"
@@ -42,9 +42,10 @@ class Distribution(StrEnum):
 
 @dataclass(frozen=True)
 class Options:
-    """What a user may choose; the defaults give the scores of `model.evaluate`.
+    """The options; with the defaults the scores are those of `model.evaluate`.
 
-    `checkpoints_per_pass` is the most that are scored in one pass over the data; memory may allow fewer.
+    `checkpoints_per_pass` is the maximum number of checkpoints scored in one pass over the data; if memory is
+    short, it is fewer.
     """
 
     data_in_memory: DataInMemory = DataInMemory.NONE

@@ -28,7 +28,7 @@ def raising():
 def leaving():
     raise SystemExit(0)
 
-def given(**fields):
+def evaluation(**fields):
     return Evaluation("model", **{"data": "data", **{name: eval(text) for name, text in fields.items()}})
 """
 
@@ -65,26 +65,26 @@ def test_parameters_are_converted(parameters: dict[str, str], expected: tuple[An
         ("{}", {}, "form module:callable"),
         (":plain", {}, "form module:callable"),
         ("not_there_{}:plain", {}, "is not found in the working directory or on PYTHONPATH"),
-        ("{}_broken:f", {}, "does not import: ModuleNotFoundError: No module named 'a_module_that_is_not_there'"),
-        ("{}_syntax:f", {}, "does not import: SyntaxError"),
+        ("{}_broken:f", {}, "cannot be imported: ModuleNotFoundError: No module named 'a_module_that_is_not_there'"),
+        ("{}_syntax:f", {}, "cannot be imported: SyntaxError"),
         ("{}:typo", {}, "has no typo"),
         ("{}:value", {}, "is a int; name a function"),
-        ("{}:nothing", {}, "returned NoneType; let it return"),
+        ("{}:nothing", {}, "returned NoneType; it must return"),
         ("{}:raising", {}, "raised ZeroDivisionError: division by zero"),
         ("{}:leaving", {}, "raised SystemExit: 0"),
-        ("{}:plain", {"batch": "1"}, "unexpected keyword argument 'batch'; it takes ()"),
+        ("{}:plain", {"batch": "1"}, "unexpected keyword argument 'batch'; its signature is ()"),
         ("{}:typed", {}, "missing a required argument: 'batch'"),
         ("{}:typed", {"batch": "many"}, "batch=many must be of type int"),
         ("{}.py:plain", {}, "is named as a file"),
         ("./{}:plain", {}, "is named as a file"),
         ("not_there_{}.below:plain", {}, "is not found in the working directory or on PYTHONPATH"),
-        ("{}:given", {"steps": "'3'"}, "steps is '3'; it must be a whole number above 0"),
-        ("{}:given", {"steps": "-1"}, "must be a whole number above 0"),
-        ("{}:given", {"steps": "0"}, "must be a whole number above 0"),
-        ("{}:given", {"steps": "True"}, "must be a whole number above 0"),
-        ("{}:given", {"callbacks": "object()"}, "callbacks is a object; give a list of callbacks"),
-        ("{}:given", {"data": "None"}, "has no data"),
-        ("{}:given", {"data": "{}"}, "has no data"),
+        ("{}:evaluation", {"steps": "'3'"}, "steps is '3'; it must be a whole number above 0"),
+        ("{}:evaluation", {"steps": "-1"}, "must be a whole number above 0"),
+        ("{}:evaluation", {"steps": "0"}, "must be a whole number above 0"),
+        ("{}:evaluation", {"steps": "True"}, "must be a whole number above 0"),
+        ("{}:evaluation", {"callbacks": "object()"}, "callbacks is a object; give a list of callbacks"),
+        ("{}:evaluation", {"data": "None"}, "has no data"),
+        ("{}:evaluation", {"data": "{}"}, "has no data"),
         ("{}:typed", {"batch": "1", "shuffle": "maybe"}, "shuffle=maybe must be of type bool"),
     ],
 )
@@ -106,7 +106,7 @@ def test_a_mistake_is_a_configuration_error_that_says_what_to_do(
     ],
 )
 def test_what_is_right_is_accepted(fields: dict[str, str], user_code: str) -> None:
-    assert load(f"{user_code}:given", fields).model == "model"
+    assert load(f"{user_code}:evaluation", fields).model == "model"
 
 
 def test_the_users_own_traceback_is_kept_and_only_that(user_code: str) -> None:
