@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sidecar_evaluator.checkpoints.interface import Checkpoint
-from sidecar_evaluator.checkpoints.reader import read_whole
+from sidecar_evaluator.checkpoints.reader import read_checkpoint
 from sidecar_evaluator.checkpoints.registry import AUTO
 from sidecar_evaluator.commands import model_setup
 from sidecar_evaluator.commands.config import ModelConfig
@@ -40,7 +40,7 @@ def restorer(model: Any) -> Callable[[Checkpoint], None]:
     held = KerasModel(model)
 
     def restore(checkpoint: Checkpoint) -> None:
-        weights = read_whole(checkpoint, model)
+        weights = read_checkpoint(checkpoint, model)
         held.assign(weights, weights.iterations)
 
     return restore

@@ -89,13 +89,9 @@ def _import(entrypoint: str) -> Callable[..., object]:
         raise ConfigurationError(_import_error_message(module_name, error), _user_traceback(error)) from error
     function = getattr(module, attribute, None)
     if function is None:
-        raise ConfigurationError(
-            f"The module {module_name} has no {attribute}; check the spelling of the entry point."
-        )
+        raise ConfigurationError(f"The module {module_name} has no {attribute}; check the spelling of the entry point.")
     if not callable(function):
-        raise ConfigurationError(
-            f"The entry point {entrypoint} is a {type(function).__name__}; name a function."
-        )
+        raise ConfigurationError(f"The entry point {entrypoint} is a {type(function).__name__}; name a function.")
     return typing.cast("Callable[..., object]", function)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from sidecar_evaluator.checkpoints.interface import Checkpoint, Weights
-from sidecar_evaluator.checkpoints.reader import read_whole
+from sidecar_evaluator.checkpoints.reader import read_checkpoint
 from sidecar_evaluator.engine import memory
 from sidecar_evaluator.engine.apply_options import require_followed
 from sidecar_evaluator.engine.dataset_pass import Progress
@@ -70,11 +70,11 @@ class ModelEvaluator:
         """Read a checkpoint into host memory; any thread may call it.
 
         Raises ConfigurationError: neither the entry point nor the checkpoint brings a model.
-        See `read_whole` for the others.
+        See `read_checkpoint` for the others.
         """
         with self._loading:
             scored = self._scored = self._scored or self._prepared(_model_of(checkpoint))
-        return read_whole(checkpoint, scored.keras_model.model)
+        return read_checkpoint(checkpoint, scored.keras_model.model)
 
     def pass_size(self, waiting: int, weights_size: int) -> int:
         """Return how many of the waiting checkpoints, of so many bytes each, one pass should score."""

@@ -1,7 +1,8 @@
-"""Do a checkpoint's variables fit a model's? One question for every format, one answer to read.
+"""Checks that the variables of a checkpoint match those of a model, for every format.
 
-A model that is restored in part gives a score that looks right and is wrong, so anything but an
-exact fit is refused, naming the first variables that differ.
+The formats call it before they return weights. A model that is restored only in part would give a plausible
+but wrong score, so anything but an exact match of names and shapes is refused, and the message names the
+first variables that differ. Values are cast only between floating-point types, or between integer types.
 """
 
 import math
@@ -10,80 +11,80 @@ from typing import Any
 
 from sidecar_evaluator.errors import CheckpointIncompatible
 
-Shape = tuple[int | None, ...]  # None is any size: it is known once the variable has a value
-_NAMED = 3
-_FLOATS = "fV"  # NumPy knows bfloat16 and the 8 bit floats as V
+Shape = tuple[int | None, ...]  # None is any size: it is determined when the variable gets a value
+_MAX_NAMES = 3
+_FLOAT_KINDS = "fV"  # NumPy reports bfloat16 and the 8-bit floats as V
 
 
-def require_same(found: Mapping[str, tuple[Shape, Shape | None]], excess: Sequence[str]) -> None:
-    """Compare each variable's shape in the model with that in the checkpoint, None where absent.
+def require_compatible(shapes: Mapping[str, tuple[Shape, Shape | None]], excess: Sequence[str]) -> None:
+    """Compare the shape of each variable in the model and in the checkpoint, None where the checkpoint lacks it.
 
-    Raises CheckpointIncompatible: they differ, or the checkpoint holds variables in excess.
+    Raises CheckpointIncompatible: shapes differ, or the checkpoint has the variables `excess` that the model lacks.
     """
-    problems = [_problem(name, *shapes) for name, shapes in found.items() if not _fits(*shapes)]
-    problems += [f"{name} is not in the model" for name in excess]
-    if problems:
-        more = f" and {len(problems) - _NAMED} more" if len(problems) > _NAMED else ""
+    differences = [_difference(name, *pair) for name, pair in shapes.items() if not _is_compatible(*pair)]
+    differences += [f"{name} is not in the model" for name in excess]
+    if differences:
+        more = f" and {len(differences) - _MAX_NAMES} more" if len(differences) > _MAX_NAMES else ""
         raise CheckpointIncompatible(
             "The checkpoint was saved from another architecture than the entry point's model: "
-            f"{'; '.join(problems[:_NAMED])}{more}."
+            f"{'; '.join(differences[:_MAX_NAMES])}{more}."
         )
 
 
-def same_types(values: Iterable[Any], variables: Iterable[Any]) -> list[Any]:
-    """Give each value the type of its variable: a model may be evaluated in another precision.
+def cast_to_variables(values: Iterable[Any], variables: Iterable[Any]) -> list[Any]:
+    """Cast each value to the dtype of its variable: a model may be evaluated in another precision.
 
-    Raises CheckpointIncompatible: one is a floating point number and the other is not.
+    Raises CheckpointIncompatible: only one of the two is a floating-point type.
     """
-    return [_same_type(value, variable) for value, variable in zip(values, variables, strict=True)]
+    return [_cast(value, variable) for value, variable in zip(values, variables, strict=True)]
 
 
 def size_in_memory(variables: Iterable[Any]) -> int:
-    """Return the bytes that the values of variables take."""
+    """Return the size of the variables' values in bytes."""
     return sum(
         math.prod(size or 0 for size in variable.shape) * int(dtype_of(variable).itemsize) for variable in variables
     )
 
 
-def name_of(variable: Any) -> str:
-    """Return the variable's path; tf_keras knows only names, which several variables may share."""
+def variable_name(variable: Any) -> str:
+    """Return the variable's path; tf_keras has only names, which several variables may share."""
     return str(getattr(variable, "path", None) or f"{variable.name}@{id(variable)}")
 
 
-def _same_type(value: Any, variable: Any) -> Any:
+def _cast(value: Any, variable: Any) -> Any:
     import numpy as np
 
-    wanted, found = dtype_of(variable), dtype_of(value)
-    if found == wanted:
+    variable_dtype, value_dtype = dtype_of(variable), dtype_of(value)
+    if value_dtype == variable_dtype:
         return value
-    if _is_float(found) != _is_float(wanted):
-        name = name_of(variable).partition("@")[0]
-        raise CheckpointIncompatible(f"{name} is {wanted} in the model and {found} in the checkpoint.")
-    return np.asarray(value).astype(wanted)
+    if _is_float(value_dtype) != _is_float(variable_dtype):
+        name = variable_name(variable).partition("@")[0]
+        raise CheckpointIncompatible(f"{name} is {variable_dtype} in the model and {value_dtype} in the checkpoint.")
+    return np.asarray(value).astype(variable_dtype)
 
 
 def dtype_of(variable: Any) -> Any:
-    """Return the NumPy type of an array, a tensor, or a variable of either Keras."""
+    """Return the NumPy dtype of an array, a tensor, or a variable of Keras 3 or tf_keras."""
     import numpy as np
 
     dtype = variable.dtype
     return np.dtype(getattr(dtype, "as_numpy_dtype", dtype))
 
 
-def _fits(in_model: Shape, in_checkpoint: Shape | None) -> bool:
+def _is_compatible(in_model: Shape, in_checkpoint: Shape | None) -> bool:
     return (
         in_checkpoint is not None
         and len(in_model) == len(in_checkpoint)
-        and all(wanted in (None, found) for wanted, found in zip(in_model, in_checkpoint, strict=True))
+        and all(model_size in (None, size) for model_size, size in zip(in_model, in_checkpoint, strict=True))
     )
 
 
 def _is_float(dtype: Any) -> bool:
-    return dtype.kind in _FLOATS
+    return dtype.kind in _FLOAT_KINDS
 
 
-def _problem(name: str, in_model: Shape, in_checkpoint: Shape | None) -> str:
-    shown = name.partition("@")[0]
+def _difference(name: str, in_model: Shape, in_checkpoint: Shape | None) -> str:
+    displayed_name = name.partition("@")[0]
     if in_checkpoint is None:
-        return f"{shown} is not in the checkpoint"
-    return f"{shown} is {list(in_model)} in the model and {list(in_checkpoint)} in the checkpoint"
+        return f"{displayed_name} is not in the checkpoint"
+    return f"{displayed_name} is {list(in_model)} in the model and {list(in_checkpoint)} in the checkpoint"

@@ -1,7 +1,8 @@
-"""Names that Keras makes up: it numbers them by creation, across all models of a process.
+"""Matches the names that Keras generates, such as `dense_3`, between a training process and this one.
 
-Where the training made other models before, the same layer has another number there; what is the same
-is the order among the names of one kind. Used by the formats that find variables by name.
+Keras numbers them in the order of creation, across all models of a process. If the training created other
+models before, the same layer has another number there, but the order among names with the same words is the
+same. The formats that find variables by name use this module; it must not access models or files.
 """
 
 from collections import defaultdict
@@ -11,8 +12,8 @@ Words = tuple[str, ...]
 Numbers = tuple[int, ...]
 
 
-def numbered(name: str) -> tuple[Words, Numbers]:
-    """Split a name into its words and the number after each, -1 where there is none."""
+def split_numbers(name: str) -> tuple[Words, Numbers]:
+    """Split a name into its words and the number that follows each of them, -1 where there is none."""
     words: list[str] = []
     numbers: list[int] = []
     for part in name.split("_"):
@@ -24,20 +25,22 @@ def numbered(name: str) -> tuple[Words, Numbers]:
     return tuple(words), tuple(numbers)
 
 
-def places_by_rank(saved: Sequence[str], wanted: Sequence[str]) -> list[int] | None:
-    """Return where each wanted name is among the saved ones, None if they do not correspond.
+def positions_by_rank(saved: Sequence[str], wanted: Sequence[str]) -> list[int] | None:
+    """Return the position of each wanted name among the saved names, None if they do not correspond.
 
-    The saved names may all have some words more at the end, which tell what is saved of the variable.
+    The saved names may all have additional words at the end, such as the name of an optimizer's slot.
     """
-    theirs, ours = [numbered(name) for name in saved], [numbered(name) for name in wanted]
-    more = _longest(theirs) - _longest(ours)
-    if more < 0:
+    saved_names, wanted_names = [split_numbers(name) for name in saved], [split_numbers(name) for name in wanted]
+    suffix = _longest(saved_names) - _longest(wanted_names)
+    if suffix < 0:
         return None
-    places = _ranked((words[: len(words) - more], numbers[: len(words) - more]) for words, numbers in theirs)
-    ranks = _ranked(ours)
-    if places.keys() != ranks.keys():
+    saved_ranks = _ranked(
+        (words[: len(words) - suffix], numbers[: len(words) - suffix]) for words, numbers in saved_names
+    )
+    wanted_ranks = _ranked(wanted_names)
+    if saved_ranks.keys() != wanted_ranks.keys():
         return None
-    positions = {position: places[rank] for rank, position in ranks.items()}
+    positions = {position: saved_ranks[rank] for rank, position in wanted_ranks.items()}
     return [positions[position] for position in range(len(wanted))]
 
 
@@ -46,10 +49,12 @@ def _longest(names: Iterable[tuple[Words, Numbers]]) -> int:
 
 
 def _ranked(names: Iterable[tuple[Words, Numbers]]) -> dict[tuple[Words, int], int]:
-    """Return the position of each name by its words and its rank among those with the same words."""
-    kinds: defaultdict[Words, list[tuple[Numbers, int]]] = defaultdict(list)
+    """Return the position of each name by its words and its rank among the names with the same words."""
+    by_words: defaultdict[Words, list[tuple[Numbers, int]]] = defaultdict(list)
     for position, (words, numbers) in enumerate(names):
-        kinds[words].append((numbers, position))
+        by_words[words].append((numbers, position))
     return {
-        (words, rank): position for words, found in kinds.items() for rank, (_, position) in enumerate(sorted(found))
+        (words, rank): position
+        for words, same_words in by_words.items()
+        for rank, (_, position) in enumerate(sorted(same_words))
     }

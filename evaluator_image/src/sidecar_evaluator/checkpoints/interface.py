@@ -71,7 +71,7 @@ class Checkpoint:
 class Weights:
     """A checkpoint in host memory, whose values are all of one save.
 
-    `values` are arrays or tensors, one for each of `restored_variables(model)` in that order; `iterations` is the
+    `values` are arrays or tensors, one for each of `variables_to_restore(model)` in that order; `iterations` is the
     training's own counter, None where the format holds none. `others` are variables of the model that are none of
     its weights, each with its value.
     """

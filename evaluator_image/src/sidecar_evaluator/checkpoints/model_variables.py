@@ -1,7 +1,8 @@
-"""Which variables of a model a checkpoint restores: one answer for every format and for the engine.
+"""Determines which variables of a model are restored from a checkpoint, for every format and for the engine.
 
-Formats read a value for each of them, and `kerases` assigns the values in the same order. The two
-Kerases differ in what they count among the weights. The model is only looked at.
+The formats read a value for each of these variables, and `engine.keras_model` assigns the values in the same
+order. Keras 3 and tf_keras differ in which variables they count among the weights. This module must not
+change the model: it is called while the model is being evaluated.
 """
 
 import sys
@@ -11,106 +12,108 @@ from typing import Any
 
 
 def is_tf_keras(model: Any) -> bool:
-    """Tell the two Kerases apart without importing either."""
+    """Return whether it is a model of tf_keras, without importing Keras 3 or tf_keras."""
     return any(base.__module__.startswith("tf_keras.") for base in type(model).__mro__)
 
 
-def restored_variables(model: Any) -> list[Any]:
-    """Return the model's weights in their order, without those of metrics and of lookup tables, as tf_keras has them.
+def variables_to_restore(model: Any) -> list[Any]:
+    """Return the model's weights in order, except those of metrics and lookup tables, which tf_keras includes.
 
-    Metrics start anew with each evaluation, and may appear with the first. A vocabulary has no value to
-    assign: it is the entry point's.
+    Metrics are reset before each evaluation, and some are created by the first one. A vocabulary is not a
+    variable and has no value to assign: it stays that of the entry point's model.
     """
     weights: list[Any] = model.weights
     if not is_tf_keras(model):
         return weights
-    of_metrics = {id(each) for metric in _tracked_metrics(model) for each in metric.weights}
-    return [each for each in weights if hasattr(each, "assign") and id(each) not in of_metrics]
+    metric_weights = {id(weight) for metric in _tracked_metrics(model) for weight in metric.weights}
+    return [weight for weight in weights if hasattr(weight, "assign") and id(weight) not in metric_weights]
 
 
 def _tracked_metrics(model: Any) -> Iterator[Any]:
-    """Yield the metrics whose variables tf_keras counts among the weights: those that it tracks as it does layers."""
-    metric = _keras_of(model).metrics.Metric
-    pending, seen = [model], set()
+    """Yield the metrics whose variables tf_keras counts among the weights, because it tracks them like layers."""
+    metric_class = _keras_of(model).metrics.Metric
+    pending, visited = [model], set()
     while pending:
-        each = pending.pop()
-        if id(each) in seen:
+        trackable = pending.pop()
+        if id(trackable) in visited:
             continue
-        seen.add(id(each))
-        if isinstance(each, metric):
-            yield each
-        for name in ("_self_tracked_trackables", "_values"):  # of a layer, and of a list or dictionary in one
-            pending.extend(getattr(each, name, None) or ())
+        visited.add(id(trackable))
+        if isinstance(trackable, metric_class):
+            yield trackable
+        for name in ("_self_tracked_trackables", "_values"):  # of a layer; of a list or dictionary in a layer
+            pending.extend(getattr(trackable, name, None) or ())
 
 
-def other_variables(model: Any) -> dict[str, Any]:
-    """Return, by their places, TensorFlow's own variables in a model of Keras 3, which are none of its weights.
+def tf_variables(model: Any) -> dict[str, Any]:
+    """Return, by path, the `tf.Variable`s of a Keras 3 model, which are not among its weights.
 
-    Only TensorFlow's checkpoints hold them. Random states are left to the entry point, as in the other formats.
+    Only TensorFlow checkpoints contain them. Random states are not restored, as in the other formats.
     """
     import tensorflow as tf
 
     if is_tf_keras(model):
         return {}
-    return {place: each for place, each in _parts_of(model) if isinstance(each, tf.Variable)}
+    return {path: tracked for path, tracked in _tracked_objects(model) if isinstance(tracked, tf.Variable)}
 
 
 def lookup_tables(model: Any) -> dict[str, Any]:
-    """Return, by their places, the tables of a model that can change, which TensorFlow's checkpoints hold as well."""
+    """Return, by path, the mutable lookup tables of a model, which TensorFlow checkpoints contain as well."""
     import tensorflow as tf
 
-    kinds = (tf.lookup.experimental.MutableHashTable, tf.lookup.experimental.DenseHashTable)
-    return {place: each for place, each in _parts_of(model) if isinstance(each, kinds)}
+    mutable_tables = (tf.lookup.experimental.MutableHashTable, tf.lookup.experimental.DenseHashTable)
+    return {path: tracked for path, tracked in _tracked_objects(model) if isinstance(tracked, mutable_tables)}
 
 
 def metrics_of(model: Any) -> Iterator[Any]:
-    """Yield all metrics that a model and its layers hold, and those inside them."""
-    return _held_by(model, _keras_of(model).metrics.Metric)
+    """Yield all metrics in attributes of a model and its layers, and metrics within these."""
+    return _instances_in(model, _keras_of(model).metrics.Metric)
 
 
 def optimizers_of(model: Any) -> Iterator[Any]:
-    """Yield all optimizers that a model and its layers hold, and those inside them."""
-    return _held_by(model, _keras_of(model).optimizers.Optimizer)
+    """Yield all optimizers in attributes of a model and its layers, and optimizers within these."""
+    return _instances_in(model, _keras_of(model).optimizers.Optimizer)
 
 
 def _keras_of(model: Any) -> Any:
     return sys.modules["tf_keras" if is_tf_keras(model) else "keras"]
 
 
-def _parts_of(model: Any) -> Iterator[tuple[str, Any]]:
-    """Yield what TensorFlow saves of a model and where it is, but for optimizers, metrics and random generators."""
+def _tracked_objects(model: Any) -> Iterator[tuple[str, Any]]:
+    """Yield path and object of all that TensorFlow saves of a model, except optimizers, metrics and generators."""
     import tensorflow as tf
 
     keras, view = _keras_of(model), tf.train.TrackableView(model)
-    passed = (keras.optimizers.Optimizer, keras.metrics.Metric, tf.random.Generator)
-    queue, seen = deque([("", model)]), {id(model): model}
+    excluded = (keras.optimizers.Optimizer, keras.metrics.Metric, tf.random.Generator)
+    queue = deque([("", model)])
+    visited = {id(model): model}  # holds references, so that no id is reused during the walk
     while queue:
-        place, each = queue.popleft()
-        yield place, each
-        for name, child in view.children(each).items():
-            if id(child) not in seen and not isinstance(child, passed):
-                seen[id(child)] = child
-                queue.append((f"{place}/{name}".strip("/"), child))
+        path, tracked = queue.popleft()
+        yield path, tracked
+        for name, child in view.children(tracked).items():
+            if id(child) not in visited and not isinstance(child, excluded):
+                visited[id(child)] = child
+                queue.append((f"{path}/{name}".strip("/"), child))
 
 
-def _held_by(model: Any, kind: type[Any]) -> Iterator[Any]:
-    owners, seen = list(model._flatten_layers()), set()
+def _instances_in(model: Any, wanted_class: type[Any]) -> Iterator[Any]:
+    owners, visited = list(model._flatten_layers()), set()
     while owners:
         owner = owners.pop()
-        for each in _leaves([*vars(owner).values(), getattr(owner, "metrics", ())]):
-            if isinstance(each, kind) and id(each) not in seen:
-                seen.add(id(each))
-                owners.append(each)
-                yield each
+        for value in _leaves([*vars(owner).values(), getattr(owner, "metrics", ())]):
+            if isinstance(value, wanted_class) and id(value) not in visited:
+                visited.add(id(value))
+                owners.append(value)
+                yield value
 
 
 def _leaves(containers: Iterable[Any]) -> Iterator[Any]:
-    """Yield what is in lists, dictionaries and the like, however deep."""
-    pending, seen = list(containers), set()
+    """Yield the values in nested lists, tuples, sets and mappings."""
+    pending, visited = list(containers), set()
     while pending:
-        each = pending.pop()
-        if not isinstance(each, (list, tuple, set, Mapping)):
-            yield each
-        elif id(each) not in seen:
-            seen.add(id(each))
-            pending.extend(each.values() if isinstance(each, Mapping) else each)  # TensorFlow's tuples do not add up
+        value = pending.pop()
+        if not isinstance(value, (list, tuple, set, Mapping)):
+            yield value
+        elif id(value) not in visited:
+            visited.add(id(value))
+            # `extend` and not `+`: TensorFlow's tuple wrappers do not support concatenation.
+            pending.extend(value.values() if isinstance(value, Mapping) else value)

@@ -1,8 +1,8 @@
-"""Reading one checkpoint so that what comes out is provably of one moment.
+"""Reads one checkpoint and guarantees that its weights are a consistent snapshot.
 
-The evaluation reads through `read_whole`, also ahead of time from another thread. The files are
-looked at before and after: what was written again or deleted in between is not used. What a look
-cannot tell (a changed byte under an unchanged size and time) the format's own checksums do.
+`evaluator` reads every checkpoint through `read_checkpoint`, also in the thread that prefetches. Sizes and
+modification times of the files are compared before and after: if a file was overwritten or deleted meanwhile,
+the weights are discarded. A change that keeps size and time is detected by the checksums of the format.
 """
 
 from pathlib import Path
@@ -12,13 +12,13 @@ from sidecar_evaluator.checkpoints.interface import Checkpoint, FileState, Weigh
 from sidecar_evaluator.errors import CheckpointGone, CheckpointUnreadable, first_line, is_storage_gone
 
 
-def read_whole(checkpoint: Checkpoint, model: Any) -> Weights:
+def read_checkpoint(checkpoint: Checkpoint, model: Any) -> Weights:
     """Read the checkpoint's weights for a model.
 
-    Raises CheckpointGone: it was deleted before it was read whole.
-    CheckpointUnreadable: it is damaged, or was written again meanwhile.
+    Raises CheckpointGone: it was deleted before it was read completely.
+    CheckpointUnreadable: it is damaged, or was overwritten while it was read.
     CheckpointIncompatible, IterationsMissingError: see `CheckpointFormat.read`.
-    OSError: the mount has died.
+    OSError: the mount is gone.
     """
     before = _states(checkpoint)
     try:

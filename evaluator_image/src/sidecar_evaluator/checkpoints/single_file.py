@@ -1,7 +1,7 @@
-"""What formats share whose checkpoint is one file, written in place: Keras weights and archives.
+"""Shared by the formats whose checkpoint is one file that is written in place: Keras weights and archives.
 
-Such a file is never renamed into place, so that it is looked at twice before it is opened, and
-compared before and after it is read.
+Such a file is not renamed into place when it is complete. Therefore `StabilityCheck` compares its state in two
+listings before it is opened, and `open_unchanged` compares its state before and after it is read.
 """
 
 import os
@@ -15,41 +15,41 @@ from sidecar_evaluator.checkpoints.snapshot import of_one_save
 from sidecar_evaluator.errors import CheckpointUnreadable, first_line
 
 
-def checkpoint_named(file: str, suffix: str) -> str | None:
-    """Return what comes before a file's suffix; hidden files are other programs' unfinished copies."""
+def checkpoint_name(file: str, suffix: str) -> str | None:
+    """Return a file's name without the suffix, None without that suffix; hidden files are unfinished copies."""
     if file.startswith(".") or not file.endswith(suffix):
         return None
     return file.removesuffix(suffix)
 
 
-class LastLook:
-    """The state that each file had at the last look."""
+class StabilityCheck:
+    """Remembers the state of each file in the previous listing."""
 
     def __init__(self) -> None:
         self._states: dict[str, FileState] = {}
 
     def missing(self, files: Files) -> str:
-        """Say what a checkpoint of one file lacks: it must be as it was at the last look."""
+        """Return why a single-file checkpoint is incomplete: its state must equal that in the previous listing."""
         state = next(iter(files.values()), None)
         if state is None or not state.size:
             return "it is empty"
-        same = self._states.get(state.name) == state
+        is_stable = self._states.get(state.name) == state
         self._states[state.name] = state
-        return "" if same else "its size is still changing"
+        return "" if is_stable else "its size is still changing"
 
 
 @contextmanager
-def readable(path: Path) -> Iterator[BinaryIO]:
-    """Open a file that is then read through this one descriptor, and must not change meanwhile.
+def open_unchanged(path: Path) -> Iterator[BinaryIO]:
+    """Open a file that is read through this one descriptor and must not change until the block ends.
 
-    Raises CheckpointUnreadable: it changed, or cannot be read.
+    Raises CheckpointUnreadable: the file changed, or cannot be read.
     """
     with _opened(path) as file, of_one_save(lambda: _identity(file)):
         yield file
 
 
 def size_of(file: BinaryIO) -> int:
-    """Return the size that an open file has now."""
+    """Return the current size of an open file."""
     return os.fstat(file.fileno()).st_size
 
 

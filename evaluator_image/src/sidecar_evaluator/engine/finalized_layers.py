@@ -8,7 +8,7 @@ what another checkpoint left behind.
 from collections.abc import Sequence
 from typing import Any
 
-from sidecar_evaluator.checkpoints.model_variables import restored_variables
+from sidecar_evaluator.checkpoints.model_variables import variables_to_restore
 
 
 class FinalizedLayers:
@@ -24,7 +24,7 @@ class FinalizedLayers:
             layer
             for layer in layers
             if getattr(type(layer), "finalize_state", nothing) is not nothing
-            and (restored_variables(layer) or not layer.built)
+            and (variables_to_restore(layer) or not layer.built)
         ]
         self._finalized: list[bytes] | None = None
 
@@ -34,7 +34,7 @@ class FinalizedLayers:
 
     def finalize(self) -> bool:
         """Let them take over their weights; return whether those differ from the last time."""
-        values = [weight.numpy().tobytes() for layer in self._layers for weight in restored_variables(layer)]
+        values = [weight.numpy().tobytes() for layer in self._layers for weight in variables_to_restore(layer)]
         if values == self._finalized:
             return False
         for layer in self._layers:

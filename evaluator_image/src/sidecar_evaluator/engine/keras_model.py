@@ -10,7 +10,7 @@ from itertools import chain
 from typing import Any
 
 from sidecar_evaluator.checkpoints.interface import Weights
-from sidecar_evaluator.checkpoints.model_variables import is_tf_keras, restored_variables
+from sidecar_evaluator.checkpoints.model_variables import is_tf_keras, variables_to_restore
 from sidecar_evaluator.engine.finalized_layers import FinalizedLayers
 from sidecar_evaluator.errors import ConfigurationError
 
@@ -116,7 +116,7 @@ class KerasModel:
 
     def weights(self) -> list[Any]:
         """Return TensorFlow's own variables of the weights."""
-        return self._variables(restored_variables(self.model))
+        return self._variables(variables_to_restore(self.model))
 
     def metric_variables(self) -> list[Any]:
         """Return TensorFlow's own variables of all metrics."""
@@ -164,7 +164,7 @@ class KerasModel:
 
     def assign(self, weights: Weights, step: int | None) -> None:
         """Put weights and iterations into the model."""
-        own = zip(restored_variables(self.model), weights.values, strict=True)
+        own = zip(variables_to_restore(self.model), weights.values, strict=True)
         for variable, value in (*own, *weights.others):
             variable.assign(value)
         if self._finalized and self._finalized.finalize():

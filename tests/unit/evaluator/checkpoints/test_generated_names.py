@@ -2,7 +2,7 @@
 
 import pytest
 
-from sidecar_evaluator.checkpoints.generated_names import numbered, places_by_rank
+from sidecar_evaluator.checkpoints.generated_names import positions_by_rank, split_numbers
 
 
 @pytest.mark.parametrize(
@@ -17,7 +17,7 @@ from sidecar_evaluator.checkpoints.generated_names import numbered, places_by_ra
     ],
 )
 def test_a_name_has_words_and_numbers(name: str, words: tuple[str, ...], numbers: tuple[int, ...]) -> None:
-    assert numbered(name) == (words, numbers)
+    assert split_numbers(name) == (words, numbers)
 
 
 @pytest.mark.parametrize(
@@ -33,4 +33,4 @@ def test_a_name_has_words_and_numbers(name: str, words: tuple[str, ...], numbers
     ],
 )
 def test_saved_names_are_found_by_their_order(saved: list[str], wanted: list[str], places: list[int] | None) -> None:
-    assert places_by_rank(saved, wanted) == places
+    assert positions_by_rank(saved, wanted) == places

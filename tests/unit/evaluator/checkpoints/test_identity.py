@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from sidecar_evaluator.checkpoints.identity import CheckpointId, checkpoint_id
+from sidecar_evaluator.checkpoints.identity import CheckpointId, checkpoint_id, number_in
 
 
 def identity(name: str, written_at: float = 1.0) -> CheckpointId:
@@ -50,3 +50,38 @@ def test_times_are_rounded_as_a_rendered_time_is(seconds: float) -> None:
     rendered = datetime.fromtimestamp(seconds, UTC)
     read_back = checkpoint_id("best", None, rendered.timestamp())
     assert read_back.written_us == checkpoint_id("best", None, seconds).written_us
+
+
+@pytest.mark.parametrize(
+    ("name", "number"),
+    [
+        ("ckpt-7", 7),
+        ("ckpt-0003", 3),
+        ("ckpt-0", 0),
+        ("weights.05-0.32", 5),
+        ("weights.05.0.32", 5),
+        ("12", 12),
+        ("step_00000120", 120),
+        ("epoch_10_val", 10),
+        ("cp-0001.ckpt", 1),
+        ("ckpt-3-val0.91", 3),
+        ("epoch_03-valacc_0.912", 3),
+        ("ckpt-12-3.21e-02", 12),
+        ("ckpt-12-1e-05", 12),
+        ("ckpt-3--0.25", 3),
+        ("model.h5-2", 2),
+        ("ckpt-07-0.25", 7),
+        ("resnet-50-0001", 1),
+        ("run-42-ckpt-7", 7),
+        ("v1.2-ckpt-0005", 5),
+        ("2024-01-31_ckpt-7", 7),
+        ("best", None),
+        ("run2", None),
+        ("v2.ckpt", None),
+        ("model-v2.1.3", None),
+        ("ckpt-0.25", None),
+        ("ckpt-99999999999999999999", None),
+    ],
+)
+def test_numbers(name: str, number: int | None) -> None:
+    assert number_in(name) == number

@@ -23,13 +23,13 @@ class Storage:
         self.gate.set()
         self.error: Exception | None = None
 
-    def read(self, found: Checkpoint) -> Weights:
-        self.reads.append(found.name)
+    def read(self, checkpoint: Checkpoint) -> Weights:
+        self.reads.append(checkpoint.name)
         self.threads.add(threading.current_thread().name)
         assert self.gate.wait(10)
         if self.error:
             raise self.error
-        return Weights((np.zeros(10),), found.number)
+        return Weights((np.zeros(10),), checkpoint.number)
 
 
 def until(check: Callable[[], bool]) -> None:
@@ -55,7 +55,7 @@ def test_what_was_read_ahead_is_not_read_again() -> None:
     prefetcher = Prefetcher(storage.read)
     with prefetcher.ahead(lambda: [TWO, THREE]):
         until(lambda: prefetcher.holds(TWO) and prefetcher.holds(THREE))
-    assert [prefetcher.take(found).iterations for found in (TWO, THREE)] == [2, 3]
+    assert [prefetcher.take(checkpoint).iterations for checkpoint in (TWO, THREE)] == [2, 3]
     assert storage.reads == ["ckpt-2", "ckpt-3"]
     assert storage.threads == {"ahead"}
     assert not prefetcher.holds(TWO)

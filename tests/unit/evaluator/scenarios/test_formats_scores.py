@@ -10,7 +10,7 @@ import pytest
 
 from sidecar_evaluator.checkpoints.interface import Weights
 from sidecar_evaluator.checkpoints.keras.weights_file import KerasWeights
-from sidecar_evaluator.checkpoints.model_variables import restored_variables
+from sidecar_evaluator.checkpoints.model_variables import variables_to_restore
 from sidecar_evaluator.checkpoints.tensorflow.format import TensorFlow
 from sidecar_evaluator.entrypoint import Evaluation
 from sidecar_evaluator.errors import CheckpointIncompatible
@@ -42,7 +42,7 @@ def scores_of(evaluation: ModelEvaluator, *weights: Weights) -> list[dict[str, f
 def test_a_model_that_holds_more_than_layers_is_scored_as_in_training(build: Build, kit: Kit, tmp_path: Path) -> None:
     saved, model = trained(build(kit)), build(kit)
     evaluation = prepared(model)
-    first = Weights([np.array(each) for each in restored_variables(model)], None)
+    first = Weights([np.array(each) for each in variables_to_restore(model)], None)
     for saver in SAVERS:
         if kit.is_keras3 or not saver.keras3_only:
             directory = tmp_path / str(saver)
@@ -91,9 +91,7 @@ def test_a_table_that_holds_something_else_is_refused(kit: Kit, tmp_path: Path) 
     saved, model = (odd_models.with_a_table(kit) for _ in range(2))
     trained(saved).layers[0].table.insert(["c"], [3.0])
     saving.tensorflow(saved, tmp_path)
-    with pytest.raises(
-        CheckpointIncompatible, match=r"lookup table \S*table holds something else than the entry point's"
-    ):
+    with pytest.raises(CheckpointIncompatible, match=r"lookup table \S*table differs from that of the entry point"):
         read(TensorFlow(), tmp_path, model)
 
 
@@ -120,7 +118,9 @@ def test_a_layer_that_loads_what_is_no_variable_is_refused_and_left_alone(loads:
     saving.weights_file(odd_models.loading_in_its_own_way(kit), tmp_path)
     model.layers[0].loads = loads
     before = kit.score(model)
-    with pytest.raises(CheckpointIncompatible, match=rf"layer own\S* loads {loads}, which is no variable; make it one"):
+    with pytest.raises(
+        CheckpointIncompatible, match=rf"layer own\S* loads {loads}, which is not a variable; create it"
+    ):
         read(KerasWeights(), tmp_path, model)
     assert not model.layers[0].shift.any()
     assert kit.score(model) == before

@@ -10,7 +10,7 @@ import pytest
 
 from sidecar_evaluator.best_checkpoints.store import MANIFEST, BestCheckpointStore
 from sidecar_evaluator.checkpoints.interface import CheckpointFormat
-from sidecar_evaluator.checkpoints.reader import read_whole
+from sidecar_evaluator.checkpoints.reader import read_checkpoint
 from sidecar_evaluator.checkpoints.registry import FORMATS
 from sidecar_evaluator.discovery.directory import Directory
 from sidecar_evaluator.errors import CheckpointError, CheckpointGone, CheckpointIncompatible, CheckpointUnreadable
@@ -44,7 +44,7 @@ def test_what_a_documented_training_saves_is_read(format_name: str, code: str, k
     assert checkpoint.format.name == format_name
     assert checkpoint.number is not None
     assert not checkpoint.format.inspect(checkpoint)
-    weights = read_whole(checkpoint, kit.model())
+    weights = read_checkpoint(checkpoint, kit.model())
     assert is_same(weights, trained.get_weights())
     assert weights.iterations == int(trained.optimizer.iterations)
 
@@ -105,17 +105,17 @@ def test_the_example_never_reads_half_a_file(numpy_format: CheckpointFormat, kit
     checkpoint = look(numpy_format, directory=tmp_path)["ckpt-7"]
     path.write_bytes(whole[:200] + bytes([whole[200] ^ 1]) + whole[201:])
     with pytest.raises(CheckpointError):
-        read_whole(checkpoint, model)
+        read_checkpoint(checkpoint, model)
 
 
 @pytest.mark.usefixtures("saved")
 def test_the_example_tells_why_it_does_not_read(numpy_format: CheckpointFormat, kit: Kit, tmp_path: Path) -> None:
     checkpoint = only(numpy_format, tmp_path)
     with pytest.raises(CheckpointIncompatible, match=r"is \[4, 9\] in the model and \[4, 8\]"):
-        read_whole(checkpoint, kit.model(9))
+        read_checkpoint(checkpoint, kit.model(9))
     checkpoint.path.write_bytes(b"written over")
     with pytest.raises(CheckpointUnreadable):
-        read_whole(checkpoint, kit.model())
+        read_checkpoint(checkpoint, kit.model())
     checkpoint.path.unlink()
     with pytest.raises(CheckpointGone):
-        read_whole(checkpoint, kit.model())
+        read_checkpoint(checkpoint, kit.model())

@@ -1,4 +1,4 @@
-"""What the watcher does with a format, in small: look, inspect, read."""
+"""Lists, inspects and reads the checkpoints of a directory, as the evaluator does."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -6,17 +6,26 @@ from typing import Any
 
 import numpy as np
 
-from sidecar_evaluator.checkpoints.interface import Checkpoint, CheckpointFormat, Weights
-from sidecar_evaluator.checkpoints.reader import read_whole
+from sidecar_evaluator.checkpoints.interface import Checkpoint, CheckpointFormat, Files, Weights, state_of
+from sidecar_evaluator.checkpoints.reader import read_checkpoint
 from sidecar_evaluator.discovery.directory import Directory
 
 
 def look(*formats: CheckpointFormat, directory: Path, times: int = 2) -> dict[str, Checkpoint]:
-    """Look at a directory; return each checkpoint by its name, with what `inspect` says is missing."""
-    looked = Directory(directory, formats=formats)
+    """List a directory several times; return the checkpoints by name, with the result of `inspect` in `missing`."""
+    listed_directory = Directory(directory, formats=formats)
     for _ in range(times):
-        found = looked.look().checkpoints
-    return {each.name: each if each.missing else replace(each, missing=each.format.inspect(each)) for each in found}
+        checkpoints = listed_directory.look().checkpoints
+    inspected = [
+        checkpoint if checkpoint.missing else replace(checkpoint, missing=checkpoint.format.inspect(checkpoint))
+        for checkpoint in checkpoints
+    ]
+    return {checkpoint.name: checkpoint for checkpoint in inspected}
+
+
+def files_in(directory: Path) -> Files:
+    """Return the states of the files in a directory."""
+    return {path.name: state_of(directory, path.name) for path in directory.iterdir()}
 
 
 def only(checkpoint_format: CheckpointFormat, directory: Path) -> Checkpoint:
@@ -28,7 +37,7 @@ def only(checkpoint_format: CheckpointFormat, directory: Path) -> Checkpoint:
 
 def read(checkpoint_format: CheckpointFormat, directory: Path, model: Any) -> Weights:
     """Read the only checkpoint of a directory."""
-    return read_whole(only(checkpoint_format, directory), model)
+    return read_checkpoint(only(checkpoint_format, directory), model)
 
 
 def is_same(weights: Weights, expected: list[Any]) -> bool:

@@ -1,4 +1,4 @@
-"""How a training saves, in each format that the evaluator reads."""
+"""Saves models as a training does, in each format that the evaluator reads."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from sidecar_evaluator.checkpoints.tensorflow.format import TensorFlow
 
 @dataclass(frozen=True)
 class Saver:
-    """A format, and what saves a model and its optimizer in it under a number."""
+    """A format, and a function that saves a model and its optimizer in it, with a number in the name."""
 
     format: Callable[[], CheckpointFormat]
     save: Callable[[Any, Path, int], None]
@@ -25,11 +25,18 @@ class Saver:
 
 
 def tensorflow(model: Any, directory: Path, number: int = 1) -> None:
+    optimizer = getattr(model, "optimizer", None)
+    objects = {"model": model} if optimizer is None else {"model": model, "optimizer": optimizer}
+    write(directory, f"ckpt-{number}", **objects)
+
+
+def write(directory: Path, name: str = "ckpt-1", *, shard_bytes: int = 0, **objects: Any) -> None:
+    """Write a TensorFlow checkpoint of objects by name, in shards of at most so many bytes."""
     import tensorflow as tf
 
-    optimizer = getattr(model, "optimizer", None)
-    others = {} if optimizer is None else {"optimizer": optimizer}
-    tf.train.Checkpoint(model=model, **others).write(str(directory / f"ckpt-{number}"))
+    sharding = tf.train.experimental.MaxShardSizePolicy(shard_bytes) if shard_bytes else None
+    options = tf.train.CheckpointOptions(experimental_sharding_callback=sharding)
+    tf.train.Checkpoint(**objects).write(str(directory / name), options=options)
 
 
 def weights_file(model: Any, directory: Path, number: int = 1) -> None:
@@ -41,7 +48,7 @@ def archive(model: Any, directory: Path, number: int = 1) -> None:
 
 
 def orbax_callback(model: Any, directory: Path, number: int = 1, **options: Any) -> None:
-    """Let the callback save as `fit` does, without training."""
+    """Call the callback as `fit` does, without training."""
     import keras
 
     saver = keras.callbacks.OrbaxCheckpoint(str(directory), **options)

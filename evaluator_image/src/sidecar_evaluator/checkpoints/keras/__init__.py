@@ -1,1 +1,1 @@
-"""What Keras writes: weights files and archives."""
+"""The two formats that Keras writes: weights files, `NAME.weights.h5`, and archives, `NAME.keras`."""

@@ -1,10 +1,10 @@
 """Keras archives, `NAME.keras`, written by `model.save` of Keras 3 and tf_keras.
 
-An archive is a zip file whose member `model.weights.h5` is a weights file like any other; nothing
-else in it is read, and nothing is unpacked to a name that the archive chose. It is complete when
-two looks saw the same state and its directory, which is written last, is there. Its checksum is
-verified each time it is read. Where the entry point brings no model, the evaluation builds it from
-the first archive by `model_in`, in Keras's safe mode.
+An archive is a zip file whose member `model.weights.h5` is an ordinary weights file. It is complete when two
+listings show the same state and the zip directory, which is written last, exists; the member's checksum is
+verified at each read. If the entry point returns no model, `evaluator` builds it from the first archive with
+`model_in`, in Keras's safe mode. No other member is read, no file is extracted to a name from the archive, and
+code in an archive is never run.
 """
 
 import json
@@ -22,10 +22,10 @@ from typing import Any, BinaryIO
 from sidecar_evaluator.checkpoints.compatibility import size_in_memory
 from sidecar_evaluator.checkpoints.interface import Checkpoint, CheckpointFormat, Files, Weights
 from sidecar_evaluator.checkpoints.keras.hdf5 import Region
-from sidecar_evaluator.checkpoints.keras.layout import Layouts
+from sidecar_evaluator.checkpoints.keras.layout import LayoutCache
 from sidecar_evaluator.checkpoints.keras.reader import read_weights
-from sidecar_evaluator.checkpoints.model_variables import restored_variables
-from sidecar_evaluator.checkpoints.single_file import LastLook, checkpoint_named, readable, size_of
+from sidecar_evaluator.checkpoints.model_variables import variables_to_restore
+from sidecar_evaluator.checkpoints.single_file import StabilityCheck, checkpoint_name, open_unchanged, size_of
 from sidecar_evaluator.errors import CheckpointIncompatible, CheckpointUnreadable, first_line
 
 _SUFFIX = ".keras"
@@ -33,10 +33,10 @@ _WEIGHTS, _METADATA, _CONFIG = "model.weights.h5", "metadata.json", "config.json
 _LOCAL_HEADER = 30
 _ENCRYPTED = 0x1
 _CHUNK = 4 * 2**20
-_MAX_TEXT = 256 * 2**20
-_MAX_RATIO = 100
-_MAX_SLOTS = 16  # an optimizer keeps two or three values for each variable
-_MAX_OTHERS = 256 * 2**20
+_MAX_TEXT_BYTES = 256 * 2**20
+_MAX_COMPRESSION_RATIO = 100
+_MAX_SLOTS = 16  # an optimizer keeps two or three values per variable
+_MAX_OTHER_BYTES = 256 * 2**20  # of metrics, random states and everything else in a weights file
 
 
 class KerasArchive(CheckpointFormat):
@@ -46,22 +46,22 @@ class KerasArchive(CheckpointFormat):
     loading = "model = keras.models.load_model(path)"
 
     def __init__(self) -> None:
-        self._last_look = LastLook()
-        self._layouts = Layouts()
+        self._stability = StabilityCheck()
+        self._layouts = LayoutCache()
 
     def claim(self, name: str, *, is_directory: bool) -> str | None:
-        """Claim files by their ending."""
-        return None if is_directory else checkpoint_named(name, _SUFFIX)
+        """Claim files by their suffix."""
+        return None if is_directory else checkpoint_name(name, _SUFFIX)
 
     def assemble(self, directory: Path, name: str, files: Files) -> Checkpoint:
-        """Make a checkpoint of its file; one that changed since the last look is still being written."""
-        return Checkpoint(name, directory / (name + _SUFFIX), self, (*files.values(),), self._last_look.missing(files))
+        """Create the checkpoint of a file; a file that changed since the previous listing is still being written."""
+        return Checkpoint(name, directory / (name + _SUFFIX), self, (*files.values(),), self._stability.missing(files))
 
     def inspect(self, checkpoint: Checkpoint) -> str:
-        """Return what the archive lacks: its directory is the last that is written."""
+        """Return why the archive is incomplete: its zip directory is written last."""
         try:
             with checkpoint.path.open("rb") as file:
-                if Region(file.fileno(), 0, size_of(file)).is_whole_hdf5():  # tf_keras, outside the main thread
+                if Region(file.fileno(), 0, size_of(file)).is_complete_hdf5():  # tf_keras, outside the main thread
                     return "it is an HDF5 file and no archive"
                 with zipfile.ZipFile(file):
                     return ""
@@ -71,36 +71,36 @@ class KerasArchive(CheckpointFormat):
             return f"it does not open: {first_line(error)}"
 
     def read(self, checkpoint: Checkpoint, model: Any) -> Weights:
-        """Read a value for each variable of the model, and the iterations where an optimizer was saved."""
+        """Read a value for each variable of the model, and the iterations if an optimizer was saved."""
         layout = self._layouts.of(model)
-        limit = size_in_memory(restored_variables(model)) * _MAX_SLOTS + _MAX_OTHERS
-        with readable(checkpoint.path) as file, _weights_in(file, limit) as region:
+        limit = size_in_memory(variables_to_restore(model)) * _MAX_SLOTS + _MAX_OTHER_BYTES
+        with open_unchanged(checkpoint.path) as file, _weights_in(file, limit) as region:
             return read_weights(region, layout, model)
 
     def model_in(self, checkpoint: Checkpoint) -> Any:
-        """Build the model that an archive holds, compiled as it was saved, in Keras's safe mode.
+        """Build the model in an archive, compiled as it was saved, in Keras's safe mode.
 
-        Raises CheckpointUnreadable: the archive is damaged, or is being written.
-        CheckpointIncompatible: its model cannot be built without the user's code, or not safely.
+        Raises CheckpointUnreadable: the archive is damaged or being written.
+        CheckpointIncompatible: the model cannot be built without the user's code, or not in safe mode.
         """
-        with readable(checkpoint.path) as file:
+        with open_unchanged(checkpoint.path) as file:
             with zipfile.ZipFile(file) as archive:
-                _refuse_bombs(archive)
+                _refuse_zip_bombs(archive)
                 version = str(json.loads(_text(archive, _METADATA)).get("keras_version"))
-                _text(archive, _CONFIG)  # for its checksum: what Keras reads it as is then what was saved
+                _text(archive, _CONFIG)  # verifies its checksum before Keras reads it
             if version.startswith("2."):
-                cause = f"it was written by Keras {version}, whose loader runs whatever code an archive names"
+                cause = f"it was written by Keras {version}, whose loader runs any code that an archive names"
                 raise _not_loadable(cause)
-            with _weights_in(file, _MAX_RATIO * size_of(file)):
-                return _built(checkpoint.path)
+            with _weights_in(file, _MAX_COMPRESSION_RATIO * size_of(file)):
+                return _build_model(checkpoint.path)
 
 
-def _built(path: Path) -> Any:
+def _build_model(path: Path) -> Any:
     import keras
 
     try:
         return keras.saving.load_model(path, compile=True, safe_mode=True)
-    except Exception as error:  # the archive is whole; any error is about what it describes
+    except Exception as error:  # the archive is complete, so the error is about the model that it describes
         raise _not_loadable(first_line(error)) from error
 
 
@@ -112,7 +112,7 @@ def _not_loadable(why: str) -> CheckpointIncompatible:
 
 @contextmanager
 def _weights_in(file: BinaryIO, limit: int) -> Iterator[Region]:
-    """Yield the weights of an archive, their checksum verified; those that were compressed from a temporary file."""
+    """Yield the verified weights of an archive; compressed ones are decompressed into a temporary file."""
     with zipfile.ZipFile(file) as archive:
         member = _member(archive, _WEIGHTS)
         if member.compress_type == zipfile.ZIP_STORED:
@@ -121,47 +121,57 @@ def _weights_in(file: BinaryIO, limit: int) -> Iterator[Region]:
             yield region
             return
         if member.file_size > limit:
-            raise CheckpointIncompatible(f"Its weights would unpack to {member.file_size} bytes, which is refused.")
-        with archive.open(member) as packed, tempfile.TemporaryFile() as plain:
-            shutil.copyfileobj(packed, plain, _CHUNK)
-            plain.flush()
-            yield Region(plain.fileno(), 0, size_of(plain))
+            raise CheckpointIncompatible(
+                f"Its weights would decompress to {member.file_size} bytes, more than such a model can have; "
+                "save it again with model.save."
+            )
+        with archive.open(member) as compressed, tempfile.TemporaryFile() as decompressed:
+            shutil.copyfileobj(compressed, decompressed, _CHUNK)
+            decompressed.flush()
+            yield Region(decompressed.fileno(), 0, size_of(decompressed))
 
 
 def _member(archive: zipfile.ZipFile, name: str) -> zipfile.ZipInfo:
-    """Return the only member of a name.
+    """Return the only member with a name.
 
-    Raises CheckpointIncompatible: there is none or several, or it is not as Keras writes it.
+    Raises CheckpointIncompatible: there is none or several, or Keras did not write it.
     """
-    found = [member for member in archive.infolist() if member.filename == name]
-    if len(found) != 1:
-        raise CheckpointIncompatible(f"The archive holds {len(found) or 'no'} {name}; save it with model.save.")
-    (member,) = found
+    members = [member for member in archive.infolist() if member.filename == name]
+    if len(members) != 1:
+        raise CheckpointIncompatible(f"The archive contains {len(members) or 'no'} {name}; save it with model.save.")
+    (member,) = members
     if member.flag_bits & _ENCRYPTED or member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise CheckpointIncompatible(f"{name} in the archive is encrypted or packed in an unknown way.")
+        raise CheckpointIncompatible(
+            f"{name} in the archive is encrypted or compressed by an unsupported method; save it with model.save."
+        )
     return member
 
 
 def _text(archive: zipfile.ZipFile, name: str) -> bytes:
     member = _member(archive, name)
-    if member.file_size > _MAX_TEXT:
-        raise CheckpointIncompatible(f"{name} would unpack to {member.file_size} bytes, which is refused.")
+    if member.file_size > _MAX_TEXT_BYTES:
+        raise _too_large(member)
     return archive.read(member)
 
 
-def _refuse_bombs(archive: zipfile.ZipFile) -> None:
+def _refuse_zip_bombs(archive: zipfile.ZipFile) -> None:
     for member in archive.infolist():
-        if member.file_size > max(_MAX_TEXT, _MAX_RATIO * member.compress_size):
-            raise CheckpointIncompatible(
-                f"{member.filename} would unpack to {member.file_size} bytes, which is refused."
-            )
+        if member.file_size > max(_MAX_TEXT_BYTES, _MAX_COMPRESSION_RATIO * member.compress_size):
+            raise _too_large(member)
+
+
+def _too_large(member: zipfile.ZipInfo) -> CheckpointIncompatible:
+    return CheckpointIncompatible(
+        f"{member.filename} would decompress to {member.file_size} bytes, more than Keras writes; save the archive "
+        "again with model.save."
+    )
 
 
 def _start_of(member: zipfile.ZipInfo, file: BinaryIO) -> int:
-    """Return where the data of a member start, which only the header before them tells."""
+    """Return the offset of a member's data, which only the local header before the data contains."""
     header = os.pread(file.fileno(), _LOCAL_HEADER, member.header_offset)
     if len(header) < _LOCAL_HEADER or not header.startswith(b"PK\3\4") or member.file_size != member.compress_size:
-        raise zipfile.BadZipFile("The header of the weights is damaged.")
+        raise zipfile.BadZipFile("The local header of the weights is damaged.")
     name, extra = struct.unpack_from("<HH", header, 26)
     return int(member.header_offset + _LOCAL_HEADER + name + extra)
 

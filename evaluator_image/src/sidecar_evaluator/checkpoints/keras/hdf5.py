@@ -1,8 +1,8 @@
-"""Reads arrays out of an HDF5 file through one descriptor: all that is read is of one file.
+"""Reads arrays from an HDF5 file through one file descriptor, which is that of a file or of an archive.
 
-Used by the formats of Keras, for a file of its own or a member of an archive. No lock is taken, so
-that the training can always write. Large arrays are read past the HDF5 library, straight into host
-memory and without Python's lock. What points to another file is refused.
+Only the Keras formats use it. No file lock is taken, so that the training can always write. Contiguous arrays
+are read into host memory without the HDF5 library and without holding the GIL. Links and datasets that refer
+to other files are refused.
 """
 
 import io
@@ -14,11 +14,11 @@ from types import TracebackType
 from typing import Any
 
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
-_BRAIN_FLOAT = "bfloat16"
+_BFLOAT16 = "bfloat16"
 
 
 class Region(io.RawIOBase):
-    """A part of an open file, which stays open: a member of an archive, or all of it."""
+    """A byte range of an open file, either a member of an archive or the whole file; it does not close the file."""
 
     def __init__(self, descriptor: int, start: int, size: int) -> None:
         self._descriptor = descriptor
@@ -26,44 +26,44 @@ class Region(io.RawIOBase):
         self._size = size
         self._position = 0
 
-    def is_whole_hdf5(self) -> bool:
-        """Tell whether it is an HDF5 file that its writer has closed: the superblock then tells its size."""
+    def is_complete_hdf5(self) -> bool:
+        """Return whether it is an HDF5 file that its writer has closed: the superblock then contains its size."""
         head = bytearray(48)
         if self.read_at(head, 0) < len(head) or not head.startswith(_SIGNATURE):
             return False
-        offset = 40 if head[8] < 2 else 28  # where superblock versions 0-1 and 2-3 keep the end of file
+        offset = 40 if head[8] < 2 else 28  # of the end-of-file address in superblock versions 0-1 and 2-3
         return bool(struct.unpack_from("<Q", head, offset)[0] == self._size)
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Move to an offset."""
+        """Set the position and return it."""
         self._position = offset + (0, self._position, self._size)[whence]
         return self._position
 
     def tell(self) -> int:
-        """Return the offset."""
+        """Return the position."""
         return self._position
 
     def seekable(self) -> bool:
-        """Return yes."""
+        """Return True."""
         return True
 
     def readable(self) -> bool:
-        """Return yes."""
+        """Return True."""
         return True
 
     def readinto(self, buffer: Any) -> int:
-        """Fill the buffer as far as the region reaches; return the number of bytes."""
+        """Read at the position until the buffer is full or the region ends; return the number of bytes."""
         count = self.read_at(buffer, self._position)
         self._position += count
         return count
 
     def read_at(self, buffer: Any, offset: int) -> int:
-        """Fill the buffer from an offset; return the number of bytes."""
-        wanted = memoryview(buffer).cast("B")
-        wanted = wanted[: max(0, self._size - offset)]
+        """Read at an offset until the buffer is full or the region ends; return the number of bytes."""
+        target = memoryview(buffer).cast("B")
+        target = target[: max(0, self._size - offset)]
         done = 0
-        while done < len(wanted):
-            count = os.preadv(self._descriptor, [wanted[done:]], self._start + offset + done)
+        while done < len(target):
+            count = os.preadv(self._descriptor, [target[done:]], self._start + offset + done)
             if not count:
                 break
             done += count
@@ -71,7 +71,7 @@ class Region(io.RawIOBase):
 
 
 class Arrays:
-    """The arrays of an open HDF5 file by their names, such as `layers/dense/vars/0`."""
+    """The datasets of an open HDF5 file by name, such as `layers/dense/vars/0`."""
 
     def __init__(self, region: Region) -> None:
         import h5py
@@ -87,18 +87,18 @@ class Arrays:
     ) -> None:
         self._file.close()
 
-    def below(self, skipped: Iterable[str]) -> dict[str, Any]:
-        """Return all datasets but those in the top groups to skip; their values are not read.
+    def datasets(self, skipped: Iterable[str]) -> dict[str, Any]:
+        """Return all datasets except those in the skipped top-level groups; values are not read.
 
-        Raises OSError: one keeps its data elsewhere.
+        Raises OSError: a dataset's data is in another file.
         """
-        found: dict[str, Any] = {}
+        datasets: dict[str, Any] = {}
         for top in sorted(self._file.keys() - set(skipped)):
-            found.update(self._walk(top))
-        return found
+            datasets.update(self._walk(top))
+        return datasets
 
     def integer(self, name: str) -> int | None:
-        """Return a whole number, None if there is none of that name."""
+        """Return the value of a scalar integer dataset, None if there is none with this name."""
         for part in _prefixes(name):
             if part not in self._file or not self._is_inside(part):
                 return None
@@ -106,34 +106,34 @@ class Arrays:
         return int(dataset[()]) if dataset.dtype.kind in "iu" and dataset.shape == () else None
 
     def read(self, dataset: Any) -> Any:
-        """Read a dataset.
+        """Read the values of a dataset.
 
-        Raises OSError: it reaches past the end of the file.
+        Raises OSError: its data extends beyond the end of the file.
         """
         import numpy as np
 
-        offset = dataset.id.get_offset()  # None where the data lie in chunks, or were never written
+        offset = dataset.id.get_offset()  # None if the data is chunked or was never written
         if offset is None or dataset.dtype.hasobject:
             return _typed(np.asarray(dataset[()]), dataset)
         values = np.empty(dataset.shape, dataset.dtype)
         if self._region.read_at(values.reshape(-1).view(np.uint8), offset) < values.nbytes:
-            raise OSError(f"{dataset.name} reaches past the end of the file")
+            raise OSError(f"{dataset.name} extends beyond the end of the file")
         return _typed(values, dataset)
 
     def _walk(self, top: str) -> Iterator[tuple[str, Any]]:
         import h5py
 
         if not self._is_inside(top):
-            raise OSError(f"{top} is in another file or place, which is refused")
-        item = self._file[top]
-        found = {top: item} if isinstance(item, h5py.Dataset) else {}
-        if not found:
-            item.visititems(lambda name, each: found.update({f"{top}/{name}": each}))  # follows no soft links
-        for name, each in found.items():
-            if isinstance(each, h5py.Dataset):
-                if each.external or each.is_virtual:
+            raise OSError(f"{top} is a soft or external link, which is refused")
+        node = self._file[top]
+        items = {top: node} if isinstance(node, h5py.Dataset) else {}
+        if not items:
+            node.visititems(lambda name, item: items.update({f"{top}/{name}": item}))  # does not follow soft links
+        for name, item in items.items():
+            if isinstance(item, h5py.Dataset):
+                if item.external or item.is_virtual:
                     raise OSError(f"{name} keeps its data in another file, which is refused")
-                yield name, each
+                yield name, item
 
     def _is_inside(self, name: str) -> bool:
         import h5py
@@ -147,12 +147,8 @@ def _prefixes(name: str) -> Iterator[str]:
 
 
 def _typed(values: Any, dataset: Any) -> Any:
-    """Give back the type that HDF5 knows only as two bytes."""
-    if (
-        values.dtype.kind == "V"
-        and values.dtype.itemsize == 2
-        and dataset.attrs.get("dtype", _BRAIN_FLOAT) == _BRAIN_FLOAT
-    ):
+    """Return bfloat16 values with their dtype: HDF5 stores them as opaque two-byte values."""
+    if values.dtype.kind == "V" and values.dtype.itemsize == 2 and dataset.attrs.get("dtype", _BFLOAT16) == _BFLOAT16:
         import ml_dtypes
 
         return values.view(ml_dtypes.bfloat16)

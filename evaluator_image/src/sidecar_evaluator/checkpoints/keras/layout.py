@@ -1,9 +1,9 @@
-"""Which dataset of a Keras weights file holds which variable of a model.
+"""Determines which dataset of a Keras weights file belongs to which variable of a model.
 
-Keras alone knows: it names groups after attributes and classes. So each layer is asked to save,
-instead of its variables, its number, and the model to save itself: the small file that comes out
-tells the group of each layer. Nothing of the model is changed, and no layer's own code for loading
-runs on it, so this may be done while the model is being evaluated. Used by the formats of Keras.
+Keras derives the names of groups from attributes and classes in ways that are not public. Therefore the model
+saves its weights to a temporary file, in which each layer writes its number instead of its variables: that file
+shows the group of each layer. The Keras formats use it, also while the model is being evaluated; it must not
+change the model or run a layer's `load_own_variables`.
 """
 
 import tempfile
@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sidecar_evaluator.checkpoints.keras.custom_layers import OwnWay
-from sidecar_evaluator.checkpoints.model_variables import is_tf_keras, metrics_of, optimizers_of, restored_variables
+from sidecar_evaluator.checkpoints.keras.custom_layers import CustomLayer
+from sidecar_evaluator.checkpoints.model_variables import is_tf_keras, metrics_of, optimizers_of, variables_to_restore
 from sidecar_evaluator.errors import CheckpointIncompatible, first_line
 
 _SAVE = "save_own_variables"
@@ -25,19 +25,19 @@ _NO_LAYER = -1
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the values of a model are.
+    """Where a weights file has the values of a model.
 
-    `positions` are those in `restored_variables` by the names of datasets, `own_ways` the layers that load in
-    their own way; `beside` are the groups of optimizers and metrics.
+    `positions` maps names of datasets to positions in `variables_to_restore`, `custom_layers` are the layers that
+    override `load_own_variables`, and `other_groups` the groups of optimizers and metrics.
     """
 
     positions: Mapping[str, int]
-    own_ways: tuple[OwnWay, ...]
-    beside: tuple[str, ...]
+    custom_layers: tuple[CustomLayer, ...]
+    other_groups: tuple[str, ...]
 
 
-class Layouts:
-    """Remembers the layout of the model that it was asked for last."""
+class LayoutCache:
+    """Caches the layout of the last model."""
 
     def __init__(self) -> None:
         self._last: tuple[weakref.ref[Any], Layout] | None = None
@@ -45,7 +45,7 @@ class Layouts:
     def of(self, model: Any) -> Layout:
         """Return the layout of a model's weights files.
 
-        Raises CheckpointIncompatible: Keras cannot save the model, or a layer loads in its own way in tf_keras.
+        Raises CheckpointIncompatible: Keras cannot save the model, or a tf_keras layer overrides `load_own_variables`.
         """
         if self._last is None or self._last[0]() is not model:
             self._last = (weakref.ref(model), _layout(model))
@@ -54,9 +54,9 @@ class Layouts:
 
 def _layout(model: Any) -> Layout:
     layers = list(model._flatten_layers())
-    order = {id(variable): position for position, variable in enumerate(restored_variables(model))}
+    order = {id(variable): position for position, variable in enumerate(variables_to_restore(model))}
     positions: dict[str, int] = {}
-    own_ways, groups = [], _groups(model, layers)
+    custom_layers, groups = [], _groups(model, layers)
     for group, number in groups.items():
         if number == _NO_LAYER:
             continue
@@ -64,28 +64,30 @@ def _layout(model: Any) -> Layout:
         variables = _saved_variables(layer)
         if variables is not None:
             positions.update(
-                {f"{group}/{key}": order[id(each)] for key, each in variables.items() if id(each) in order}
+                {f"{group}/{key}": order[id(variable)] for key, variable in variables.items() if id(variable) in order}
             )
         elif is_tf_keras(model):
             raise CheckpointIncompatible(
-                f"The layer {layer.name} loads its variables in a way of its own, which is understood for models of "
-                "Keras 3 only; save TensorFlow checkpoints."
+                f"The layer {layer.name} overrides load_own_variables, which is supported for Keras 3 models only; "
+                "save TensorFlow checkpoints."
             )
         else:
-            own_ways.append(OwnWay.of(group, layer))
-    return Layout(positions, tuple(own_ways), tuple(group for group, number in groups.items() if number == _NO_LAYER))
+            custom_layers.append(CustomLayer.of(group, layer))
+    return Layout(
+        positions, tuple(custom_layers), tuple(group for group, number in groups.items() if number == _NO_LAYER)
+    )
 
 
 def _groups(model: Any, layers: list[Any]) -> dict[str, int]:
-    """Return the number of each layer, optimizer and metric by the group that its variables are saved in."""
+    """Return the number of each layer, optimizer and metric by the group in which its variables are saved."""
     import h5py
 
-    found: dict[str, int] = {}
+    groups: dict[str, int] = {}
 
     def visit(name: str, item: Any) -> None:
         group, _, key = name.rpartition("/")
         if key == _NUMBER:
-            found[group] = int(item[()])
+            groups[group] = int(item[()])
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "layout.weights.h5"
@@ -94,27 +96,27 @@ def _groups(model: Any, layers: list[Any]) -> dict[str, int]:
                 model.save_weights(str(path))
         except Exception as error:
             raise CheckpointIncompatible(
-                f"The model's weights cannot be saved by Keras: {first_line(error)}"
+                f"Keras cannot save the weights of the entry point's model: {first_line(error)}"
             ) from error
         with h5py.File(path, "r", locking=False) as file:
             file.visititems(visit)
-    return found
+    return groups
 
 
 @contextmanager
 def _saving_numbers(model: Any, layers: list[Any]) -> Iterator[None]:
-    """Shadow how each layer saves; the optimizers' slots and the metrics' sums are of no use here."""
+    """Make layers save their numbers, and optimizers and metrics a marker: their values are not needed here."""
     with ExitStack() as stack:
         for number, layer in enumerate(layers):
-            stack.enter_context(_shadowed(layer, number))
-        for other in (*optimizers_of(model), *metrics_of(model)):
-            stack.enter_context(_shadowed(other, _NO_LAYER))
+            stack.enter_context(_override_save(layer, number))
+        for optimizer_or_metric in (*optimizers_of(model), *metrics_of(model)):
+            stack.enter_context(_override_save(optimizer_or_metric, _NO_LAYER))
         yield
 
 
 @contextmanager
-def _shadowed(owner: Any, number: int) -> Iterator[None]:
-    """Write past the object's own `__setattr__`, which would track what it is given."""
+def _override_save(owner: Any, number: int) -> Iterator[None]:
+    """Override `save_own_variables` of one object, without `__setattr__`, which would track the function."""
 
     def save_number(store: Any) -> None:
         import numpy as np
@@ -129,16 +131,16 @@ def _shadowed(owner: Any, number: int) -> Iterator[None]:
 
 
 def _saved_variables(layer: Any) -> dict[str, Any] | None:
-    """Return the variables of a layer by the key that each is saved under, None where its own code decides."""
+    """Return the variables of a layer by the key under which each is saved, None if the layer's code decides."""
     if not _is_of_keras(type(layer).load_own_variables):
         return None
     saved: dict[str, Any] = {}
     layer.save_own_variables(saved)
     if not is_tf_keras(layer):
-        known = {id(variable) for variable in layer.weights}
-        return saved if all(id(value) in known for value in saved.values()) else None
-    own = [*layer._trainable_weights, *layer._non_trainable_weights]
-    variables = [each for each in own if hasattr(each, "assign")]  # the others are handlers of vocabularies
+        weight_ids = {id(variable) for variable in layer.weights}
+        return saved if all(id(value) in weight_ids for value in saved.values()) else None
+    weights = [*layer._trainable_weights, *layer._non_trainable_weights]
+    variables = [weight for weight in weights if hasattr(weight, "assign")]  # without the handlers of vocabularies
     keys = [str(position) for position in range(len(variables))]
     return dict(zip(keys, variables, strict=True)) if list(saved) == keys else None
 

@@ -1,69 +1,74 @@
-"""Reads a model's variables out of an HDF5 file as Keras writes them, wherever that file lies.
+"""Reads the variables of a model from a Keras weights file, a file of its own or a member of an archive.
 
-The formats of Keras open it and call `read_weights`; the model is only looked at.
+The two Keras formats open the file and call `read_weights`, which must not change the model.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from sidecar_evaluator.checkpoints.compatibility import Shape, name_of, require_same, same_types
+from sidecar_evaluator.checkpoints.compatibility import Shape, cast_to_variables, require_compatible, variable_name
 from sidecar_evaluator.checkpoints.interface import Weights
-from sidecar_evaluator.checkpoints.keras.custom_layers import Loaded, load_own_way
+from sidecar_evaluator.checkpoints.keras.custom_layers import LoadedLayer, load_custom_layer
 from sidecar_evaluator.checkpoints.keras.hdf5 import Arrays, Region
 from sidecar_evaluator.checkpoints.keras.layout import Layout
-from sidecar_evaluator.checkpoints.model_variables import restored_variables
+from sidecar_evaluator.checkpoints.model_variables import variables_to_restore
 
-# The first belongs to mixed precision's LossScaleOptimizer, whose own counter stays at 0 in Keras 3.
+# The first belongs to the LossScaleOptimizer of mixed precision, whose own counter stays at 0 in Keras 3.
 _ITERATIONS = ("optimizer/inner_optimizer/vars/0", "optimizer/vars/0")
-_NOT_THE_MODEL = ("optimizer", "metrics", "_metrics", "_loss_tracker", "_compile_metrics", "seed_generator")
-_NO_WEIGHTS = {*_NOT_THE_MODEL, "random_generator", "_random_generator"}  # of the model, or of one within it
+_SKIPPED_GROUPS = ("optimizer", "metrics", "_metrics", "_loss_tracker", "_compile_metrics", "seed_generator")
+_IGNORED_NAMES = {*_SKIPPED_GROUPS, "random_generator", "_random_generator"}  # also in nested models
 
 
 def read_weights(region: Region, layout: Layout, model: Any) -> Weights:
-    """Read the arrays of a model from an open file.
+    """Read a value for each variable of a model, and the iterations, from an open file.
 
-    Raises CheckpointIncompatible: they are those of another model.
+    Raises CheckpointIncompatible: the file has the weights of another model.
     """
     with Arrays(region) as arrays:
-        datasets = arrays.below(_NOT_THE_MODEL)
-        variables = restored_variables(model)
-        loaded = list(_own_ways(arrays, datasets, layout, variables))
-        values = {position: value for each in loaded for position, value in each.values.items()}
-        _require_fit(datasets, layout, variables, values)
+        datasets = arrays.datasets(_SKIPPED_GROUPS)
+        variables = variables_to_restore(model)
+        loaded = list(_load_custom_layers(arrays, datasets, layout, variables))
+        values = {position: value for layer in loaded for position, value in layer.values.items()}
+        _require_compatible(datasets, layout, variables, values)
         for name, position in layout.positions.items():
             values[position] = arrays.read(datasets[name])
-        found = (arrays.integer(name) for name in _ITERATIONS)
-        iterations = next((count for count in found if count is not None), None)
-    ordered = [values[position] for position in range(len(variables))]
-    return Weights(same_types(ordered, variables), iterations, [pair for each in loaded for pair in each.others])
+        counts = (arrays.integer(name) for name in _ITERATIONS)
+        iterations = next((count for count in counts if count is not None), None)
+    ordered = cast_to_variables([values[position] for position in range(len(variables))], variables)
+    return Weights(ordered, iterations, [pair for layer in loaded for pair in layer.tf_variables])
 
 
-def _own_ways(arrays: Arrays, datasets: Mapping[str, Any], layout: Layout, restored: Sequence[Any]) -> Iterator[Loaded]:
-    others = set(layout.positions.values())
-    variables = {position: each for position, each in enumerate(restored) if position not in others}
-    for own_way in layout.own_ways:
-        start = own_way.group + "/"
-        own = {name.removeprefix(start): each for name, each in datasets.items() if name.startswith(start)}
-        yield load_own_way(own_way, {name: arrays.read(each) for name, each in own.items()}, variables)
+def _load_custom_layers(
+    arrays: Arrays, datasets: Mapping[str, Any], layout: Layout, variables: Sequence[Any]
+) -> Iterator[LoadedLayer]:
+    read_directly = set(layout.positions.values())
+    candidates = {position: variable for position, variable in enumerate(variables) if position not in read_directly}
+    for custom_layer in layout.custom_layers:
+        prefix = custom_layer.group + "/"
+        store = {name.removeprefix(prefix): arrays.read(datasets[name]) for name in datasets if name.startswith(prefix)}
+        yield load_custom_layer(custom_layer, store, candidates)
 
 
-def _require_fit(
+def _require_compatible(
     datasets: Mapping[str, Any], layout: Layout, variables: Sequence[Any], values: Mapping[int, Any]
 ) -> None:
     saved: dict[int, Shape] = {position: tuple(value.shape) for position, value in values.items()}
     for name, position in layout.positions.items():
         if name in datasets:
             saved[position] = tuple(datasets[name].shape)
-    found = {name_of(each): (tuple(each.shape), saved.get(position)) for position, each in enumerate(variables)}
-    groups = (*(own_way.group for own_way in layout.own_ways), *layout.beside, *_optimizers(datasets))
-    starts = tuple(group + "/" for group in groups)
-    excess = [name for name in datasets if name not in layout.positions and not name.startswith(starts)]
-    require_same(found, [name for name in excess if _NO_WEIGHTS.isdisjoint(name.split("/"))])
+    shapes = {
+        variable_name(variable): (tuple(variable.shape), saved.get(position))
+        for position, variable in enumerate(variables)
+    }
+    custom_groups = (custom_layer.group for custom_layer in layout.custom_layers)
+    prefixes = tuple(f"{group}/" for group in (*custom_groups, *layout.other_groups, *_optimizer_groups(datasets)))
+    excess = [name for name in datasets if name not in layout.positions and not name.startswith(prefixes)]
+    require_compatible(shapes, [name for name in excess if _IGNORED_NAMES.isdisjoint(name.split("/"))])
 
 
-def _optimizers(datasets: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the groups of optimizers by what they hold, since the training may have some that the entry point lacks."""
-    for name, each in datasets.items():
+def _optimizer_groups(datasets: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the groups of optimizers, recognized by their content: the entry point may lack some of the training's."""
+    for name, dataset in datasets.items():
         group, _, key = name.rpartition("/")
-        if key == "0" and "opt" in group and each.shape == () and each.dtype.kind in "iu":  # its counter comes first
+        if key == "0" and "opt" in group and dataset.shape == () and dataset.dtype.kind in "iu":  # the counter is first
             yield group

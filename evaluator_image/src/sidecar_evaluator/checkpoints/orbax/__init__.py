@@ -1,1 +1,1 @@
-"""What Orbax writes: a directory for each step."""
+"""The format that Orbax writes: a directory per step."""

@@ -1,7 +1,7 @@
-"""Reads the arrays of an Orbax step with tensorstore, without Orbax and JAX.
+"""Reads the arrays of an Orbax step with tensorstore, without importing Orbax or JAX.
 
-An item of a step holds one tree: its `_METADATA` lists the leaves, and a table (OCDBT) or one folder
-for each leaf (zarr) holds the arrays. Used by the Orbax format alone.
+An item of a step contains one tree: its `_METADATA` lists the leaves, and an OCDBT database or one zarr directory
+per leaf contains the arrays. Only `orbax.format` uses this module; it must not know models.
 """
 
 import json
@@ -20,65 +20,66 @@ _ARRAY_FILES = {False: ".zarray", True: "zarr.json"}  # of zarr 2 and 3
 
 @dataclass(frozen=True)
 class Item:
-    """One tree of a step, and how Orbax wrote it."""
+    """One tree of a step, and the storage format in which Orbax wrote it."""
 
     path: Path
     name: str
     leaves: tuple[Leaf, ...]
-    is_table: bool
+    is_ocdbt: bool
     is_zarr3: bool
     is_dense: bool
 
     def spec(self, array: str) -> dict[str, Any]:
-        """Return what tensorstore must know to open an array."""
-        folder = {"driver": "file", "path": f"{self.path}/"}
-        store: dict[str, Any] = {"driver": "ocdbt", "base": folder, "path": f"{array}/"}
-        if not self.is_table:
+        """Return the tensorstore spec of an array."""
+        base = {"driver": "file", "path": f"{self.path}/"}
+        store: dict[str, Any] = {"driver": "ocdbt", "base": base, "path": f"{array}/"}
+        if not self.is_ocdbt:
             store = {"driver": "file", "path": f"{self.path}/{array}/"}
         return {
             "driver": "zarr3" if self.is_zarr3 else "zarr",
             "kvstore": store,
-            "fill_missing_data_reads": not self.is_dense,  # or else a lost part would read as zeros
+            "fill_missing_data_reads": not self.is_dense,  # otherwise a lost chunk would be read as zeros
         }
 
 
 def items_of(step: Path) -> Iterator[Item]:
-    """Yield the trees of a step, which is one itself where Orbax saved it without a manager.
+    """Yield the trees of a step; the step itself is one if Orbax saved it without a CheckpointManager.
 
-    Raises ValueError, KeyError: a description is not whole.
+    Raises ValueError, KeyError: metadata is incomplete.
     """
-    below = sorted(path for path in step.iterdir() if (path / METADATA).is_file())
-    for path in [step] if (step / METADATA).is_file() else below:
-        described = json.loads((path / METADATA).read_bytes())
-        item = _item(path, "" if path == step else path.name, described)
-        if item.leaves:  # a model's configuration is a tree of strings
+    subdirectories = sorted(path for path in step.iterdir() if (path / METADATA).is_file())
+    for path in [step] if (step / METADATA).is_file() else subdirectories:
+        metadata = json.loads((path / METADATA).read_bytes())
+        item = _item(path, "" if path == step else path.name, metadata)
+        if item.leaves:  # the tree of a model's configuration contains only strings
             yield item
 
 
 def missing_files(item: Item) -> str:
-    """Say which data files an item lacks, or which are shorter than its table says.
+    """Return which data files of an item are missing, or shorter than its OCDBT database requires.
 
-    Raises ValueError: the table is not whole.
+    Raises ValueError: the database is incomplete.
     """
-    if not item.is_table:
-        lacking = [leaf.array for leaf in item.leaves if not _has_array(item, leaf.array)]
-        return f"its array {lacking[0]} is missing" if lacking else ""
-    short = [file for file, size in _sizes(item.path).items() if not _is_long_enough(item.path / file, size)]
+    if not item.is_ocdbt:
+        missing = [leaf.array for leaf in item.leaves if not _has_array(item, leaf.array)]
+        return f"its array {missing[0]} is missing" if missing else ""
+    short = [file for file, size in _required_sizes(item.path).items() if not _is_long_enough(item.path / file, size)]
     return f"{len(short)} of its data files are missing or not written to the end" if short else ""
 
 
 def open_arrays(wanted: Sequence[tuple[Item, str]]) -> list[Any]:
-    """Open arrays by name: their shapes are known then, their values are not read.
+    """Open arrays by name: this reads their shapes, not their values.
 
-    Raises ValueError: one is not there.
+    Raises ValueError: an array does not exist.
+    CheckpointIncompatible: a lost chunk of an array could not be detected.
     """
     import tensorstore as ts
 
     for item, _ in wanted:
-        if not item.is_table and not item.is_dense:
+        if not item.is_ocdbt and not item.is_dense:
             raise CheckpointIncompatible(
-                "The checkpoint was written by an Orbax that leaves out what is zero, so that a lost part would "
-                "not be noticed; save with a newer Orbax, or with use_ocdbt=True."
+                "The checkpoint was written by a version of Orbax that omits chunks of zeros, so that a lost chunk "
+                "could not be detected; save with a newer version of Orbax, or with use_ocdbt=True."
             )
     context = ts.Context()
     futures = [ts.open(item.spec(name), open=True, read=True, context=context) for item, name in wanted]
@@ -86,51 +87,51 @@ def open_arrays(wanted: Sequence[tuple[Item, str]]) -> list[Any]:
 
 
 def read_arrays(arrays: Sequence[Any]) -> list[Any]:
-    """Read opened arrays side by side."""
+    """Read opened arrays concurrently."""
     futures = [array.read() for array in arrays]
     return [future.result() for future in futures]
 
 
-def _item(path: Path, name: str, described: dict[str, Any]) -> Item:
+def _item(path: Path, name: str, metadata: dict[str, Any]) -> Item:
     leaves = (
         Leaf(name, tuple(str(key["key"]) for key in leaf["key_metadata"]))
-        for leaf in described.get("tree_metadata", {}).values()
+        for leaf in metadata.get("tree_metadata", {}).values()
         if not leaf["value_metadata"].get("skip_deserialize") and leaf["value_metadata"].get("value_type") != "string"
     )
     return Item(
         path,
         name,
         tuple(leaves),
-        is_table=bool(described.get("use_ocdbt", True)),
-        is_zarr3=bool(described.get("use_zarr3", False)),
-        is_dense=bool(described.get("store_array_data_equal_to_fill_value", False)),
+        is_ocdbt=bool(metadata.get("use_ocdbt", True)),
+        is_zarr3=bool(metadata.get("use_zarr3", False)),
+        is_dense=bool(metadata.get("store_array_data_equal_to_fill_value", False)),
     )
 
 
 def _has_array(item: Item, array: str) -> bool:
-    folder, description = item.path / array, _ARRAY_FILES[item.is_zarr3]
-    if not folder.is_dir():
+    directory, metadata_file = item.path / array, _ARRAY_FILES[item.is_zarr3]
+    if not directory.is_dir():
         return False
-    sizes = {path.name: path.stat().st_size for path in folder.rglob("*") if path.is_file()}
-    return len(sizes) > 1 and description in sizes and all(sizes.values())
+    sizes = {path.name: path.stat().st_size for path in directory.rglob("*") if path.is_file()}
+    return len(sizes) > 1 and metadata_file in sizes and all(sizes.values())
 
 
-def _sizes(folder: Path) -> dict[str, int]:
-    """Walk a table; return the bytes that each of its data files must have at least."""
+def _required_sizes(directory: Path) -> dict[str, int]:
+    """Walk the B-tree of an OCDBT database; return the minimum size of each of its data files in bytes."""
     import tensorstore as ts
 
-    base = ts.KvStore.open({"driver": "file", "path": f"{folder}/"}).result()
+    base = ts.KvStore.open({"driver": "file", "path": f"{directory}/"}).result()
     manifest = ts.ocdbt.dump(base).result()
     pending = [version["root"].get("location") for version in manifest["versions"][-1:]]
     sizes: defaultdict[str, int] = defaultdict(int)
     while pending:
         location = pending.pop()
-        if location is None:  # of an empty table, or a value that the table itself holds
+        if location is None:  # an empty database, or a value that is stored inline
             continue
-        kind, *place, offset, length = location.split(":")
-        file = "".join(place)
+        kind, *file_parts, offset, length = location.split(":")
+        file = "".join(file_parts)
         sizes[file] = max(sizes[file], int(offset) + int(length))
-        if kind == "btreenode" and _is_long_enough(folder / file, sizes[file]):
+        if kind == "btreenode" and _is_long_enough(directory / file, sizes[file]):
             entries = ts.ocdbt.dump(base, location).result()["entries"]
             pending += [entry.get("indirect_value") or entry.get("location") for entry in entries]
     return dict(sizes)

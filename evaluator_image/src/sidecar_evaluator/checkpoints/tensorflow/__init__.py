@@ -1,1 +1,1 @@
-"""What TensorFlow writes: an index and data shards."""
+"""The format that `tf.train.Checkpoint` writes: an index file and data shards."""

@@ -1,8 +1,8 @@
-"""What the index of a TensorFlow checkpoint says of its data shards: how many, and how long each is.
+"""Parses the index of a TensorFlow checkpoint for the number and sizes of its data shards.
 
-TensorFlow's reader checks this too, but only for the tensors it is asked for, and must be imported
-first. Here it is read from the index alone in a millisecond, so that a copy that came only in part
-is noticed without a try. Values are never read here.
+`tensorflow.format` uses it to detect an incomplete copy. TensorFlow's own reader checks only the tensors that it
+reads, and importing it takes seconds; parsing the index takes a millisecond. This module must not import
+TensorFlow or read tensors.
 """
 
 import struct
@@ -12,32 +12,32 @@ from dataclasses import dataclass
 
 _FOOTER = 48
 _MAGIC = 0xDB4775248B80FB57
-_UNCOMPRESSED = 0  # the only kind of block that TensorFlow writes into an index
+_UNCOMPRESSED = 0  # the only block type that TensorFlow writes into an index
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5  # wire types of protocol buffers
 _SHARD_COUNT = 1  # fields of BundleHeaderProto
 _SHARD, _OFFSET, _SIZE = 3, 4, 5  # fields of BundleEntryProto
 
 
 class Malformed(ValueError):  # noqa: N818 - it describes the index
-    """The bytes are not those of a whole index."""
+    """The bytes are not a complete index."""
 
 
 class _Compressed(Exception):  # noqa: N818 - it describes a block
-    """A block can be read by TensorFlow alone."""
+    """A block is compressed, so that only TensorFlow can read it."""
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """How many data shards there are, and the bytes that each must have at least."""
+    """The number of data shards, and the minimum size of each in bytes."""
 
     shard_count: int
     shard_sizes: dict[int, int]
 
 
 def parse_index(index: bytes) -> Bundle | None:
-    """Read the sizes of the data shards from the bytes of an index; None where it is compressed.
+    """Return number and sizes of the data shards from the bytes of an index; None if it is compressed.
 
-    Raises Malformed: it is cut off, or no index.
+    Raises Malformed: the bytes are truncated or not an index.
     """
     try:
         return _bundle(dict(_entries(index)))
@@ -54,36 +54,36 @@ def _bundle(entries: dict[bytes, bytes]) -> Bundle:
         shard = entry.get(_SHARD, 0)
         sizes[shard] = max(sizes[shard], entry.get(_OFFSET, 0) + entry.get(_SIZE, 0))
     if not sizes.keys() <= set(range(header.get(_SHARD_COUNT, 0))):
-        raise Malformed("An entry lies in a shard that does not exist.")
+        raise Malformed("An entry refers to a shard that does not exist.")
     return Bundle(header[_SHARD_COUNT], dict(sizes))
 
 
 def _entries(table: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Yield keys and values of a sorted string table: blocks of entries, found by a block of their places."""
+    """Yield the keys and values of a sorted string table: blocks of entries, listed in an index block."""
     footer = table[-_FOOTER:]
     if len(footer) < _FOOTER or struct.unpack_from("<Q", footer, _FOOTER - 8)[0] != _MAGIC:
         raise Malformed("The footer is missing.")
-    _, after = _handle(footer, 0)
-    place, _ = _handle(footer, after)
-    for _, handle in _block(table, place):
+    _, index_offset = _handle(footer, 0)
+    index_block, _ = _handle(footer, index_offset)
+    for _, handle in _block(table, index_block):
         yield from _block(table, _handle(handle, 0)[0])
 
 
-def _block(table: bytes, place: tuple[int, int]) -> Iterator[tuple[bytes, bytes]]:
-    """Yield the entries of a block; each key leaves out what it shares with the one before."""
-    start, size = place
+def _block(table: bytes, handle: tuple[int, int]) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the entries of a block; each key is stored without the prefix that it shares with the previous one."""
+    start, size = handle
     block = table[start : start + size]
     if table[start + size] != _UNCOMPRESSED:
         raise _Compressed
     restarts = struct.unpack_from("<I", block, size - 4)[0]
     at, end, key = 0, size - 4 - 4 * restarts, b""
     while at < end:
-        shared, at = _varint(block, at)
-        added, at = _varint(block, at)
+        prefix, at = _varint(block, at)
+        suffix, at = _varint(block, at)
         length, at = _varint(block, at)
-        key = key[:shared] + block[at : at + added]
-        yield key, block[at + added : at + added + length]
-        at += added + length
+        key = key[:prefix] + block[at : at + suffix]
+        yield key, block[at + suffix : at + suffix + length]
+        at += suffix + length
 
 
 def _handle(data: bytes, at: int) -> tuple[tuple[int, int], int]:
@@ -93,20 +93,20 @@ def _handle(data: bytes, at: int) -> tuple[tuple[int, int], int]:
 
 
 def _fields(message: bytes) -> dict[int, int]:
-    """Return the integers of a protocol buffer by field; what else it holds is stepped over."""
+    """Return the integer fields of a protocol buffer by field number; other fields are skipped."""
     fields, at = {}, 0
     while at < len(message):
         tag, at = _varint(message, at)
-        number, wire = tag >> 3, tag & 7
-        if wire == _VARINT:
+        number, wire_type = tag >> 3, tag & 7
+        if wire_type == _VARINT:
             fields[number], at = _varint(message, at)
-        elif wire == _BYTES:
+        elif wire_type == _BYTES:
             length, at = _varint(message, at)
             at += length
-        elif wire in (_FIXED32, _FIXED64):
-            at += 4 if wire == _FIXED32 else 8
+        elif wire_type in (_FIXED32, _FIXED64):
+            at += 4 if wire_type == _FIXED32 else 8
         else:
-            raise Malformed(f"Unknown wire type {wire}.")
+            raise Malformed(f"Unknown wire type {wire_type}.")
     return fields
 
 

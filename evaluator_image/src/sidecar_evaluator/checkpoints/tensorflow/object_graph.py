@@ -1,8 +1,7 @@
-"""The object graph in a TensorFlow checkpoint, beside which a live model is walked.
+"""Matches a model with the object graph of a TensorFlow checkpoint, to find the key of each variable.
 
-TensorFlow names a variable that two objects share by one path only, so that names alone do not
-tell which variable is which; the graph does. Used by the TensorFlow format; nothing is read here
-but the graph itself, and the model is only looked at.
+TensorFlow names a variable that two objects share by one path only, so names alone do not identify variables;
+the object graph does. Only `tensorflow.format` uses this module. It must not read tensors or change the model.
 """
 
 from collections import deque
@@ -10,46 +9,46 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sidecar_evaluator.checkpoints.compatibility import name_of
-from sidecar_evaluator.checkpoints.generated_names import places_by_rank
-from sidecar_evaluator.checkpoints.model_variables import lookup_tables, other_variables, restored_variables
+from sidecar_evaluator.checkpoints.compatibility import variable_name
+from sidecar_evaluator.checkpoints.generated_names import positions_by_rank
+from sidecar_evaluator.checkpoints.model_variables import lookup_tables, tf_variables, variables_to_restore
 from sidecar_evaluator.errors import CheckpointIncompatible
 
 GRAPH_KEY = "_CHECKPOINTABLE_OBJECT_GRAPH"
 _ITERATION_NAMES = ("_iterations", "iter")  # Keras 3 and newer tf_keras; tf_keras's legacy optimizers
-_INNER = "inner_optimizer"  # of a LossScaleOptimizer, whose own counter stays at 0 in Keras 3
+_INNER_OPTIMIZER = "inner_optimizer"  # of a LossScaleOptimizer, whose own counter stays at 0 in Keras 3
 _MODEL, _OPTIMIZER = "model", "optimizer"
 _VARIABLE, _TABLE = "VARIABLE_VALUE", "table"
-_TRAINED = "_trainable_variables"
+_TRAINABLE = "_trainable_variables"
 _LAYER_LISTS = ("_operations", "_layers", "layer_with_weights")
 
 
 @dataclass(frozen=True)
 class Match:
-    """The key of each variable of a model, None where the checkpoint has it not, and the keys in excess.
+    """The key of each variable of a model, None if the checkpoint lacks it, and the keys that the model lacks.
 
-    `others` are the model's `other_variables` by their places, each with its key, and `tables` its `lookup_tables`
-    that the checkpoint has.
+    `tf_variables` are the model's `tf.Variable`s by path, each with its key, and `tables` those of its
+    `lookup_tables` that the checkpoint contains.
     """
 
     keys: tuple[str | None, ...]
     excess: tuple[str, ...]
-    others: Mapping[str, tuple[Any, str | None]]
+    tf_variables: Mapping[str, tuple[Any, str | None]]
     tables: Mapping[str, tuple[Any, str]]
 
     @property
     def all_keys(self) -> list[str | None]:
-        """The keys of the model's variables and of the others."""
-        return [*self.keys, *(key for _, key in self.others.values())]
+        """The keys of the variables to restore and of the `tf.Variable`s."""
+        return [*self.keys, *(key for _, key in self.tf_variables.values())]
 
     @property
-    def is_whole(self) -> bool:
+    def is_complete(self) -> bool:
         """Whether each variable has a key."""
         return None not in self.all_keys
 
 
 class SavedGraph:
-    """Nodes with named children; a node that is a variable has the key of its value."""
+    """The saved object graph: nodes with named children; the node of a variable contains the key of its value."""
 
     def __init__(self, serialized: bytes) -> None:
         from tensorflow.core.protobuf import trackable_object_graph_pb2
@@ -59,79 +58,83 @@ class SavedGraph:
         self._nodes = graph.nodes
 
     def iterations_key(self) -> str | None:
-        """Return the key of an optimizer's counter, saved beside the model or as part of it."""
+        """Return the key of an optimizer's iterations, whether it was saved next to the model or as part of it."""
         keys = (self._iterations_key(optimizer) for optimizer in self._optimizers())
         return next((key for key in keys if key), None)
 
     def match(self, model: Any) -> Match:
-        """Find the model in the graph: what was saved as `model`, or alone, or under a name of its own.
+        """Find the model in the graph, saved under the name `model`, under another name, or as the root.
 
         Raises CheckpointIncompatible: several objects could be the model.
         """
         children = self._children(0)
         first = self._match(children.get(_MODEL, 0), model)
-        if first.is_whole:
+        if first.is_complete:
             return first
-        other = self._match(0, model) if _MODEL in children else self._match_of_any(children, model)
-        return other if other and other.is_whole else self._completed(first, model)
+        second = self._match(0, model) if _MODEL in children else self._match_any(children, model)
+        return second if second and second.is_complete else self._match_by_optimizer(first, model)
 
-    def _match_of_any(self, children: dict[str, int], model: Any) -> Match | None:
-        if any(name.startswith(_LAYER_LISTS) for name in children):  # a model that was saved alone
+    def _match_any(self, children: dict[str, int], model: Any) -> Match | None:
+        if any(name.startswith(_LAYER_LISTS) for name in children):  # the root itself is a model
             return None
-        found = {name: self._match(node, model) for name, node in children.items() if name != _OPTIMIZER}
-        fitting = {name: match for name, match in found.items() if match.is_whole}
-        if len(fitting) > 1:
+        matches = {name: self._match(node, model) for name, node in children.items() if name != _OPTIMIZER}
+        complete = {name: match for name, match in matches.items() if match.is_complete}
+        if len(complete) > 1:
             raise CheckpointIncompatible(
-                f"The checkpoint holds {', '.join(sorted(fitting))}, each of which could be the entry point's model; "
-                "save the one to evaluate as tf.train.Checkpoint(model=...)."
+                f"The checkpoint contains {', '.join(sorted(complete))}, each of which could be the entry point's "
+                "model; save the one to evaluate as tf.train.Checkpoint(model=...)."
             )
-        return next(iter(fitting.values()), None)
+        return next(iter(complete.values()), None)
 
     def _match(self, node: int, model: Any) -> Match:
-        nodes = self._nodes_beside(node, model)
-        beside = {live: key for live, found in nodes.items() if (key := self._key(found))}
-        saved = {live: key for live, found in nodes.items() if (key := self._key(found, _TABLE))}
+        nodes = self._matching_nodes(node, model)
+        keys = {live_id: key for live_id, saved_node in nodes.items() if (key := self._key(saved_node))}
+        table_keys = {live_id: key for live_id, saved_node in nodes.items() if (key := self._key(saved_node, _TABLE))}
         in_layers = {key for key, in_layer in self._variables_below(node) if in_layer}
+        tables = {path: table for path, table in lookup_tables(model).items() if id(table) in table_keys}
         return Match(
-            tuple(beside.get(id(variable)) for variable in restored_variables(model)),
-            tuple(sorted(in_layers - set(beside.values()))),
-            {place: (each, beside.get(id(each))) for place, each in other_variables(model).items()},
-            {place: (each, saved[id(each)]) for place, each in lookup_tables(model).items() if id(each) in saved},
+            tuple(keys.get(id(variable)) for variable in variables_to_restore(model)),
+            tuple(sorted(in_layers - set(keys.values()))),
+            {path: (variable, keys.get(id(variable))) for path, variable in tf_variables(model).items()},
+            {path: (table, table_keys[id(table)]) for path, table in tables.items()},
         )
 
-    def _completed(self, match: Match, model: Any) -> Match:
-        """Find layers that a Keras 3 model keeps in lists: TensorFlow saves them as the optimizer's variables only.
+    def _match_by_optimizer(self, match: Match, model: Any) -> Match:
+        """Complete a match with layers in Python lists, which Keras 3 saves only as variables of the optimizer.
 
-        They are trusted where the optimizer's list is the model's, variable by variable: by the names of the
-        optimizer's slots, or in the order of the model where it has none.
+        The variables of an optimizer correspond to the model's trainable variables if their numbers are equal:
+        by the names of the optimizer's slots, or in the same order if it has no slots.
         """
-        trained = {id(variable): name_of(variable).replace("/", "_") for variable in model.trainable_variables}
+        trainable = {id(variable): variable_name(variable).replace("/", "_") for variable in model.trainable_variables}
         for optimizer in self._optimizers():
-            listed = [self._key(node) for node in self._listed(self._children(optimizer).get(_TRAINED))]
-            if len(listed) != len(trained):
+            saved_keys = [self._key(node) for node in self._list_items(self._children(optimizer).get(_TRAINABLE))]
+            if len(saved_keys) != len(trainable):
                 continue
-            places = places_by_rank(self._slots(optimizer, len(trained)), list(trained.values()))
-            order = dict(zip(trained, places or range(len(trained)), strict=True))
-            keys = [listed[order[id(each)]] if id(each) in order else None for each in restored_variables(model)]
+            positions = positions_by_rank(self._slot_names(optimizer, len(trainable)), list(trainable.values()))
+            order = dict(zip(trainable, positions or range(len(trainable)), strict=True))
+            keys = [
+                saved_keys[order[id(variable)]] if id(variable) in order else None
+                for variable in variables_to_restore(model)
+            ]
             pairs = list(zip(match.keys, keys, strict=True))
-            if all(one is None or other in (one, None) for one, other in pairs):
-                return replace(match, keys=tuple(one or other for one, other in pairs))
+            if all(by_graph is None or by_optimizer in (by_graph, None) for by_graph, by_optimizer in pairs):
+                return replace(match, keys=tuple(by_graph or by_optimizer for by_graph, by_optimizer in pairs))
         return match
 
-    def _slots(self, optimizer: int, count: int) -> list[str]:
-        """Return the names of slots that an optimizer keeps for each of so many variables, in their order."""
+    def _slot_names(self, optimizer: int, count: int) -> list[str]:
+        """Return the names of the first list of `count` slots of an optimizer, in order."""
         children = self._children(optimizer)
-        lists = (self._listed(node) for name, node in children.items() if name != _TRAINED)
+        lists = (self._list_items(node) for name, node in children.items() if name != _TRAINABLE)
         names = [[self._full_name(node) for node in nodes] for nodes in lists if len(nodes) == count]
         return [name.partition("/")[2] for name in names[0]] if names else []
 
-    def _listed(self, node: int | None) -> list[int]:
-        """Return the nodes in a list, in its order; what is no list has none."""
+    def _list_items(self, node: int | None) -> list[int]:
+        """Return the nodes of a list's items in order; none if the node is not a list."""
         children = {} if node is None else self._children(node)
         return [children[name] for name in sorted(filter(str.isdigit, children), key=int)]
 
-    def _nodes_beside(self, root: int, model: Any) -> dict[int, int]:
-        """Walk model and saved graph together; return the node of each live object that has a value, by its id."""
+    def _matching_nodes(self, root: int, model: Any) -> dict[int, int]:
+        """Walk model and saved graph in parallel; return the node of each live object that has a value, by its id."""
         import tensorflow as tf
 
         view = tf.train.TrackableView(model)
@@ -152,7 +155,7 @@ class SavedGraph:
         return nodes
 
     def _variables_below(self, root: int) -> Iterator[tuple[str, bool]]:
-        """Yield the key of each saved variable and whether a list of layers holds it."""
+        """Yield the key of each saved variable, and whether it belongs to a layer."""
         queue = deque([(root, False)])
         visited = set()
         while queue:
@@ -167,12 +170,12 @@ class SavedGraph:
                     queue.append((child, in_layer or name.startswith(_LAYER_LISTS)))
 
     def _optimizers(self) -> Iterator[int]:
-        """Yield what may be an optimizer, the likely ones first; the one that another wraps before it."""
+        """Yield the nodes that may be optimizers, the most likely first; a wrapped optimizer before its wrapper."""
         root = self._children(0)
         likely = (root.get(_OPTIMIZER), self._children(root.get(_MODEL, 0)).get(_OPTIMIZER), *root.values())
         for node in likely:
             if node is not None:
-                if (inner := self._children(node).get(_INNER)) is not None:
+                if (inner := self._children(node).get(_INNER_OPTIMIZER)) is not None:
                     yield inner
                 yield node
 

@@ -1,0 +1,77 @@
+"""Finding the model in the object graph of a TensorFlow checkpoint."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sidecar_evaluator.checkpoints.reader import read_checkpoint
+from sidecar_evaluator.checkpoints.tensorflow.format import TensorFlow
+from sidecar_evaluator.errors import CheckpointIncompatible
+from unit.evaluator.support import architectures, saving
+from unit.evaluator.support.architectures import randomized
+from unit.evaluator.support.looking import is_same, look, read
+from unit.evaluator.support.models import Kit
+
+
+@pytest.mark.parametrize("build", [architectures.functional, architectures.wrapper], ids=["functional", "wrapper"])
+def test_weights_may_be_saved_alone_or_under_any_name(build: Callable[[Kit], Any], kit: Kit, tmp_path: Path) -> None:
+    saved = randomized(build(kit))
+    for number, objects in enumerate(
+        [{"net": saved, "opt": saved.optimizer}, {"model": saved, "opt": saved.optimizer}]
+    ):
+        saving.write(tmp_path, f"ckpt-{number}", **objects)
+    if not kit.is_keras3:
+        saved.save_weights(str(tmp_path / "ckpt-7"), save_format="tf")
+    reader, model = TensorFlow(), build(kit)
+    checkpoints = look(reader, directory=tmp_path).values()
+    assert len(checkpoints) == (2 if kit.is_keras3 else 3)
+    assert all(is_same(read_checkpoint(checkpoint, model), saved.get_weights()) for checkpoint in checkpoints)
+
+
+def test_two_objects_that_could_be_the_model_are_refused(kit: Kit, tmp_path: Path) -> None:
+    student, teacher = kit.model(), kit.model()
+    saving.write(tmp_path, student=student, teacher=teacher, optimizer=student.optimizer)
+    with pytest.raises(CheckpointIncompatible, match=r"contains student, teacher.* save the one to evaluate as"):
+        read(TensorFlow(), tmp_path, kit.model())
+
+
+def in_a_list(*, normalized: bool = False) -> Any:
+    """Build a Keras 3 model with layers in a list, which TensorFlow does not track."""
+    import keras
+
+    class Listed(keras.Model):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            layers = [keras.layers.Dense(4) for _ in range(3)]
+            self.blocks = [*layers, *([keras.layers.BatchNormalization()] if normalized else [])]
+
+        def call(self, inputs: Any) -> Any:
+            for block in self.blocks:
+                inputs = block(inputs)
+            return inputs
+
+    model = Kit(keras).compiled(Listed())
+    model(np.zeros((1, 4), "float32"))
+    return model
+
+
+def test_layers_in_a_list_are_found_through_the_optimizer_or_named(tmp_path: Path) -> None:
+    saved = randomized(in_a_list())
+    saving.tensorflow(saved, tmp_path)
+    assert is_same(read(TensorFlow(), tmp_path, in_a_list()), saved.get_weights())
+    saving.tensorflow(randomized(in_a_list(normalized=True)), tmp_path)
+    with pytest.raises(CheckpointIncompatible, match="moving_mean is not in the checkpoint"):
+        read(TensorFlow(), tmp_path, in_a_list(normalized=True))
+
+
+def test_layers_in_a_list_are_told_apart_by_the_names_of_slots(tmp_path: Path) -> None:
+    """The optimizer of the training was built with the variables in another order."""
+    import keras
+
+    saved, optimizer = randomized(in_a_list()), keras.optimizers.Adam()
+    optimizer.build([variable for block in reversed(saved.blocks) for variable in block.trainable_variables])
+    saving.write(tmp_path, model=saved, optimizer=optimizer)
+    assert is_same(read(TensorFlow(), tmp_path, in_a_list()), saved.get_weights())
