@@ -13,7 +13,7 @@ from typing import Any
 from sidecar_evaluator.checkpoints.interface import Checkpoint, Weights
 from sidecar_evaluator.checkpoints.reader import read_checkpoint
 from sidecar_evaluator.engine import memory
-from sidecar_evaluator.engine.apply_options import require_followed
+from sidecar_evaluator.engine.apply_options import require_options_applied
 from sidecar_evaluator.engine.dataset_pass import Progress
 from sidecar_evaluator.engine.datasets import named_datasets, require_repeatable
 from sidecar_evaluator.engine.keras_model import KerasModel, require_compiled
@@ -108,7 +108,7 @@ class ModelEvaluator:
     def _prepared(self, model: Any) -> "ModelScoring":
         require_compiled(model)
         keras_model = KerasModel(model)
-        require_followed(keras_model, self._options)
+        require_options_applied(keras_model, self._options)
         stepper = Stepper(keras_model, xla=self._options.compilation is Compilation.XLA)
         scored = ModelScoring(
             keras_model, self._datasets, self._evaluation, self._stop, self._options, self._progress, stepper

@@ -1,7 +1,8 @@
-"""The options that have to be in force while the entry point builds its model, and the checks that they are.
+"""Applies the options that affect how the entry point builds its model, and checks that the model follows them.
 
-`scope` and `apply_precision` are called before the user's code, `require_followed` after it: a model
-that was built while its module was imported, or with a precision of its own, has not followed.
+`commands.model_setup` calls `strategy_scope` and `apply_precision` before the entry point; `evaluator` calls
+`require_options_applied` afterwards. A model that is built when its module is imported, or with a dtype policy
+of its own, does not follow them and is refused.
 """
 
 import importlib
@@ -17,13 +18,13 @@ from sidecar_evaluator.options import Compilation, Distribution, Options, Precis
 _log = logging.getLogger(__name__)
 
 _POLICIES = {Precision.MIXED_FLOAT16: "mixed_float16", Precision.MIXED_BFLOAT16: "mixed_bfloat16"}
-_COMPUTES_IN = {Precision.MIXED_FLOAT16: "float16", Precision.MIXED_BFLOAT16: "bfloat16"}
+_COMPUTE_DTYPES = {Precision.MIXED_FLOAT16: "float16", Precision.MIXED_BFLOAT16: "bfloat16"}
 
 
 def apply_precision(options: Options) -> None:
-    """Set the global policy of both Kerases, because the entry point has not said yet which it uses.
+    """Set the global dtype policy of Keras 3 and tf_keras: it is not known yet which one the entry point uses.
 
-    Keras keeps its policy for each thread: call this in the one that builds the model.
+    The policy is per thread: call this in the thread that builds the model.
     """
     policy = _POLICIES.get(options.precision)
     if policy:
@@ -32,12 +33,12 @@ def apply_precision(options: Options) -> None:
 
 
 @contextmanager
-def scope(options: Options) -> Iterator[None]:
-    """Let models that are built inside live on all GPUs of the pod, if the options say so."""
+def strategy_scope(options: Options) -> Iterator[None]:
+    """Enter the scope of a MirroredStrategy over all GPUs of the pod, if the options ask for it."""
     devices = _devices() if options.distribution is Distribution.MIRRORED else []
     if len(devices) < 2:
         if options.distribution is Distribution.MIRRORED:
-            _log.info("Only one device is there, so the evaluation is not distributed.")
+            _log.info("There is only one device, so the evaluation is not distributed.")
         yield
         return
     import tensorflow as tf
@@ -48,23 +49,23 @@ def scope(options: Options) -> Iterator[None]:
 
 
 def _devices() -> list[str]:
-    """Return the GPUs; the processors where there is none, of which only a test has several."""
+    """Return the GPUs; without GPUs the logical CPUs, of which only tests have several."""
     import tensorflow as tf
 
-    found = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
-    return [device.name for device in found]
+    devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+    return [device.name for device in devices]
 
 
-def require_followed(model: KerasModel, options: Options) -> None:
-    """Check that the model was built as the options say; make it compile by XLA if they say so.
+def require_options_applied(model: KerasModel, options: Options) -> None:
+    """Check that the model was built according to the options; enable its XLA compilation if they ask for it.
 
-    Raises ConfigurationError: it was not.
+    Raises ConfigurationError: the model was not built according to the options.
     """
-    wanted = _COMPUTES_IN.get(options.precision)
-    if wanted and not any(_computes_in(layer) == wanted for layer in layers_of(model.model)):
+    compute_dtype = _COMPUTE_DTYPES.get(options.precision)
+    if compute_dtype and not any(_compute_dtype_of(layer) == compute_dtype for layer in layers_of(model.model)):
         raise ConfigurationError(
-            f"No layer of the model computes in {wanted}; build the model inside the entry point and give its "
-            "layers no dtype, or leave the precision at Model."
+            f"No layer of the model computes in {compute_dtype}; build the model inside the entry point and set no "
+            "dtype on its layers, or leave the precision at Model."
         )
     if options.distribution is Distribution.MIRRORED and len(_devices()) > 1 and not model.is_mirrored:
         raise ConfigurationError(
@@ -75,5 +76,5 @@ def require_followed(model: KerasModel, options: Options) -> None:
         model.model.jit_compile = True
 
 
-def _computes_in(layer: Any) -> str:
+def _compute_dtype_of(layer: Any) -> str:
     return str(getattr(layer, "compute_dtype", ""))

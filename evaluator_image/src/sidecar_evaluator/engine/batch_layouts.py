@@ -1,9 +1,9 @@
-"""Two ways of keeping batches so that a compiled loop can take one by its number.
+"""Two layouts of batches in memory from which a compiled loop can take a batch by its index.
 
-`HeldLayout` keeps whole batches, whatever they are made of, in host memory: each is a
-`tf.experimental.Optional` in a vector, so that nothing is copied. `RowsLayout` keeps rows of dense
-tensors one after the other, on the device if wanted, and cuts batches out of them. The loop calls
-`batch` while it is traced; the arguments that it passes are those of a `Portion`.
+`WholeBatchLayout` has whole batches of any type in host memory: each is a `tf.experimental.Optional` in a vector,
+so that nothing is copied. `RowLayout` has dense tensors with the rows of all batches, on the device if wanted, and
+slices batches out of them. The feeds create them; the compiled loop calls `batch` while it is traced, with the
+arguments of a `Portion`. Layouts contain no data themselves.
 """
 
 from collections.abc import Sequence
@@ -14,20 +14,20 @@ HOST = "CPU:0"
 
 
 class Layout(Protocol):
-    """How batches are kept; one compiled loop belongs to each."""
+    """How batches are stored; there is one compiled loop per layout."""
 
     element_spec: Any
 
     def signature(self) -> list[Any]:
-        """Return the specs of the arguments."""
+        """Return the specs of the loop's arguments."""
 
     def batch(self, arguments: Sequence[Any], index: Any) -> Any:
-        """Return batch number `index`, a scalar tensor, as the dataset would yield it."""
+        """Return the batch with the index, a scalar tensor, as the dataset yields it."""
 
 
 @dataclass(frozen=True)
 class Portion:
-    """Batches `start` up to `start + count` of what the arguments hold, to be scored in one call."""
+    """The batches from `start` to `start + count` in the arguments, which one call of the loop scores."""
 
     layout: Layout
     arguments: Sequence[Any]
@@ -35,7 +35,7 @@ class Portion:
     count: int
 
 
-class HeldLayout:
+class WholeBatchLayout:
     """Whole batches in host memory."""
 
     def __init__(self, element_spec: Any) -> None:
@@ -48,7 +48,7 @@ class HeldLayout:
         return [tf.TensorSpec([None], tf.variant)]
 
     def batch(self, arguments: Sequence[Any], index: Any) -> Any:
-        """Take a batch out of its Optional, without a copy."""
+        """Return the value of an Optional, without a copy."""
         import tensorflow as tf
 
         (vector,) = arguments
@@ -56,22 +56,22 @@ class HeldLayout:
             return optional_of(self.element_spec, vector[index]).get_value()
 
 
-class RowsLayout:
-    """Rows of dense tensors and where each batch of them begins and ends."""
+class RowLayout:
+    """Dense tensors with the rows of all batches, and the bounds of each batch."""
 
     def __init__(self, element_spec: Any, device: str | None) -> None:
         self.element_spec = element_spec
         self._device = device
 
     def signature(self) -> list[Any]:
-        """Return the specs of the tensors and of the bounds of batches, which are int64 of [tensors, batches + 1]."""
+        """Return the specs of the tensors, and of the bounds of batches: int64 of shape [tensors, batches + 1]."""
         import tensorflow as tf
 
         tensors = [tf.TensorSpec([None, *spec.shape[1:]], spec.dtype) for spec in _tensor_specs(self.element_spec)]
         return [*tensors, tf.TensorSpec([len(tensors), None], tf.int64)]
 
     def batch(self, arguments: Sequence[Any], index: Any) -> Any:
-        """Cut a batch out of each tensor."""
+        """Slice a batch out of each tensor."""
         import tensorflow as tf
 
         *tensors, bounds = arguments
@@ -83,7 +83,7 @@ class RowsLayout:
 
 
 def _packed(element_spec: Any, parts: Sequence[Any]) -> Any:
-    """Put the tensors of a batch together; what is None in all batches is None."""
+    """Combine the tensors of a batch; a component that is None in the spec is None."""
     import tensorflow as tf
 
     remaining = iter(parts)
@@ -99,14 +99,14 @@ def _tensor_specs(element_spec: Any) -> list[Any]:
 
 
 def optional_of(element_spec: Any, variant: Any) -> Any:
-    """Return the Optional that a variant holds."""
+    """Return the Optional of a variant tensor."""
     import tensorflow as tf
 
     return tf.nest.pack_sequence_as(tf.OptionalSpec(element_spec), [variant], expand_composites=True)
 
 
 def variant_of(optional: Any) -> Any:
-    """Return the variant that holds an Optional."""
+    """Return the variant tensor of an Optional."""
     import tensorflow as tf
 
     (variant,) = tf.nest.flatten(optional, expand_composites=True)
@@ -114,19 +114,18 @@ def variant_of(optional: Any) -> Any:
 
 
 def is_dense(element_spec: Any) -> bool:
-    """Tell whether batches are of dense tensors whose rows can be laid one after the other."""
+    """Return whether batches consist of dense tensors whose rows can be concatenated."""
     import tensorflow as tf
 
-    nothing = tf.NoneTensorSpec
     return all(
-        isinstance(spec, nothing)
+        isinstance(spec, tf.NoneTensorSpec)
         or (isinstance(spec, tf.TensorSpec) and spec.shape.rank is not None and spec.shape.rank >= 1)
         for spec in tf.nest.flatten(element_spec)
     )
 
 
 def size_of(batch: Any) -> int:
-    """Return the bytes that a batch takes."""
+    """Return the size of a batch in bytes."""
     import tensorflow as tf
 
     parts = (part for part in tf.nest.flatten(batch, expand_composites=True) if part is not None)
@@ -134,7 +133,7 @@ def size_of(batch: Any) -> int:
 
 
 def examples_in(batch: Any) -> Any:
-    """Return how many examples a batch has: the first size of its first part."""
+    """Return the number of examples in a batch: the first dimension of its first component."""
     import tensorflow as tf
 
     first = next((part for part in tf.nest.flatten(batch) if part is not None), None)

@@ -1,9 +1,10 @@
-"""The compiled loop around a step, and the one that runs several steps side by side.
+"""The compiled loop around a step, and an unrolled loop whose body runs several steps in parallel.
 
-`stepping` makes one `Loops` for each layout of data. Steps wait for each other only where they change
-the same variables, such as the sums of metrics; one after the other they leave processors idle. So
-quick steps are put into one body of the loop, which TensorFlow orders as if each came after the one
-before: scores stay the same to the last bit. That costs tracing, and is done once it has paid off.
+`engine.stepper` creates one `CompiledLoops` per layout. One step after the other leaves CPU cores idle, although
+steps depend on each other only through the variables that they change, such as the sums of metrics. Therefore
+short steps are unrolled into one loop body, in which TensorFlow's automatic control dependencies keep the order of
+all reads and writes: the scores are bit-for-bit the same. Unrolling costs time to trace, so it is done only when
+it pays off.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,62 +14,65 @@ from typing import Any
 
 from sidecar_evaluator.engine.batch_layouts import Layout, Portion, examples_in
 
-WIDTH = 4
-_QUICK_SECONDS = 0.01  # of a step: longer ones use all processors by themselves, and their memory counts
+UNROLL = 4
+_SHORT_STEP_SECONDS = 0.01  # longer steps use all cores by themselves, and take more memory
 
 Step = Callable[[Any], Any]
-Ran = tuple[int, Mapping[str, Any]]
+LoopResult = tuple[int, Mapping[str, Any]]
 
 
-def worth_widening(tracing: float, ran: float, steps: int) -> bool:
-    """Tell whether steps that ran so long are quick, and have cost as much as tracing the wide loop will."""
-    return steps > 0 and ran / steps <= _QUICK_SECONDS and ran >= WIDTH * tracing
+def worth_unrolling(tracing: float, running: float, steps: int) -> bool:
+    """Return whether steps are short, and have run for at least the time that tracing the unrolled loop takes.
+
+    `tracing` is the time it took to trace one step, `running` that of `steps` steps so far, in seconds.
+    """
+    return steps > 0 and running / steps <= _SHORT_STEP_SECONDS and running >= UNROLL * tracing
 
 
 @dataclass
-class Loops:
-    """The loop over one layout; `wide` makes the one that runs `WIDTH` steps side by side, None where none may.
+class CompiledLoops:
+    """The loops over one layout; `unroll` creates the unrolled loop, None if steps must not run in parallel.
 
-    `tracing` is how many seconds it took to trace the step.
+    `tracing` is the time in seconds that it took to trace the step.
     """
 
-    narrow: Callable[..., Ran]
-    wide: Callable[[], Callable[..., Ran]] | None = None
+    simple: Callable[..., LoopResult]
+    unroll: Callable[[], Callable[..., LoopResult]] | None = None
     tracing: float = 0.0
-    _widened: Callable[..., Ran] | None = None
-    _compiled: bool = False
-    _ran: float = 0.0
+    _unrolled: Callable[..., LoopResult] | None = None
+    _is_compiled: bool = False
+    _running: float = 0.0
     _steps: int = 0
 
-    def run(self, portion: Portion) -> Ran:
-        """Run the portion's steps; return how many examples they had, and what is needed of the last one's return."""
-        wide = portion.count - portion.count % WIDTH if self._is_wide() else 0
-        examples, last = self._call(self._widened, portion, 0, wide) if self._widened and wide else (0, {})
-        if wide < portion.count:
+    def run(self, portion: Portion) -> LoopResult:
+        """Run the steps of a portion; return the number of examples, and the carried outputs of the last step."""
+        unrolled = portion.count - portion.count % UNROLL if self._is_unrolled() else 0
+        examples, last = self._call(self._unrolled, portion, 0, unrolled) if self._unrolled and unrolled else (0, {})
+        if unrolled < portion.count:
             began = perf_counter()
-            more, last = self._call(self.narrow, portion, wide, portion.count)
+            more, last = self._call(self.simple, portion, unrolled, portion.count)
             examples += more
-            self._learn(perf_counter() - began, portion.count - wide)
+            self._record(perf_counter() - began, portion.count - unrolled)
         return examples, last
 
-    def _is_wide(self) -> bool:
-        if self._widened is None and self.wide and worth_widening(self.tracing, self._ran, self._steps):
-            self._widened = self.wide()
-        return self._widened is not None
+    def _is_unrolled(self) -> bool:
+        if self._unrolled is None and self.unroll and worth_unrolling(self.tracing, self._running, self._steps):
+            self._unrolled = self.unroll()
+        return self._unrolled is not None
 
-    def _call(self, loop: Callable[..., Ran], portion: Portion, first: int, end: int) -> Ran:
+    def _call(self, loop: Callable[..., LoopResult], portion: Portion, first: int, end: int) -> LoopResult:
         examples, last = loop(portion.start + first, end - first, *portion.arguments)
         return int(examples), last
 
-    def _learn(self, seconds: float, steps: int) -> None:
-        """Take note of a call, but of the first: it compiles."""
-        if self._compiled:
-            self._ran, self._steps = self._ran + seconds, self._steps + steps
-        self._compiled = True
+    def _record(self, seconds: float, steps: int) -> None:
+        """Record the duration of a call, except the first one, which compiles."""
+        if self._is_compiled:
+            self._running, self._steps = self._running + seconds, self._steps + steps
+        self._is_compiled = True
 
 
-def loop_around(step: Step, layout: Layout, carried: Mapping[str, Any], width: int = 1) -> Any:
-    """Return the loop over strides of `width` steps; `carried` is what is needed of the last return, by example."""
+def compile_loop(step: Step, layout: Layout, carried: Mapping[str, Any], unroll: int = 1) -> Any:
+    """Return the loop with `unroll` steps per iteration; `carried` are the outputs to return of the last step."""
     import tensorflow as tf
 
     shapes = tf.nest.map_structure(lambda tensor: tensor.shape, carried)
@@ -76,11 +80,11 @@ def loop_around(step: Step, layout: Layout, carried: Mapping[str, Any], width: i
     def loop(start: Any, count: Any, *arguments: Any) -> Any:
         def body(index: Any, examples: Any, _: Any) -> Any:
             returned: Mapping[str, Any] = {}
-            for ahead in range(width):
-                batch = layout.batch(arguments, index + ahead)
+            for offset in range(unroll):
+                batch = layout.batch(arguments, index + offset)
                 returned = step(batch)
                 examples += examples_in(batch)
-            return index + width, examples, {name: returned[name] for name in carried}
+            return index + unroll, examples, {name: returned[name] for name in carried}
 
         zeros = tf.nest.map_structure(_zeros, carried)
         end = start + count

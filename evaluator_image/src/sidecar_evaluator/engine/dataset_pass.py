@@ -1,9 +1,9 @@
-"""One evaluation as `model.evaluate` makes it, and one pass over the data for several checkpoints.
+"""Scores a dataset in one pass, for one checkpoint like `model.evaluate`, or for several checkpoints together.
 
-`evaluation` calls these with a feed. For one checkpoint the callbacks are called as Keras calls them.
-For several, each batch is read once and run through every set of weights: what the compiled step
-reads or writes is exchanged between portions of the data, by reference, so that each checkpoint meets
-the batches as if it were alone.
+`engine.scoring` creates one `DatasetPass` per dataset. For one checkpoint, callbacks are called as Keras calls
+them. For several, each batch is read once and run with every set of weights: all variables that the compiled
+step reads or writes are exchanged between portions of the data, by reference, so that the checkpoints do not
+affect each other. It must not read checkpoints.
 """
 
 import threading
@@ -15,22 +15,22 @@ from typing import Any
 from sidecar_evaluator.engine.batch_layouts import Portion
 from sidecar_evaluator.engine.feeds import Feed
 from sidecar_evaluator.engine.keras_model import KerasModel, Logs
-from sidecar_evaluator.engine.state import Exchange, Values
-from sidecar_evaluator.engine.stepper import Pace, Stepper
+from sidecar_evaluator.engine.state import Values, VariableExchange
+from sidecar_evaluator.engine.stepper import Stepper, StepsPerExecution
 from sidecar_evaluator.errors import Stopped
 
 Progress = Callable[[int, int | None], None]
 
 
 @dataclass
-class DatasetPasses:
-    """Goes over one dataset with one model; remembers how fast the steps are."""
+class DatasetPass:
+    """Passes over one dataset with one model; the duration of steps is learned across passes."""
 
     feed: Feed
     stepper: Stepper
     stop: threading.Event
     progress: Progress
-    pace: Pace = field(default_factory=Pace)
+    pace: StepsPerExecution = field(default_factory=StepsPerExecution)
 
     @property
     def model(self) -> KerasModel:
@@ -38,21 +38,21 @@ class DatasetPasses:
         return self.stepper.model
 
     def build(self) -> None:
-        """Create what variables the model and its metrics lack, with as little work as possible."""
+        """Create the variables of the model and its metrics, with as little computation as possible."""
         if not self.model.is_mirrored:
             self.stepper.trace(self.feed.element_spec)
             return
-        for first in self.feed.portions(Pace()):
+        for first in self.feed.portions(StepsPerExecution()):
             self.stepper.mirrored.build(first)
             return
 
     def score(self, callbacks: Sequence[Any]) -> Logs:
-        """Score the model as it is; data without a batch gives no scores.
+        """Score the model with its current weights; an empty dataset gives no scores.
 
-        Raises Stopped: a stop was requested between two calls.
+        Raises Stopped: a stop was requested between two calls of the loop.
         """
-        told = self.model.callback_list(callbacks, self.feed.total)
-        told.on_test_begin()
+        callback_list = self.model.callback_list(callbacks, self.feed.total)
+        callback_list.on_test_begin()
         self.model.reset()
         done = 0
         for portion in self.feed.portions(self.pace):
@@ -60,27 +60,27 @@ class DatasetPasses:
             done += portion.count
             self.progress(done, self.feed.total)
         logs = self.model.logs(self.stepper.last) if done else {}
-        told.on_test_end(logs)
+        callback_list.on_test_end(logs)
         return logs
 
-    def score_together(self, exchange: Exchange, values: list[Values]) -> list[Logs]:
-        """Score what each of the values brings to the variables, and leave in `values` what they are afterwards.
+    def score_together(self, exchange: VariableExchange, values: list[Values]) -> list[Logs]:
+        """Score each set of variable values, and replace it in `values` by the values after the pass.
 
-        Raises Stopped: a stop was requested between two calls.
+        Raises Stopped: a stop was requested between two calls of the loop.
         """
-        values[:] = [exchange.taken_after(partial(exchange.put, each), self.model.reset) for each in values]
+        values[:] = [exchange.values_after(partial(exchange.write, start), self.model.reset) for start in values]
         last, done = [None] * len(values), 0
         for portion in self.feed.portions(self.pace):
-            for at in range(len(values)):
-                exchange.put(values[at])
+            for index in range(len(values)):
+                exchange.write(values[index])
                 self._run(portion)
-                values[at], last[at] = exchange.take(), self.stepper.last
+                values[index], last[index] = exchange.read(), self.stepper.last
             done += portion.count
             self.progress(done, self.feed.total)
         return [self._logs(exchange, *pair) if done else {} for pair in zip(values, last, strict=True)]
 
-    def _logs(self, exchange: Exchange, values: Values, last: Any) -> Logs:
-        exchange.put(values)
+    def _logs(self, exchange: VariableExchange, values: Values, last: Any) -> Logs:
+        exchange.write(values)
         return self.model.logs(last)
 
     def _run(self, portion: Portion) -> None:

@@ -1,6 +1,7 @@
-"""What the user may return as data: one dataset or several by name, and in which form each is.
+"""Rules for the data that an entry point returns: one dataset or several by name, and the form of each.
 
-Rules about plain values; nothing is read here but the first batch of an iterator, which is put back.
+`evaluator` and `engine.scoring` use it. It must not read the data, except the first batch of an iterator, which
+it puts back.
 """
 
 import math
@@ -12,21 +13,21 @@ from sidecar_evaluator.errors import ConfigurationError
 from sidecar_evaluator.results.outcome import DEFAULT_DATASET
 
 _NAME = re.compile(r"\w(?:[\w. -]{0,126}\w)?")
-_BATCH = 32  # what both Kerases take where nobody says
-_ENDLESS = -1  # tf.data.INFINITE_CARDINALITY
+_BATCH = 32  # the default batch size of Keras 3 and tf_keras
+_INFINITE = -1  # tf.data.INFINITE_CARDINALITY
 
 
 def arguments_of(data: Any) -> dict[str, Any]:
-    """Name the parts of a tuple (x, y, sample_weight) of arrays as `model.evaluate` does."""
+    """Return the keyword arguments of `model.evaluate` for data or a tuple (x, y, sample_weight) of arrays."""
     if isinstance(data, tuple) and 2 <= len(data) <= 3:
         return dict(zip(("x", "y", "sample_weight"), data, strict=False))
     return {"x": data}
 
 
 def named_datasets(data: Any) -> dict[str, Any]:
-    """Tell datasets by name from a dict of one model's inputs: those are plain arrays.
+    """Return the datasets by name; a dict of arrays is one dataset, the inputs of the model by name.
 
-    Raises ConfigurationError: a name will not do for a folder.
+    Raises ConfigurationError: a name is not a valid directory name.
     """
     if isinstance(data, dict) and data and not any(_is_array(value) for value in data.values()):
         return {_name(key): value for key, value in data.items()}
@@ -37,8 +38,8 @@ def _name(key: Any) -> str:
     name = str(key)
     if not _NAME.fullmatch(name):
         raise ConfigurationError(
-            f"A dataset is named {name!r}; folders and labels are named after it: use letters and digits, and within "
-            "the name also - _ . and spaces."
+            f"A dataset is named {name!r}, which cannot be used as a directory name and label; use letters and digits, "
+            "and within the name also - _ . and spaces."
         )
     return name
 
@@ -48,9 +49,9 @@ def _is_array(value: Any) -> bool:
 
 
 def first_batch(data: Any) -> tuple[Any, Any]:
-    """Return data that begins with the first batch of `data`, and data that is as if nothing had been read.
+    """Return data that starts with the first batch of `data`, and data from which nothing has been read.
 
-    Only an iterator yields two different ones, generators both: Keras takes no other iterators.
+    The two differ only for an iterator, for which both are generators, the only iterators that Keras accepts.
     """
     if not isinstance(data, Iterator):
         return data, data
@@ -59,24 +60,24 @@ def first_batch(data: Any) -> tuple[Any, Any]:
 
 
 def batch_size(data: Any, steps: int | None) -> dict[str, int]:
-    """Return the argument that has Keras make batches of arrays as large as in an evaluation of so many steps."""
+    """Return the argument with which Keras uses the batch size of an evaluation with so many steps for arrays."""
     arrays = data[0] if isinstance(data, tuple) else data
     while isinstance(arrays, (dict, list, tuple)) and arrays:
         arrays = next(iter(arrays.values() if isinstance(arrays, dict) else arrays))
     if not hasattr(arrays, "shape"):
-        return {}  # brings batches of its own
+        return {}  # the data has batches already
     return {"batch_size": batch_of(arrays.shape[0], steps)}
 
 
 def batch_of(rows: int, steps: int | None) -> int:
-    """Return how many of the rows of arrays both Kerases put into a batch."""
+    """Return the batch size that Keras uses for arrays with so many rows."""
     return math.ceil(rows / steps) if steps else _BATCH
 
 
 def require_repeatable(name: str, data: Any, steps: int | None) -> None:
-    """Check that every evaluation sees the same data, and an end of it.
+    """Check that the data can be read again for every evaluation and is finite, unless `steps` is set.
 
-    Raises ConfigurationError: it does not.
+    Raises ConfigurationError: it cannot, or it is infinite.
     """
     if steps is not None:
         return
@@ -86,5 +87,7 @@ def require_repeatable(name: str, data: Any, steps: int | None) -> None:
             "Keras Sequence, or set steps for an endless generator."
         )
     cardinality = getattr(data, "cardinality", None)
-    if callable(cardinality) and int(cardinality()) == _ENDLESS:
-        raise ConfigurationError(f"The data of dataset {name} never ends; set steps to the batches of one evaluation.")
+    if callable(cardinality) and int(cardinality()) == _INFINITE:
+        raise ConfigurationError(
+            f"The data of dataset {name} is infinite; set steps to the number of batches per evaluation."
+        )

@@ -1,8 +1,8 @@
-"""The user's data as portions for the compiled loop, read once or kept between checkpoints.
+"""Feeds a tf.data pipeline to the compiled loop in portions, read for each evaluation or cached in memory.
 
-`feed_of` is called once for each dataset. A `StreamFeed` goes through a tf.data pipeline anew for
-each evaluation; a `RowsFeed` has tensors; a `KeptFeed` is a stream that is kept from its first pass
-on. Whatever else `model.evaluate` takes has no feed and is left to `model.evaluate`.
+`engine.scoring` calls `feed_of` once per dataset. A `StreamFeed` iterates over the pipeline for each evaluation, an
+`InMemoryFeed` has all batches in memory, and a `CachedFeed` is a stream in its first pass and in memory afterwards.
+Arrays are fed by `engine.arrays`; other data that `model.evaluate` accepts must be left to `model.evaluate`.
 """
 
 import logging
@@ -13,16 +13,16 @@ from typing import Any, Protocol
 from sidecar_evaluator.engine import memory
 from sidecar_evaluator.engine.batch_layouts import (
     HOST,
-    HeldLayout,
     Layout,
     Portion,
-    RowsLayout,
+    RowLayout,
+    WholeBatchLayout,
     is_dense,
     optional_of,
     size_of,
 )
-from sidecar_evaluator.engine.prefetch_reader import GroupSize, Reader
-from sidecar_evaluator.engine.stepper import Pace, has_gpu
+from sidecar_evaluator.engine.prefetch_reader import GroupSize, PrefetchReader
+from sidecar_evaluator.engine.stepper import StepsPerExecution, has_gpu
 from sidecar_evaluator.errors import ConfigurationError
 from sidecar_evaluator.options import DataInMemory
 
@@ -30,69 +30,49 @@ _log = logging.getLogger(__name__)
 
 
 class Feed(Protocol):
-    """One dataset as the engine reads it."""
+    """The batches of one dataset."""
 
     @property
     def element_spec(self) -> Any:
-        """Return what its batches are made of."""
+        """Return the spec of a batch."""
 
     @property
     def total(self) -> int | None:
-        """Return the number of batches of one evaluation where that is known."""
+        """Return the number of batches per evaluation, None if it is unknown."""
 
     @property
     def in_memory(self) -> bool:
-        """Tell whether another pass costs no reading."""
+        """Return whether another pass reads nothing."""
 
-    def portions(self, pace: Pace) -> Iterator[Portion]:
-        """Yield all batches of one evaluation in order, `pace.steps` at a time or fewer.
+    def portions(self, pace: StepsPerExecution) -> Iterator[Portion]:
+        """Yield all batches of one evaluation in order, at most `pace.value` at a time.
 
         Raises Stopped: a stop was requested while batches were read.
         """
 
 
-class RowsFeed:
-    """Dense tensors in memory, from which batches are cut; `bounds` are int64 of [tensors, batches + 1]."""
+class InMemoryFeed:
+    """All batches of a dataset in memory; `arguments` contain `total` batches in the layout."""
 
     in_memory = True
 
-    def __init__(self, layout: Layout, tensors: Sequence[Any], bounds: Any) -> None:
+    def __init__(self, layout: Layout, arguments: Sequence[Any], total: int) -> None:
         self.element_spec = layout.element_spec
-        self.total: int | None = int(bounds.shape[1]) - 1
+        self.total: int | None = total
         self._layout = layout
-        self._arguments = (*tensors, bounds)
+        self._arguments = arguments
 
-    def portions(self, pace: Pace) -> Iterator[Portion]:
-        """Yield numbers of batches; nothing is read."""
-        return _counted(self._layout, self._arguments, self.total or 0, pace)
-
-
-class HeldFeed:
-    """All batches of a dataset in host memory; `vector` holds them as Optionals."""
-
-    in_memory = True
-
-    def __init__(self, layout: Layout, vector: Any) -> None:
-        self.element_spec = layout.element_spec
-        self.total: int | None = int(vector.shape[0])
-        self._layout = layout
-        self._vector = vector
-
-    def portions(self, pace: Pace) -> Iterator[Portion]:
-        """Yield numbers of batches; nothing is read."""
-        return _counted(self._layout, (self._vector,), self.total or 0, pace)
-
-
-def _counted(layout: Layout, arguments: Sequence[Any], total: int, pace: Pace) -> Iterator[Portion]:
-    start = 0
-    while start < total:
-        count = min(pace.steps, total - start)
-        yield Portion(layout, arguments, start, count)
-        start += count
+    def portions(self, pace: StepsPerExecution) -> Iterator[Portion]:
+        """Yield ranges of batches; the data is in memory."""
+        start, total = 0, self.total or 0
+        while start < total:
+            count = min(pace.value, total - start)
+            yield Portion(self._layout, self._arguments, start, count)
+            start += count
 
 
 class StreamFeed:
-    """A tf.data pipeline, read anew for each evaluation, `steps` batches of it or all."""
+    """A tf.data pipeline that is iterated for each evaluation, up to `steps` batches or to its end."""
 
     in_memory = False
 
@@ -104,12 +84,12 @@ class StreamFeed:
         self._steps = steps
         self._stop = stop
         self._size = GroupSize()
-        self._layout = HeldLayout(self.element_spec)
+        self._layout = WholeBatchLayout(self.element_spec)
 
-    def portions(self, pace: Pace) -> Iterator[Portion]:
-        """Read as many batches as one call should run, and yield them."""
+    def portions(self, pace: StepsPerExecution) -> Iterator[Portion]:
+        """Read the batches of each call and yield them."""
         done = 0
-        with Reader(self._dataset, self._steps, self._size, pace, self._stop).reading() as groups:
+        with PrefetchReader(self._dataset, self._steps, self._size, pace, self._stop).groups() as groups:
             for group in groups:
                 yield Portion(self._layout, (_vector(group),), 0, len(group))
                 done += len(group)
@@ -124,83 +104,83 @@ def _vector(variants: Sequence[Any]) -> Any:
         return tf.stack(variants)
 
 
-class KeptFeed:
-    """A stream whose batches stay in memory from the first whole pass on."""
+class CachedFeed:
+    """A stream whose batches are cached in memory during the first complete pass."""
 
     def __init__(self, name: str, stream: StreamFeed, where: DataInMemory) -> None:
         self._name = name
         self._where = where
         self._feed: Feed = stream
-        self._wanted = True
+        self._is_caching = True
         self.element_spec = stream.element_spec
         self.total = stream.total
 
     @property
     def in_memory(self) -> bool:
-        """Tell whether the first pass is over."""
+        """Return whether the batches are cached."""
         return self._feed.in_memory
 
-    def portions(self, pace: Pace) -> Iterator[Portion]:
-        """Yield what is kept; in the first pass what is read, and keep it."""
-        if self.in_memory or not self._wanted:
+    def portions(self, pace: StepsPerExecution) -> Iterator[Portion]:
+        """Yield the cached batches; in the first pass yield the batches that are read, and cache them."""
+        if self.in_memory or not self._is_caching:
             yield from self._feed.portions(pace)
             return
-        kept: list[Any] = []
+        cache: list[Any] = []
         for portion in self._feed.portions(pace):
-            kept += self._kept(portion, kept)
+            cache += self._batches_to_cache(portion, cache)
             yield portion
-        if self._wanted and kept:
-            self._keep(kept)
+        if self._is_caching and cache:
+            self._use(cache)
 
-    def _kept(self, portion: Portion, kept: list[Any]) -> list[Any]:
-        """Return the portion's batches where there is room for them and for the rest that is known of."""
+    def _batches_to_cache(self, portion: Portion, cache: list[Any]) -> list[Any]:
+        """Return the batches of a portion if memory suffices for them and for the remaining ones, if known."""
         (vector,) = portion.arguments
         size = size_of(optional_of(self.element_spec, vector[0]).get_value())
-        if not self._wanted or not memory.fits(size * max((self.total or 0) - len(kept), portion.count)):
-            self._give_up("memory is short", kept)
+        if not self._is_caching or not memory.fits(size * max((self.total or 0) - len(cache), portion.count)):
+            self._stop_caching("memory is short", cache)
             return []
-        return [vector[at] for at in range(portion.count)]
+        return [vector[index] for index in range(portion.count)]
 
-    def _give_up(self, reason: str, kept: list[Any]) -> None:
-        if self._wanted:
+    def _stop_caching(self, reason: str, cache: list[Any]) -> None:
+        if self._is_caching:
             _log.warning("Dataset %s is read again for each checkpoint: %s.", self._name, reason)
-        self._wanted = False
-        kept.clear()
+        self._is_caching = False
+        cache.clear()
 
-    def _keep(self, kept: list[Any]) -> None:
+    def _use(self, cache: list[Any]) -> None:
         import tensorflow as tf
 
         try:
-            self._feed = self._on_device(kept) if self._where is DataInMemory.DEVICE else self._on_host(kept)
+            self._feed = self._on_device(cache) if self._where is DataInMemory.DEVICE else self._on_host(cache)
         except (tf.errors.ResourceExhaustedError, tf.errors.InvalidArgumentError, tf.errors.InternalError) as error:
-            self._give_up(f"it cannot be laid out on the device ({type(error).__name__})", kept)
+            self._stop_caching(f"it cannot be stored on the device ({type(error).__name__})", cache)
             return
         self.total = self._feed.total
-        _log.info("Dataset %s stays in memory from now on: %d batches.", self._name, self.total)
+        _log.info("Dataset %s is kept in memory from now on: %d batches.", self._name, self.total)
 
-    def _on_host(self, kept: list[Any]) -> Feed:
-        return HeldFeed(HeldLayout(self.element_spec), _vector(kept))
+    def _on_host(self, cache: list[Any]) -> Feed:
+        return InMemoryFeed(WholeBatchLayout(self.element_spec), (_vector(cache),), len(cache))
 
-    def _on_device(self, kept: list[Any]) -> Feed:
+    def _on_device(self, cache: list[Any]) -> Feed:
         import tensorflow as tf
 
-        batches = [tf.nest.flatten(optional_of(self.element_spec, variant).get_value()) for variant in kept]
+        batches = [tf.nest.flatten(optional_of(self.element_spec, variant).get_value()) for variant in cache]
         columns = [column for column in zip(*batches, strict=True) if column[0] is not None]
         with tf.device(device()):
             tensors = [tf.concat(column, 0) for column in columns]
         sizes = tf.constant([[0, *(int(part.shape[0]) for part in column)] for column in columns], tf.int64)
-        return RowsFeed(RowsLayout(self.element_spec, None), tensors, tf.cumsum(sizes, axis=1))
+        return InMemoryFeed(RowLayout(self.element_spec, None), (*tensors, tf.cumsum(sizes, axis=1)), len(cache))
 
 
 def device() -> str:
-    """Return where tensors belong that are to stay on the device."""
+    """Return the device for tensors that are kept in device memory."""
     return "GPU:0" if has_gpu() else HOST
 
 
 def feed_of(name: str, data: Any, steps: int | None, where: DataInMemory, stop: threading.Event) -> Feed | None:
-    """Return the feed of one dataset; None for what only `model.evaluate` can read.
+    """Return the feed of a tf.data pipeline; None for other data.
 
-    Raises ConfigurationError: the data is to be kept in memory and cannot be.
+    Raises ConfigurationError: the data cannot be kept where the options ask for.
     """
     import tensorflow as tf
 
@@ -212,5 +192,5 @@ def feed_of(name: str, data: Any, steps: int | None, where: DataInMemory, stop: 
             raise ConfigurationError(
                 f"The batches of dataset {name} are not dense tensors; keep them in memory on the Host, not the Device."
             )
-        return KeptFeed(name, stream, where)
+        return CachedFeed(name, stream, where)
     return None

@@ -1,8 +1,8 @@
-"""Layers that compute with what they once made of their weights, such as Normalization with its mean.
+"""Layers with a `finalize_state`, which compute with constants derived from their weights, such as Normalization.
 
-Keras has them make it anew (`finalize_state`) when it loads weights itself, and a compiled step holds
-it as a constant. `kerases` asks this after each assignment, so that a score is never computed with
-what another checkpoint left behind.
+Keras calls `finalize_state` when it loads weights itself, and a compiled step contains the derived values as
+constants. `engine.keras_model` calls `finalize` after each assignment of weights, so that no score is computed
+with values derived from another checkpoint.
 """
 
 from collections.abc import Sequence
@@ -12,32 +12,32 @@ from sidecar_evaluator.checkpoints.model_variables import variables_to_restore
 
 
 class FinalizedLayers:
-    """The layers of a model that finalize what is in their weights; most models have none.
+    """The layers of a model that override `finalize_state` and have weights; most models have none.
 
     `base` is the class of all layers, which in tf_keras has a `finalize_state` that does nothing. A layer
-    that is not built yet counts, since it may get weights.
+    that is not built yet is included, since it may get weights.
     """
 
     def __init__(self, layers: Sequence[Any], base: type[Any]) -> None:
-        nothing = getattr(base, "finalize_state", None)
+        inherited = getattr(base, "finalize_state", None)
         self._layers = [
             layer
             for layer in layers
-            if getattr(type(layer), "finalize_state", nothing) is not nothing
+            if getattr(type(layer), "finalize_state", inherited) is not inherited
             and (variables_to_restore(layer) or not layer.built)
         ]
-        self._finalized: list[bytes] | None = None
+        self._last_values: list[bytes] | None = None
 
     def __bool__(self) -> bool:
-        """Tell whether there are any."""
+        """Return whether there are such layers."""
         return bool(self._layers)
 
     def finalize(self) -> bool:
-        """Let them take over their weights; return whether those differ from the last time."""
+        """Call `finalize_state` if weights have changed since the last call; return whether they have."""
         values = [weight.numpy().tobytes() for layer in self._layers for weight in variables_to_restore(layer)]
-        if values == self._finalized:
+        if values == self._last_values:
             return False
         for layer in self._layers:
             layer.finalize_state()
-        self._finalized = values
+        self._last_values = values
         return True

@@ -1,43 +1,43 @@
-"""How much memory this process may still take: the pod's limit, or what the machine has free.
+"""Determines how much memory this process can still allocate: within the pod's limit and the machine's free memory.
 
-Asked before something is kept that could be read again: batches between checkpoints, several
-checkpoints at once. Reads three small files; a file that is absent bounds nothing.
+The feeds ask before they cache batches, `evaluator` before it reads several checkpoints, the loop before it
+prefetches. It reads a few small files of the kernel; a file that does not exist imposes no limit.
 """
 
 import re
 from pathlib import Path
 
 _ROOT = Path("/")
-_UNLIMITED = 1 << 60  # control groups of version 1 say "no limit" by a number near 2**63
+_UNLIMITED = 1 << 60  # cgroups v1 represent "no limit" by a number near 2**63
 
 
 def available(root: Path = _ROOT) -> int | None:
-    """Return the bytes that are free for this process, None where nothing tells."""
-    bounds = [_machine(root), *(_group(folder, *names) for folder, names in _groups(root))]
-    known = [bound for bound in bounds if bound is not None]
-    return max(0, min(known)) if known else None
+    """Return the bytes that this process can still allocate, None if that is unknown."""
+    sources = [_machine(root), *(_cgroup(directory, *names) for directory, names in _cgroups(root))]
+    limits = [size for size in sources if size is not None]
+    return max(0, min(limits)) if limits else None
 
 
 def fits(size: int, root: Path = _ROOT) -> bool:
-    """Tell whether so many bytes are at most half of what is free."""
+    """Return whether so many bytes are at most half of the available memory."""
     free = available(root)
     return free is None or size <= free // 2
 
 
 def _machine(root: Path) -> int | None:
-    found = re.search(r"^MemAvailable:\s+(\d+) kB", _text(root / "proc/meminfo"), re.MULTILINE)
-    return int(found[1]) * 1024 if found else None
+    match = re.search(r"^MemAvailable:\s+(\d+) kB", _text(root / "proc/meminfo"), re.MULTILINE)
+    return int(match[1]) * 1024 if match else None
 
 
-def _groups(root: Path) -> list[tuple[Path, tuple[str, str, str]]]:
-    """Return the folders of the control groups that may limit this process: its own and those above."""
-    own = {controllers: path for _, controllers, path in _lines(root / "proc/self/cgroup")}
+def _cgroups(root: Path) -> list[tuple[Path, tuple[str, str, str]]]:
+    """Return the directories of the cgroups that may limit this process, and the names that each version uses."""
+    paths = {controllers: path for _, controllers, path in _lines(root / "proc/self/cgroup")}
     mount = root / "sys/fs/cgroup"
-    second = ("memory.max", "memory.current", "inactive_file")
-    first = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
-    folders = [(folder, second) for folder in _upwards(mount, own.get("", "/"))]
-    memory = next((path for controllers, path in own.items() if "memory" in controllers.split(",")), "/")
-    return folders + [(folder, first) for folder in _upwards(mount / "memory", memory)]
+    names_v2 = ("memory.max", "memory.current", "inactive_file")
+    names_v1 = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+    memory = next((path for controllers, path in paths.items() if "memory" in controllers.split(",")), "/")
+    directories = [(directory, names_v2) for directory in _with_parents(mount, paths.get("", "/"))]
+    return directories + [(directory, names_v1) for directory in _with_parents(mount / "memory", memory)]
 
 
 def _lines(path: Path) -> list[tuple[str, str, str]]:
@@ -45,19 +45,19 @@ def _lines(path: Path) -> list[tuple[str, str, str]]:
     return [(part[0], part[1], part[2]) for part in parts if len(part) == 3]
 
 
-def _upwards(mount: Path, path: str) -> list[Path]:
-    """Every group above limits too."""
-    below = Path(path.lstrip("/"))
-    return [mount / below, *(mount / parent for parent in below.parents)]
+def _with_parents(mount: Path, path: str) -> list[Path]:
+    """Return the directories of a cgroup and its parents, whose limits apply too."""
+    relative = Path(path.lstrip("/"))
+    return [mount / relative, *(mount / parent for parent in relative.parents)]
 
 
-def _group(folder: Path, limit: str, usage: str, cache: str) -> int | None:
-    """Return what a group has left; the page cache that it can drop counts as free."""
-    allowed, used = _text(folder / limit).strip(), _text(folder / usage).strip()
-    if not allowed.isdigit() or not used.isdigit() or int(allowed) >= _UNLIMITED:
+def _cgroup(directory: Path, limit_file: str, usage_file: str, cache: str) -> int | None:
+    """Return the memory that a cgroup can still allocate; reclaimable page cache counts as free."""
+    limit, usage = _text(directory / limit_file).strip(), _text(directory / usage_file).strip()
+    if not limit.isdigit() or not usage.isdigit() or int(limit) >= _UNLIMITED:
         return None
-    found = re.search(rf"^{cache} (\d+)", _text(folder / "memory.stat"), re.MULTILINE)
-    return int(allowed) - int(used) + (int(found[1]) if found else 0)
+    match = re.search(rf"^{cache} (\d+)", _text(directory / "memory.stat"), re.MULTILINE)
+    return int(limit) - int(usage) + (int(match[1]) if match else 0)
 
 
 def _text(path: Path) -> str:

@@ -1,8 +1,8 @@
-"""One model and its datasets: which way of scoring is right for each, and the scores.
+"""Scores one model on its datasets, each by the compiled loop or by `model.evaluate`.
 
-`evaluation` makes one of these for the model. Where the compiled loop gives the scores of
-`model.evaluate` it is used; everywhere else `model.evaluate` itself is, with a callback that stops it
-between two batches.
+`evaluator` creates one `ModelScoring` for the model. The compiled loop is used if it gives the scores of
+`model.evaluate`; otherwise `model.evaluate` is called, with a callback that stops it between two batches.
+It must not read checkpoints: they are passed to it in host memory.
 """
 
 import logging
@@ -14,11 +14,11 @@ from typing import Any
 
 from sidecar_evaluator.checkpoints.interface import Checkpoint, Weights
 from sidecar_evaluator.engine.arrays import arrays_feed
-from sidecar_evaluator.engine.dataset_pass import DatasetPasses, Progress
+from sidecar_evaluator.engine.dataset_pass import DatasetPass, Progress
 from sidecar_evaluator.engine.datasets import arguments_of, batch_size, first_batch
 from sidecar_evaluator.engine.feeds import Feed, feed_of
-from sidecar_evaluator.engine.keras_model import KerasModel, flatten, without_scores
-from sidecar_evaluator.engine.state import Beginning, Exchange, is_in_variables
+from sidecar_evaluator.engine.keras_model import KerasModel, flatten, no_metrics_error
+from sidecar_evaluator.engine.state import InitialState, VariableExchange, keeps_state_in_variables
 from sidecar_evaluator.engine.stepper import Stepper
 from sidecar_evaluator.entrypoint import Evaluation
 from sidecar_evaluator.errors import ConfigurationError, Stopped, first_line
@@ -32,8 +32,8 @@ _log = logging.getLogger(__name__)
 class Loaded:
     """A checkpoint in host memory.
 
-    `checkpoint` is set on callbacks that have an attribute `evaluated_checkpoint`, as the dataset's name
-    is on those that have `evaluated_dataset`.
+    Callbacks with an attribute `evaluated_checkpoint` get `checkpoint`, and those with an attribute
+    `evaluated_dataset` the name of the dataset.
     """
 
     checkpoint: Checkpoint
@@ -41,13 +41,13 @@ class Loaded:
 
     @property
     def step(self) -> int | None:
-        """The training's step, which the model's iterations show during the evaluation."""
+        """The training's step, which is assigned to the optimizer's iterations during the evaluation."""
         return self.weights.step_of(self.checkpoint)
 
 
 @dataclass
 class ModelScoring:
-    """A model and its datasets, each with a feed for the engine or none."""
+    """A model and its datasets; `passes` has those that the compiled loop scores, None for the others."""
 
     keras_model: KerasModel
     datasets: dict[str, Any]
@@ -56,65 +56,73 @@ class ModelScoring:
     options: Options
     progress: Progress
     stepper: Stepper
-    passes: dict[str, DatasetPasses | None] = field(default_factory=dict)
+    passes: dict[str, DatasetPass | None] = field(default_factory=dict)
     _memory_is_short: bool = False
 
     @cached_property
     def callbacks(self) -> list[Any]:
-        """Return the user's callbacks as callbacks of the model's Keras."""
+        """The user's callbacks as callbacks of the model's Keras."""
         keras = self.keras_model.keras
-        given = self.evaluation.callbacks or ()
-        return [each.callback_for(keras) if hasattr(each, "callback_for") else each for each in given]
+        return [
+            callback.callback_for(keras) if hasattr(callback, "callback_for") else callback
+            for callback in self.evaluation.callbacks or ()
+        ]
 
     @property
     def gains_from_sharing(self) -> bool:
-        """Tell whether several checkpoints in one pass are quicker than one after the other."""
-        return self._can_share and not all(passes and passes.feed.in_memory for passes in self.passes.values())
+        """Whether scoring several checkpoints in one pass is faster than scoring them one by one."""
+        return self._can_share and not all(
+            dataset_pass and dataset_pass.feed.in_memory for dataset_pass in self.passes.values()
+        )
 
     @property
     def _can_share(self) -> bool:
-        alone = bool(self.callbacks) or self.keras_model.is_mirrored or self._memory_is_short
-        return not alone and all(self.passes.values()) and self._is_in_variables
+        one_by_one = bool(self.callbacks) or self.keras_model.is_mirrored or self._memory_is_short
+        return not one_by_one and all(self.passes.values()) and self._can_exchange_state
 
     @cached_property
-    def _is_in_variables(self) -> bool:
-        """Tell whether all that steps change can be exchanged; scoring will say why a step cannot be traced."""
+    def _can_exchange_state(self) -> bool:
+        """Whether steps keep all their state in variables; if a step cannot be traced, scoring raises the error."""
         try:
-            return all(is_in_variables(self.stepper.trace(spec)) for spec in self._specs)
+            return all(keeps_state_in_variables(self.stepper.trace(spec)) for spec in self._specs)
         except Exception:
             _log.debug("The step cannot be traced.", exc_info=True)
             return False
 
     @property
     def _specs(self) -> list[Any]:
-        """What batches are made of, for each dataset that the compiled loop scores."""
-        return [] if self.keras_model.is_mirrored else [each.feed.element_spec for each in self.passes.values() if each]
+        """The specs of batches of the datasets that the compiled loop scores."""
+        if self.keras_model.is_mirrored:
+            return []
+        return [dataset_pass.feed.element_spec for dataset_pass in self.passes.values() if dataset_pass]
 
     @cached_property
-    def _exchange(self) -> Exchange:
-        return Exchange(self.stepper.variables(self._specs))
+    def _exchange(self) -> VariableExchange:
+        return VariableExchange(self.stepper.variables(self._specs))
 
     @cached_property
-    def _beginning(self) -> Beginning:
-        """What the model keeps besides weights and metrics, as it was before the first score."""
+    def _initial_state(self) -> InitialState:
+        """The variables of the model besides weights and metrics, with their values before the first evaluation."""
         model = self.keras_model
-        found = self.stepper.variables(self._specs)
+        variables = self.stepper.variables(self._specs)
         if model.is_mirrored or not all(self.passes.values()):
-            found += model.kept_by_layers()
-        known = {id(variable) for variable in (*model.weights(), *model.metric_variables())}
-        return Beginning([each for each in found if id(each) not in known], model.parts)
+            variables += model.layer_variables()
+        assigned_or_reset = {id(variable) for variable in (*model.weights(), *model.metric_variables())}
+        return InitialState(
+            [variable for variable in variables if id(variable) not in assigned_or_reset], model.per_replica
+        )
 
     def prepare(self) -> None:
-        """Find each dataset's way, and build the model."""
-        reason = self._why_evaluate()
+        """Decide how each dataset is scored, and build the model."""
+        reason = self._why_model_evaluate()
         for name, data in self.datasets.items():
             feed = None if reason else self._feed(name, data)
-            self.passes[name] = DatasetPasses(feed, self.stepper, self.stop, self.progress) if feed else None
+            self.passes[name] = DatasetPass(feed, self.stepper, self.stop, self.progress) if feed else None
             if not feed:
-                self._explain(name, reason or f"its data is a {type(data).__name__} that is not plain arrays")
-        scores_known = self.keras_model.has_scores
-        if not self.keras_model.model.built or self.keras_model.is_mirrored or not scores_known:
-            self._build(scores_known=scores_known)
+                self._report(name, reason or f"its data is a {type(data).__name__} without a supported feed")
+        has_scores = self.keras_model.has_scores
+        if not self.keras_model.model.built or self.keras_model.is_mirrored or not has_scores:
+            self._build(has_scores=has_scores)
 
     def score(self, loaded: Sequence[Loaded]) -> list[tuple[Score, ...]]:
         """Score each checkpoint on each dataset."""
@@ -126,65 +134,65 @@ class ModelScoring:
             except tf.errors.ResourceExhaustedError as error:
                 _log.warning("Checkpoints are scored one by one from now on: %s", first_line(error))
                 self._memory_is_short = True
-        return [self._score_one(one) for one in loaded]
+        return [self._score_one(checkpoint) for checkpoint in loaded]
 
     def _score_one(self, loaded: Loaded) -> tuple[Score, ...]:
         self._load(loaded)
-        self._tell("evaluated_checkpoint", loaded.checkpoint)
+        self._set_on_callbacks("evaluated_checkpoint", loaded.checkpoint)
         return tuple(Score(metric, value, name) for name in self.datasets for metric, value in self._scores_on(name))
 
     def _load(self, loaded: Loaded) -> None:
-        """Make the model the checkpoint's; whatever was scored before leaves no trace in it."""
-        self._beginning.restore()
+        """Restore the initial state and assign the checkpoint's weights, so that earlier evaluations have no effect."""
+        self._initial_state.restore()
         self.keras_model.assign(loaded.weights, loaded.step)
 
-    def _tell(self, attribute: str, value: Any) -> None:
-        """Tell the callbacks that ask for it by having such an attribute."""
+    def _set_on_callbacks(self, attribute: str, value: Any) -> None:
+        """Set an attribute of the callbacks that have it."""
         for callback in self.evaluation.callbacks or ():
             if hasattr(callback, attribute):
                 setattr(callback, attribute, value)
 
     def _scores_on(self, name: str) -> list[tuple[str, float]]:
-        self._tell("evaluated_dataset", name)
-        passes = self.passes[name]
-        return flatten(passes.score(self.callbacks) if passes else self._evaluate(name))
+        self._set_on_callbacks("evaluated_dataset", name)
+        dataset_pass = self.passes[name]
+        return flatten(dataset_pass.score(self.callbacks) if dataset_pass else self._model_evaluate(name))
 
     def _score_together(self, loaded: Sequence[Loaded]) -> list[tuple[Score, ...]]:
-        values = [self._exchange.taken_after(partial(self._load, one)) for one in loaded]
+        values = [self._exchange.values_after(partial(self._load, checkpoint)) for checkpoint in loaded]
         scores: list[list[Score]] = [[] for _ in loaded]
-        for name, passes in self.passes.items():
-            together = passes.score_together(self._exchange, values) if passes else []
-            for found, logs in zip(scores, together, strict=True):
-                found += [Score(metric, value, name) for metric, value in flatten(logs)]
-        return [tuple(found) for found in scores]
+        for name, dataset_pass in self.passes.items():
+            logs_by_checkpoint = dataset_pass.score_together(self._exchange, values) if dataset_pass else []
+            for checkpoint_scores, logs in zip(scores, logs_by_checkpoint, strict=True):
+                checkpoint_scores += [Score(metric, value, name) for metric, value in flatten(logs)]
+        return [tuple(checkpoint_scores) for checkpoint_scores in scores]
 
-    def _evaluate(self, name: str) -> dict[str, Any]:
+    def _model_evaluate(self, name: str) -> dict[str, Any]:
         steps = self.evaluation.steps
-        watching = _batch_callback(self.keras_model, self.stop, self.progress, steps)
-        found: dict[str, Any] = self.keras_model.model.evaluate(
+        stop_callback = _stop_callback(self.keras_model, self.stop, self.progress, steps)
+        logs: dict[str, Any] = self.keras_model.model.evaluate(
             **arguments_of(self.datasets[name]),
             steps=steps,
-            callbacks=[*self.callbacks, watching],
+            callbacks=[*self.callbacks, stop_callback],
             verbose=0,
             return_dict=True,
         )
-        return found
+        return logs
 
-    def _why_evaluate(self) -> str:
-        wanting = [callback for callback in self.callbacks if self.keras_model.wants_every_batch(callback)]
-        if wanting:
-            return f"{type(wanting[0]).__name__} is called for every batch"
-        return self.keras_model.why_evaluate()
+    def _why_model_evaluate(self) -> str:
+        with_hooks = [callback for callback in self.callbacks if self.keras_model.has_batch_hooks(callback)]
+        if with_hooks:
+            return f"{type(with_hooks[0]).__name__} is called for every batch"
+        return self.keras_model.why_model_evaluate()
 
     def _feed(self, name: str, data: Any) -> Feed | None:
         where, steps = self.options.data_in_memory, self.evaluation.steps
         feed = feed_of(name, data, steps, where, self.stop)
         return feed or arrays_feed(self.keras_model, arguments_of(data), steps, where)
 
-    def _explain(self, name: str, reason: str) -> None:
-        """Say why `model.evaluate` is called.
+    def _report(self, name: str, reason: str) -> None:
+        """Log why `model.evaluate` is called.
 
-        Raises ConfigurationError: Keras 3 splits batches over devices, and then scores uneven ones wrongly.
+        Raises ConfigurationError: Keras 3 would split batches across devices, which gives wrong scores for uneven ones.
         """
         if self.keras_model.is_mirrored and not self.keras_model.is_tf_keras:
             raise ConfigurationError(
@@ -195,37 +203,39 @@ class ModelScoring:
         if self.options.data_in_memory is not DataInMemory.NONE:
             _log.warning("Dataset %s is not kept in memory: model.evaluate reads it, because %s.", name, reason)
 
-    def _build(self, *, scores_known: bool) -> None:
-        """Create the model's variables with as little as possible: trace a step, or score one batch."""
-        name, passes = next(iter(self.passes.items()))
-        begun = Beginning(self.keras_model.kept_by_layers(), self.keras_model.parts)
+    def _build(self, *, has_scores: bool) -> None:
+        """Create the model's variables with as little computation as possible: trace a step, or evaluate one batch."""
+        name, dataset_pass = next(iter(self.passes.items()))
+        initial_state = InitialState(self.keras_model.layer_variables(), self.keras_model.per_replica)
         try:
-            if passes:
-                passes.build()
+            if dataset_pass:
+                dataset_pass.build()
             else:
-                self._evaluate_a_batch(name)
+                self._evaluate_first_batch(name)
         except Exception as error:
-            if not scores_known:
-                raise without_scores() from error
-            raise ConfigurationError(f"The model cannot be evaluated on its data: {first_line(error)}") from error
-        begun.restore()
+            if not has_scores:
+                raise no_metrics_error() from error
+            raise ConfigurationError(
+                f"The model cannot be evaluated on the data of dataset {name}: {first_line(error)}"
+            ) from error
+        initial_state.restore()
         if not self.keras_model.has_scores:
-            raise without_scores()
+            raise no_metrics_error()
 
-    def _evaluate_a_batch(self, name: str) -> None:
-        """Evaluate the first batch, of the size that the others have, and leave it to the first evaluation too."""
+    def _evaluate_first_batch(self, name: str) -> None:
+        """Evaluate the first batch, with the usual batch size; the first evaluation gets this batch as well."""
         first, self.datasets[name] = first_batch(self.datasets[name])
         size = batch_size(first, self.evaluation.steps)
         self.keras_model.model.evaluate(**arguments_of(first), **size, steps=1, verbose=0)
 
 
-def _batch_callback(model: KerasModel, stop: threading.Event, progress: Progress, total: int | None) -> Any:
-    """Return a callback for the model's own Keras that stops an evaluation between two batches."""
+def _stop_callback(model: KerasModel, stop: threading.Event, progress: Progress, total: int | None) -> Any:
+    """Return a callback of the model's Keras that stops an evaluation between two batches and reports progress."""
 
-    class BetweenBatches(model.keras.callbacks.Callback):  # type: ignore[name-defined, misc]
+    class StopBetweenBatches(model.keras.callbacks.Callback):  # type: ignore[name-defined, misc]
         def on_test_batch_begin(self, batch: int, logs: object = None) -> None:  # noqa: ARG002 - Keras's signature
             if stop.is_set():
                 raise Stopped
             progress(batch, total)
 
-    return BetweenBatches()
+    return StopBetweenBatches()

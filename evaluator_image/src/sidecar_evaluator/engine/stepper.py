@@ -1,8 +1,8 @@
-"""The compiled loop: many steps of a model's own `test_step` in one call.
+"""Runs many steps of a model's `test_step` in one call of a compiled loop.
 
-A `Stepper` serves one model; it traces `test_step` once for each kind of batch, and for each layout the
-loops around it, when they are first needed. Metrics collect in the model's own variables, as under
-`model.evaluate`. It neither resets nor reads them; `passes` does.
+`evaluator` creates one `Stepper` for the model, and `engine.dataset_pass` runs portions of data through it. It
+traces `test_step` once per batch spec, and one loop per layout, when they are first needed. Metrics accumulate in
+the model's variables, as under `model.evaluate`; the stepper must neither reset nor read them.
 """
 
 from collections.abc import Callable, Iterable
@@ -12,43 +12,43 @@ from time import perf_counter
 from typing import Any
 
 from sidecar_evaluator.engine.batch_layouts import Layout, Portion
-from sidecar_evaluator.engine.compiled_loop import WIDTH, Loops, loop_around
+from sidecar_evaluator.engine.compiled_loop import UNROLL, CompiledLoops, compile_loop
 from sidecar_evaluator.engine.keras_model import KerasModel
 from sidecar_evaluator.engine.mirrored import MirroredSteps
-from sidecar_evaluator.engine.state import is_in_variables
+from sidecar_evaluator.engine.state import keeps_state_in_variables
 from sidecar_evaluator.errors import ConfigurationError, first_line
 
 _TARGET_SECONDS = 0.4
-_FIRST_STEPS = (1, 4)  # the first call compiles, the second is the first that tells how long a step takes
-_GROWTH = 8
-_MOST_STEPS = 4096
+_FIRST_STEPS = (1, 4)  # the first call compiles; from the second on, calls are measured
+_MAX_GROWTH = 8
+_MAX_STEPS = 4096
 
 
 @dataclass
-class Pace:
-    """How many steps one call should run, so that a request to stop is soon seen."""
+class StepsPerExecution:
+    """How many steps one call of the loop runs, adapted so that the call is short and a stop is noticed soon."""
 
     clock: Callable[[], float] = perf_counter
-    steps: int = _FIRST_STEPS[0]
-    _measured: bool = False
+    value: int = _FIRST_STEPS[0]
+    _is_compiled: bool = False
     _began: float = 0.0
 
     def begin(self) -> None:
-        """Say that a call begins."""
+        """Record that a call begins."""
         self._began = self.clock()
 
     def end(self, steps: int) -> None:
-        """Say that so many steps have been run."""
-        if not self._measured:
-            self._measured, self.steps = True, _FIRST_STEPS[1]
+        """Record that the call has ended, after so many steps."""
+        if not self._is_compiled:
+            self._is_compiled, self.value = True, _FIRST_STEPS[1]
             return
-        wanted = _TARGET_SECONDS * steps / max(self.clock() - self._began, 1e-6)
-        self.steps = max(1, min(int(wanted), self.steps * _GROWTH, _MOST_STEPS))
+        target = _TARGET_SECONDS * steps / max(self.clock() - self._began, 1e-6)
+        self.value = max(1, min(int(target), self.value * _MAX_GROWTH, _MAX_STEPS))
 
 
 @dataclass
 class Stepper:
-    """Runs portions of batches through one model; `xla` compiles even where the model does not ask for it."""
+    """Runs portions of batches through one model; `xla` compiles by XLA even if the model's `jit_compile` is off."""
 
     model: KerasModel
     xla: bool = False
@@ -56,11 +56,11 @@ class Stepper:
     last: Any = None
     _step: Any = None
     _tracing: float = 0.0
-    _loops: dict[int, tuple[Layout, Loops]] = field(default_factory=dict)
-    _ran: bool = False
+    _loops: dict[int, tuple[Layout, CompiledLoops]] = field(default_factory=dict)
+    _has_run: bool = False
 
     def trace(self, element_spec: Any) -> Any:
-        """Trace the model's step for such batches, which builds what is not built; return the concrete function."""
+        """Trace the model's step for a batch spec, which also builds the model; return the concrete function."""
         import tensorflow as tf
 
         if self._step is None:
@@ -80,63 +80,64 @@ class Stepper:
         return self.xla or bool(self.model.model.jit_compile)
 
     def variables(self, element_specs: Iterable[Any]) -> list[Any]:
-        """Return all variables that the steps for such batches read or write, the model's weights first."""
-        found = {id(variable): variable for variable in self.model.weights()}
+        """Return all variables that steps with these batch specs read or write, the model's weights first."""
+        variables = {id(variable): variable for variable in self.model.weights()}
         for spec in element_specs:
-            found |= {id(variable): variable for variable in self.trace(spec).graph.variables}
-        return list(found.values())
+            variables |= {id(variable): variable for variable in self.trace(spec).graph.variables}
+        return list(variables.values())
 
     def run(self, portion: Portion) -> None:
-        """Run the portion's steps and wait for them; `examples` and `last` tell what they were.
+        """Run the steps of a portion and wait for them; add to `examples`, and set `last` to the last outputs.
 
-        Raises ConfigurationError: XLA was asked for and cannot compile the model.
+        Raises ConfigurationError: XLA was requested and cannot compile the model.
         """
-        loop = self._loop(portion.layout)
+        loops = self._loops_for(portion.layout)
         try:
-            examples, last = loop.run(portion)
+            examples, last = loops.run(portion)
             self.examples += examples
         except Exception as error:
-            if self.xla and not self._ran:
+            if self.xla and not self._has_run:
                 raise ConfigurationError(
                     f"XLA cannot compile the model's evaluation: {first_line(error)}; leave the compilation at Default."
                 ) from error
             raise
-        self._ran = True
+        self._has_run = True
         self.last = last or None
         wait_for_devices()
 
-    def _loop(self, layout: Layout) -> Loops:
-        found = self._loops.get(id(layout))
-        if found is None:
-            found = self._loops[id(layout)] = (layout, self._compiled(layout))
-        return found[1]
+    def _loops_for(self, layout: Layout) -> CompiledLoops:
+        entry = self._loops.get(id(layout))
+        if entry is None:
+            entry = self._loops[id(layout)] = (layout, self._compile(layout))  # keeps the layout, so its id stays valid
+        return entry[1]
 
-    def _compiled(self, layout: Layout) -> Loops:
+    def _compile(self, layout: Layout) -> CompiledLoops:
         if self.model.is_mirrored:
-            return Loops(self.mirrored.loop(layout))
+            return CompiledLoops(self.mirrored.loop(layout))
         concrete = self.trace(layout.element_spec)
-        returned = concrete.structured_outputs
-        if not isinstance(returned, dict):
-            kind = type(returned).__name__
-            raise ConfigurationError(f"The model's test_step returns a {kind}; let it return a dict of scores.")
-        standard = set(returned) == self.model.metric_names()
-        carried = {} if standard else returned
-        wide = partial(loop_around, self.model.step(inline=True), layout, carried, WIDTH)
-        # XLA compiles a step as one, a GPU takes what it is given one after the other, and TensorFlow cannot order
-        # what Python functions do.
-        alone = self._jit or has_gpu() or not is_in_variables(concrete)
-        return Loops(loop_around(self._step, layout, carried), None if alone else wide, self._tracing)
+        outputs = concrete.structured_outputs
+        if not isinstance(outputs, dict):
+            kind = type(outputs).__name__
+            raise ConfigurationError(f"The model's test_step returns a {kind}; it must return a dict of scores.")
+        returns_metrics = set(outputs) == self.model.metric_names()
+        carried = {} if returns_metrics else outputs
+        unroll = partial(compile_loop, self.model.step(inline=True), layout, carried, UNROLL)
+        # XLA compiles one step as a unit, a GPU runs its kernels one after the other, and TensorFlow cannot order the
+        # effects of Python functions.
+        must_not_unroll = self._jit or has_gpu() or not keeps_state_in_variables(concrete)
+        simple = compile_loop(self._step, layout, carried)
+        return CompiledLoops(simple, None if must_not_unroll else unroll, self._tracing)
 
 
 def has_gpu() -> bool:
-    """Tell whether TensorFlow computes on a GPU."""
+    """Return whether TensorFlow has a GPU."""
     import tensorflow as tf
 
     return bool(tf.config.list_logical_devices("GPU"))
 
 
 def wait_for_devices() -> None:
-    """Wait until GPUs have done what was given to them, so that calls take the time that they take."""
+    """Wait until the GPUs have finished, so that the duration of a call includes their computation."""
     import tensorflow as tf
 
     if has_gpu():

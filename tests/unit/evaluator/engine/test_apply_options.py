@@ -1,4 +1,4 @@
-"""Precision and distribution: in force while the user's code builds the model, checked afterwards."""
+"""Precision and distribution: applied while the entry point builds the model, and checked afterwards."""
 
 import contextlib
 import json
@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from sidecar_evaluator.engine.apply_options import apply_precision, scope
+from sidecar_evaluator.engine.apply_options import apply_precision, strategy_scope
 from sidecar_evaluator.entrypoint import Evaluation
 from sidecar_evaluator.errors import ConfigurationError
 from sidecar_evaluator.evaluator import ModelEvaluator
@@ -84,10 +84,10 @@ def test_a_model_without_layers_of_its_own_kind_still_tells_its_precision(kit: K
 def test_with_one_device_nothing_is_distributed(kit: Kit, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     options = Options(distribution=Distribution.MIRRORED)
-    with scope(options):
+    with strategy_scope(options):
         model = kit.model()
     prepared(model, options)
-    assert "Only one device is there, so the evaluation is not distributed." in caplog.messages
+    assert "There is only one device, so the evaluation is not distributed." in caplog.messages
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_with_one_device_nothing_is_distributed(kit: Kit, caplog: pytest.LogCapt
     [("keras", 2, "None", REFUSED), ("keras", 3, "Device", REFUSED), ("tf_keras", 2, "Host", REFUSED_OF_KERAS_2)],
 )
 def test_several_devices_give_the_scores_of_one(keras: str, devices: int, where: str, refused: dict[str, str]) -> None:
-    """In a process of its own: how many devices there are is settled once."""
+    """In a process of its own: the number of logical devices is fixed when TensorFlow starts."""
     ran = subprocess.run(
         [sys.executable, "-m", "unit.evaluator.support.mirrored", keras, str(devices), where],
         env={**os.environ, "PYTHONPATH": str(TESTS), "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"},
@@ -104,9 +104,9 @@ def test_several_devices_give_the_scores_of_one(keras: str, devices: int, where:
         check=True,
         timeout=600,
     )
-    found = json.loads(ran.stdout.splitlines()[-1])
-    assert len(found) == 13
-    for name, result in found.items():
+    results = json.loads(ran.stdout.splitlines()[-1])
+    assert len(results) == 13
+    for name, result in results.items():
         if name in refused:
             assert refused[name] in result, name
         else:
@@ -114,7 +114,7 @@ def test_several_devices_give_the_scores_of_one(keras: str, devices: int, where:
 
 
 def test_keras_with_another_library_is_scored_by_its_own_evaluate() -> None:
-    """In a process of its own: which library it is is settled by the import."""
+    """In a process of its own: the backend is chosen when Keras is imported."""
     code = """
 import threading
 import keras
@@ -127,9 +127,9 @@ model = Kit(keras).model()
 evaluation = ModelEvaluator(Evaluation(model, arrays()), threading.Event())
 evaluation.prepare()
 loaded = Loaded(checkpoint("ckpt-7"), Weights(model.get_weights(), None))
-found = [{score.name: score.value for score in scores} for scores in evaluation.score([loaded, loaded])]
+scores = [{score.name: score.value for score in row} for row in evaluation.score([loaded, loaded])]
 assert keras.backend.backend() == "jax"
-assert found == [model.evaluate(*arrays(), verbose=0, return_dict=True)] * 2, found
+assert scores == [model.evaluate(*arrays(), verbose=0, return_dict=True)] * 2, scores
 assert int(model.optimizer.iterations) == 7
 """
     environment = {**os.environ, "PYTHONPATH": str(TESTS), "KERAS_BACKEND": "jax"}

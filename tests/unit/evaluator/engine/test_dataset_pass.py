@@ -56,10 +56,10 @@ def scored(model: Any, data: Any, callbacks: Sequence[Any], loaded: Sequence[Loa
     return evaluation
 
 
-SEEN = [Case(plain, uneven), Case(dict_metric, uneven), Case(two_heads, two_heads_data), Case(last_batch_step, uneven)]
+CASES = [Case(plain, uneven), Case(dict_metric, uneven), Case(two_heads, two_heads_data), Case(last_batch_step, uneven)]
 
 
-@pytest.mark.parametrize("case", SEEN, ids=lambda case: case.model.__name__)
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.model.__name__)
 def test_callbacks_see_what_evaluate_shows_them(case: Case, kit: Kit) -> None:
     model, data = case.model(kit), case.data(kit)
     ours, theirs = recorder(kit), recorder(kit)
@@ -68,22 +68,22 @@ def test_callbacks_see_what_evaluate_shows_them(case: Case, kit: Kit) -> None:
     for one in loaded:
         model.set_weights(one.weights.values)
         model.optimizer.iterations.assign(one.step)
-        arguments = dict(zip(("x", "y"), data, strict=False)) if isinstance(data, tuple) else {"x": data}
-        model.evaluate(**arguments, verbose=0, callbacks=[theirs])
+        data_arguments = dict(zip(("x", "y"), data, strict=False)) if isinstance(data, tuple) else {"x": data}
+        model.evaluate(**data_arguments, verbose=0, callbacks=[theirs])
     assert len(ours.calls) == len(theirs.calls) == 2 * len(loaded)
-    for (what, *seen), (expected, *shown) in zip(ours.calls, theirs.calls, strict=True):
-        assert what == expected
-        if what == "begin":
-            assert seen == shown
+    for (hook, *arguments), (expected_hook, *expected) in zip(ours.calls, theirs.calls, strict=True):
+        assert hook == expected_hook
+        if hook == "begin":
+            assert arguments == expected
         else:
-            assert list(seen[0]) == list(shown[0])
-            assert [type(value) for value in seen[0].values()] == [type(value) for value in shown[0].values()]
-            assert flat(seen[0]) == pytest.approx(flat(shown[0]), abs=1e-6)
+            assert list(arguments[0]) == list(expected[0])
+            assert [type(value) for value in arguments[0].values()] == [type(value) for value in expected[0].values()]
+            assert flat(arguments[0]) == pytest.approx(flat(expected[0]), abs=1e-6)
 
 
 def flat(logs: Any) -> dict[str, Any]:
-    nested = (each if isinstance(each, dict) else {name: each} for name, each in logs.items())
-    return {name: value for each in nested for name, value in each.items()}
+    nested = (item if isinstance(item, dict) else {name: item} for name, item in logs.items())
+    return {name: value for level in nested for name, value in level.items()}
 
 
 def test_a_callback_of_every_batch_is_called_for_every_batch(kit: Kit) -> None:
@@ -97,24 +97,24 @@ def test_each_of_several_optimizers_has_the_iterations_of_the_training() -> None
 
     model = several_optimizers(Kit(tf_keras))
     scored(model, dataset(), [], checkpoints(model)[1:2])
-    assert [int(each.iterations) for each in model.optimizer] == [10, 10]
+    assert [int(optimizer.iterations) for optimizer in model.optimizer] == [10, 10]
 
 
 def test_a_hook_that_was_set_on_the_callback_itself_is_called(kit: Kit) -> None:
-    model, callback, seen = kit.model(), kit.keras.callbacks.Callback(), []
-    callback.on_test_batch_begin = lambda batch, logs=None: seen.append(batch)
+    model, callback, batches = kit.model(), kit.keras.callbacks.Callback(), []
+    callback.on_test_batch_begin = lambda batch, logs=None: batches.append(batch)
     scored(model, dataset(), [callback], checkpoints(model)[:1])
-    assert seen == [0, 1, 2, 3]
+    assert batches == [0, 1, 2, 3]
 
 
 def test_callbacks_are_told_which_checkpoint_and_which_dataset(kit: Kit) -> None:
     model, callback = kit.model(), recorder(kit)
-    told: list[Any] = []
-    callback.on_test_end = lambda logs=None: told.append((callback.evaluated_checkpoint, callback.evaluated_dataset))
-    made = Checkpoint("ckpt-3", Path("ckpt-3"), FORMAT, (FileState("ckpt-3", 1, 1),))
-    loaded = Loaded(made, Weights(model.get_weights(), None))
+    notes: list[Any] = []
+    callback.on_test_end = lambda logs=None: notes.append((callback.evaluated_checkpoint, callback.evaluated_dataset))
+    checkpoint = Checkpoint("ckpt-3", Path("ckpt-3"), FORMAT, (FileState("ckpt-3", 1, 1),))
+    loaded = Loaded(checkpoint, Weights(model.get_weights(), None))
     scored(model, {"val": dataset(), "test": arrays(5)}, [callback], [loaded])
-    assert told == [(made, "val"), (made, "test")]
+    assert notes == [(checkpoint, "val"), (checkpoint, "test")]
 
 
 @pytest.mark.filterwarnings(KERAS_AND_NUMPY)
@@ -132,14 +132,14 @@ def test_a_model_may_come_with_the_first_archive(tmp_path: Path) -> None:
     assert evaluation.pass_size(8, 1) == 1
     with pytest.raises(ConfigurationError, match="There is no model"):
         evaluation.score([])
-    (checkpoint,) = found_in(Directory(tmp_path))
+    (checkpoint,) = checkpoints_in(Directory(tmp_path))
     ((loss, accuracy),) = evaluation.score([Loaded(checkpoint, evaluation.read(checkpoint))])
     expected = kit.score(trained)
-    assert {each.name: each.value for each in (loss, accuracy)} == pytest.approx(expected, abs=1e-6)
+    assert {score.name: score.value for score in (loss, accuracy)} == pytest.approx(expected, abs=1e-6)
 
 
-def found_in(directory: Any) -> Sequence[Checkpoint]:
-    """Look twice: a file is complete once two looks saw the same."""
+def checkpoints_in(directory: Any) -> Sequence[Checkpoint]:
+    """List the directory twice: a file is complete once two listings show the same state."""
     directory.look()
     checkpoints: Sequence[Checkpoint] = directory.look().checkpoints
     return checkpoints

@@ -1,4 +1,4 @@
-"""Where data is kept, when it is refused, and what happens when memory is short."""
+"""Where data is cached, when that is refused, and what happens when memory is short."""
 
 import threading
 from collections.abc import Callable
@@ -42,9 +42,9 @@ class Reads:
 
 def evaluation_of(kit: Kit, data: Any, **options: Any) -> tuple[Any, ModelEvaluator]:
     model = kit.model()
-    made = ModelEvaluator(Evaluation(model, data), threading.Event(), Options(**options))
-    made.prepare()
-    return model, made
+    evaluation = ModelEvaluator(Evaluation(model, data), threading.Event(), Options(**options))
+    evaluation.prepare()
+    return model, evaluation
 
 
 @pytest.fixture
@@ -123,7 +123,7 @@ def test_batches_of_different_widths_do_not_go_to_the_device(kit: Kit, caplog: p
     loaded = checkpoints(model)[:1]
     assert by_engine(evaluation, loaded) == by_engine(evaluation, loaded)
     assert evaluation.examples == 6 * BATCH
-    assert any("cannot be laid out on the device" in line for line in caplog.messages)
+    assert any("cannot be stored on the device" in line for line in caplog.messages)
 
 
 def test_arrays_that_do_not_fit_twice_are_left_to_keras(kit: Kit, free: Callable[[int], None]) -> None:
@@ -134,11 +134,11 @@ def test_arrays_that_do_not_fit_twice_are_left_to_keras(kit: Kit, free: Callable
 
 
 def test_ragged_batches_cannot_be_rows_on_the_device(kit: Kit) -> None:
-    made = ModelEvaluator(
+    evaluation = ModelEvaluator(
         Evaluation(over_ragged(kit), ragged(kit)), threading.Event(), Options(data_in_memory=DataInMemory.DEVICE)
     )
     with pytest.raises(ConfigurationError, match="are not dense tensors; keep them in memory on the Host"):
-        made.prepare()
+        evaluation.prepare()
 
 
 def test_what_only_keras_can_read_is_not_kept_and_that_is_said(kit: Kit, caplog: pytest.LogCaptureFixture) -> None:
@@ -192,7 +192,7 @@ def test_without_memory_for_several_they_are_scored_one_by_one(
 ) -> None:
     import tensorflow as tf
 
-    from sidecar_evaluator.engine.dataset_pass import DatasetPasses
+    from sidecar_evaluator.engine.dataset_pass import DatasetPass
 
     def exhausted(*_: Any) -> Any:
         raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating")
@@ -200,7 +200,7 @@ def test_without_memory_for_several_they_are_scored_one_by_one(
     model, evaluation = evaluation_of(kit, uneven(kit))
     loaded = checkpoints(model)
     expected = by_engine(evaluation, loaded)
-    monkeypatch.setattr(DatasetPasses, "score_together", exhausted)
+    monkeypatch.setattr(DatasetPass, "score_together", exhausted)
     assert by_engine(evaluation, loaded) == [pytest.approx(scores, abs=1e-6) for scores in expected]
     assert evaluation.pass_size(8, 1) == 1
     assert any("scored one by one from now on" in line for line in caplog.messages)

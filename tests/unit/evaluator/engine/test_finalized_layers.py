@@ -1,4 +1,4 @@
-"""Layers such as Normalization are scored with the mean of the checkpoint, not with that of an earlier one."""
+"""Layers such as Normalization are scored with the statistics of the checkpoint, not with earlier ones."""
 
 import threading
 from typing import Any
@@ -40,10 +40,10 @@ def test_each_checkpoint_is_scored_with_its_own_statistics(kit: Kit) -> None:
     ]
     assert evaluation.pass_size(len(loaded), loaded[0].weights.size) == 1
     for one, scores in zip([*loaded, loaded[0]], [*expected, expected[0]], strict=True):
-        (found,) = evaluation.score([one])
-        assert {score.name: score.value for score in found} == pytest.approx(scores, abs=1e-6)
+        (checkpoint_scores,) = evaluation.score([one])
+        assert {score.name: score.value for score in checkpoint_scores} == pytest.approx(scores, abs=1e-6)
 
 
 def test_layers_that_have_nothing_to_finalize_are_scored_by_the_compiled_loop(kit: Kit) -> None:
-    assert KerasModel(kit.model()).why_evaluate() == ""
-    assert KerasModel(normalized(kit, 1.0)).why_evaluate() != ""
+    assert KerasModel(kit.model()).why_model_evaluate() == ""
+    assert KerasModel(normalized(kit, 1.0)).why_model_evaluate() != ""

@@ -1,4 +1,4 @@
-"""In every mode the engine's scores are those of `model.evaluate`, for both Kerases."""
+"""In every mode the engine's scores are those of `model.evaluate`, for Keras 3 and tf_keras."""
 
 import threading
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ import pytest
 
 from sidecar_evaluator.checkpoints.interface import Weights
 from sidecar_evaluator.engine import compiled_loop, stepper
-from sidecar_evaluator.engine.compiled_loop import loop_around
+from sidecar_evaluator.engine.compiled_loop import compile_loop
 from sidecar_evaluator.engine.datasets import arguments_of
 from sidecar_evaluator.entrypoint import Evaluation
 from sidecar_evaluator.evaluator import Loaded, ModelEvaluator
@@ -44,27 +44,29 @@ def _like(random: Any, value: Any) -> Any:
 
 
 def by_keras(case: Case, kit: Kit, model: Any, loaded: Sequence[Loaded]) -> list[Scores]:
-    found = []
+    scores = []
     for one in loaded:
         model.set_weights(one.weights.values)
         arguments = arguments_of(case.data(kit))
         logs = model.evaluate(**arguments, steps=case.steps, verbose=0, return_dict=True)
-        each = logs.pop("each", {})
-        found.append(dict(pair for name, value in {**logs, **each}.items() for pair in named(name, np.asarray(value))))
-    return found
+        nested = logs.pop("nested", {})
+        scores.append(
+            dict(pair for name, value in {**logs, **nested}.items() for pair in named(name, np.asarray(value)))
+        )
+    return scores
 
 
 def named(name: str, value: Any) -> list[tuple[str, float]]:
-    return [(name, value.item())] if value.size == 1 else [(f"{name}_{at}", each) for at, each in enumerate(value)]
+    return [(name, value.item())] if value.size == 1 else [(f"{name}_{at}", item) for at, item in enumerate(value)]
 
 
 def by_engine(evaluation: ModelEvaluator, loaded: Sequence[Loaded]) -> list[Scores]:
     return [{score.name: score.value for score in scores} for scores in evaluation.score(loaded)]
 
 
-def assert_same(found: list[Scores], expected: list[Scores]) -> None:
+def assert_same(actual: list[Scores], expected: list[Scores]) -> None:
     assert len({tuple(scores.values()) for scores in expected}) == len(expected), "the checkpoints must differ"
-    for ours, theirs in zip(found, expected, strict=True):
+    for ours, theirs in zip(actual, expected, strict=True):
         assert ours == pytest.approx(theirs, abs=1e-6, rel=1e-6)
 
 
@@ -73,7 +75,7 @@ def possible(cases: Mapping[str, Case]) -> list[Any]:
         pytest.param(case, keras, id=f"{name}-{keras}")
         for name, case in cases.items()
         for keras in ("keras", "tf_keras")
-        if case.keras3 or keras == "tf_keras"  # some of it Keras 3 itself cannot evaluate
+        if case.keras3 or keras == "tf_keras"  # Keras 3 itself cannot evaluate some of them
     ]
 
 
@@ -100,14 +102,14 @@ def test_scores_are_those_of_evaluate(case: Case, kit: Kit) -> None:
 
 @pytest.mark.parametrize(("case", "kit"), COMPILED, indirect=["kit"])
 def test_steps_side_by_side_give_the_same_scores(case: Case, kit: Kit, monkeypatch: pytest.MonkeyPatch) -> None:
-    widths: list[int] = []
+    unroll_factors: list[int] = []
 
-    def around(step: Any, layout: Any, carried: Any, width: int = 1) -> Any:
-        widths.append(width)
-        return loop_around(step, layout, carried, width)
+    def record_and_compile(step: Any, layout: Any, carried: Any, unroll: int = 1) -> Any:
+        unroll_factors.append(unroll)
+        return compile_loop(step, layout, carried, unroll)
 
-    monkeypatch.setattr(stepper, "loop_around", around)
-    monkeypatch.setattr(compiled_loop, "worth_widening", lambda _tracing, _ran, steps: steps > 0)
+    monkeypatch.setattr(stepper, "compile_loop", record_and_compile)
+    monkeypatch.setattr(compiled_loop, "worth_unrolling", lambda _tracing, _running, steps: steps > 0)
     model = case.model(kit)
     evaluation = prepared(case, kit, model, DataInMemory.HOST)
     loaded = checkpoints(model)
@@ -115,4 +117,4 @@ def test_steps_side_by_side_give_the_same_scores(case: Case, kit: Kit, monkeypat
     for _ in range(2):
         assert_same([by_engine(evaluation, [one])[0] for one in loaded], expected)
         assert_same(by_engine(evaluation, loaded), expected)
-    assert (compiled_loop.WIDTH in widths) == case.in_variables
+    assert (compiled_loop.UNROLL in unroll_factors) == case.in_variables

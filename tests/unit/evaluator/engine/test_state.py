@@ -75,8 +75,8 @@ def prepared(model: Any, data: Any, steps: int | None = None) -> ModelEvaluator:
 
 
 def scored(evaluation: ModelEvaluator, *loaded: Any) -> list[Scores]:
-    found = evaluation.score(loaded)
-    return [{f"{each.dataset}/{each.name}": each.value for each in scores} for scores in found]
+    results = evaluation.score(loaded)
+    return [{f"{score.dataset}/{score.name}": score.value for score in scores} for scores in results]
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -88,8 +88,8 @@ def test_every_checkpoint_begins_with_the_model_as_it_was_prepared(model: Build,
     for _ in range(2):
         together = scored(evaluation, *loaded)
         one_by_one = [scored(evaluation, one)[0] for one in loaded]
-        for found in (together, one_by_one):
-            assert [pytest.approx(scores, abs=1e-6) for scores in expected] == found
+        for actual in (together, one_by_one):
+            assert [pytest.approx(scores, abs=1e-6) for scores in expected] == actual
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -100,8 +100,8 @@ def test_a_second_dataset_goes_on_from_the_first_as_in_keras(model: Build, kit: 
     for name, data in DATA["two datasets"](kit).items():
         logs = trained.evaluate(data, verbose=0, return_dict=True)
         expected.update({f"{name}/{metric}": value for metric, value in logs.items()})
-    found = scored(prepared(model(kit), DATA["two datasets"](kit)), *loaded)[1]
-    assert found == pytest.approx(expected, abs=1e-6)
+    actual = scored(prepared(model(kit), DATA["two datasets"](kit)), *loaded)[1]
+    assert actual == pytest.approx(expected, abs=1e-6)
 
 
 def test_building_an_unbuilt_model_by_model_evaluate_leaves_no_trace(kit: Kit) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sidecar_evaluator.engine.stepper import Pace
+from sidecar_evaluator.engine.stepper import StepsPerExecution
 from sidecar_evaluator.entrypoint import Evaluation
 from sidecar_evaluator.errors import ConfigurationError, Stopped
 from sidecar_evaluator.evaluator import ModelEvaluator
@@ -17,7 +17,7 @@ from unit.evaluator.support.scored_models import UNEVEN, uneven
 
 
 class Clock:
-    """Time that passes as the test says."""
+    """A clock that the test advances."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -29,10 +29,10 @@ class Clock:
 @pytest.mark.parametrize("seconds_per_step", [0.00001, 0.001, 0.03, 0.2, 3.0])
 def test_a_call_soon_takes_about_as_long_as_a_stop_may(seconds_per_step: float) -> None:
     clock = Clock()
-    pace = Pace(clock)
+    pace = StepsPerExecution(clock)
     taken = []
     for call in range(8):
-        steps = pace.steps
+        steps = pace.value
         pace.begin()
         clock.now += steps * seconds_per_step + (30.0 if call == 0 else 0.0)  # compiling
         pace.end(steps)
@@ -57,9 +57,9 @@ def counting(kit: Kit) -> tuple[Any, list[Any]]:
 @pytest.mark.parametrize("data", ["dataset", "arrays", "full arrays"])
 @pytest.mark.parametrize("where", DataInMemory)
 def test_the_step_is_traced_once_for_all_evaluations(data: str, where: DataInMemory, kit: Kit) -> None:
-    given = {"dataset": uneven(kit), "arrays": arrays(3, UNEVEN), "full arrays": arrays(3, 96)}[data]
+    datasets = {"dataset": uneven(kit), "arrays": arrays(3, UNEVEN), "full arrays": arrays(3, 96)}[data]
     model, traced = counting(kit)
-    evaluation = ModelEvaluator(Evaluation(model, given), threading.Event(), Options(data_in_memory=where))
+    evaluation = ModelEvaluator(Evaluation(model, datasets), threading.Event(), Options(data_in_memory=where))
     evaluation.prepare()
     assert len(traced) == 0, "a built model needs no tracing before the first evaluation"
     loaded = checkpoints(model)
@@ -82,11 +82,11 @@ def test_an_unbuilt_model_is_traced_once_for_building_and_scoring(kit: Kit) -> N
 
 def test_a_stop_ends_an_evaluation_between_two_calls(kit: Kit) -> None:
     stop = threading.Event()
-    seen: list[tuple[int, int | None]] = []
+    reported: list[tuple[int, int | None]] = []
 
     def progress(done: int, total: int | None) -> None:
-        seen.append((done, total))
-        if len(seen) == 1:
+        reported.append((done, total))
+        if len(reported) == 1:
             stop.set()
 
     model = kit.model()
@@ -96,7 +96,7 @@ def test_a_stop_ends_an_evaluation_between_two_calls(kit: Kit) -> None:
     for together in (loaded, loaded[:1]):
         with pytest.raises(Stopped):
             evaluation.score(together)
-    assert seen == [(1, 6)], "the second evaluation was stopped before its first batch"
+    assert reported == [(1, 6)], "the second evaluation was stopped before its first batch"
     stop.clear()
     assert len(evaluation.score(loaded[:1])[0]) == 2
 
@@ -120,17 +120,17 @@ def test_a_stop_is_seen_while_batches_are_read(kit: Kit) -> None:
 
 
 def test_progress_counts_batches_and_examples(kit: Kit) -> None:
-    seen: list[tuple[int, int | None]] = []
+    reported: list[tuple[int, int | None]] = []
     model = kit.model()
     evaluation = ModelEvaluator(
-        Evaluation(model, uneven(kit)), threading.Event(), progress=lambda *told: seen.append(told)
+        Evaluation(model, uneven(kit)), threading.Event(), progress=lambda *counts: reported.append(counts)
     )
     evaluation.prepare()
     for _ in range(2):
         evaluation.score(checkpoints(model)[:1])
     assert evaluation.examples == 2 * UNEVEN
-    assert (seen[0], seen[-1]) == ((1, 6), (6, 6))
-    assert [done for done, _ in seen].count(6) == 2
+    assert (reported[0], reported[-1]) == ((1, 6), (6, 6))
+    assert [done for done, _ in reported].count(6) == 2
 
 
 def test_xla_compiles_and_the_scores_stay(kit: Kit) -> None:

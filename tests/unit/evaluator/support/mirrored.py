@@ -11,7 +11,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from sidecar_evaluator.engine.apply_options import scope
+from sidecar_evaluator.engine.apply_options import strategy_scope
 from sidecar_evaluator.entrypoint import Evaluation
 from sidecar_evaluator.errors import ConfigurationError
 from sidecar_evaluator.evaluator import ModelEvaluator
@@ -38,7 +38,7 @@ KINDS = (
 
 
 def evaluation_of(case: Case, kit: Kit, options: Options) -> tuple[Any, ModelEvaluator]:
-    with scope(options):
+    with strategy_scope(options):
         model = case.model(kit)
         evaluation = ModelEvaluator(Evaluation(model, case.data(kit), case.steps), threading.Event(), options)
         evaluation.prepare()
@@ -60,13 +60,13 @@ def main(keras: str, devices: int, where: str) -> None:
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * devices)
     kit = Kit(importlib.import_module(keras))
     options = Options(distribution=Distribution.MIRRORED, data_in_memory=DataInMemory(where))
-    found: dict[str, Any] = {}
+    results: dict[str, Any] = {}
     for name in KINDS:
         try:
-            found[name] = difference(CASES[name], kit, options)
+            results[name] = difference(CASES[name], kit, options)
         except ConfigurationError as error:
-            found[name] = str(error)
-    print(json.dumps(found))
+            results[name] = str(error)
+    print(json.dumps(results))
 
 
 if __name__ == "__main__":

@@ -39,8 +39,11 @@ def vector_metrics(kit: Kit) -> Any:
     outputs = [layers.Dense(3, activation="softmax")(inputs), layers.Dense(1, activation="sigmoid")(inputs)]
     model = kit.keras.Model(inputs, outputs)
     losses = ["categorical_crossentropy", "binary_crossentropy"]
-    each = [[metrics.F1Score(name="f1")], [metrics.F1Score(threshold=0.5, name="one"), metrics.Precision([0.3, 0.6])]]
-    model.compile("adam", loss=losses, metrics=each, jit_compile=False)
+    per_output = [
+        [metrics.F1Score(name="f1")],
+        [metrics.F1Score(threshold=0.5, name="one"), metrics.Precision([0.3, 0.6])],
+    ]
+    model.compile("adam", loss=losses, metrics=per_output, jit_compile=False)
     return model
 
 
@@ -50,7 +53,7 @@ def kept_in_python(kit: Kit) -> Any:
     class Spread(kit.keras.metrics.Metric):  # type: ignore[name-defined, misc]
         def __init__(self) -> None:
             super().__init__(name="spread")
-            self.seen: list[Any] = []
+            self.predictions: list[Any] = []
 
         def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
             import tensorflow as tf
@@ -63,17 +66,17 @@ def kept_in_python(kit: Kit) -> Any:
             return tf.ensure_shape(tf.numpy_function(self._value, [], tf.float32), [])
 
         def _keep(self, predictions: Any) -> Any:
-            self.seen.append(predictions)
-            return np.int32(len(self.seen))
+            self.predictions.append(predictions)
+            return np.int32(len(self.predictions))
 
         def _value(self) -> Any:
-            if not self.seen:
+            if not self.predictions:
                 return np.float32(0)
-            means = np.array([value.mean() for value in self.seen])
-            return np.float32(means @ np.arange(len(means)) + np.concatenate(self.seen).std())
+            means = np.array([value.mean() for value in self.predictions])
+            return np.float32(means @ np.arange(len(means)) + np.concatenate(self.predictions).std())
 
         def reset_state(self) -> None:
-            self.seen.clear()
+            self.predictions.clear()
 
     return kit.compiled(kit.model(compiled=False), metrics=["accuracy", Spread()])
 

@@ -1,4 +1,4 @@
-"""Models and data of every kind that the engine must score as `model.evaluate` does."""
+"""All kinds of models and data that the engine must score as `model.evaluate` does."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class Case:
     """A model and its data; `compiled_loop` says whether the engine's own loop must have scored them.
 
     `keras3` is false for what Keras 3 cannot evaluate, `dense` for batches that are not of dense tensors, and
-    `in_variables` where steps change something that is no variable.
+    `in_variables` where steps change something that is not a variable.
     """
 
     model: Callable[[Kit], Any]
@@ -133,7 +133,7 @@ def last_batch_step(kit: Kit) -> Any:
 
         x = data[0]
         predicted = self(x, training=False)
-        return {"rows": tf.shape(x)[0], "last": tf.reduce_mean(predicted), "each": {"b": tf.reduce_max(predicted)}}
+        return {"rows": tf.shape(x)[0], "last": tf.reduce_mean(predicted), "nested": {"b": tf.reduce_max(predicted)}}
 
     return _overriding(kit, test_step=test_step, metrics=property(lambda self: []))
 
@@ -197,8 +197,8 @@ def classes(kit: Kit) -> Any:
 
 def own_evaluate(kit: Kit) -> Any:
     def evaluate(self: Any, *arguments: Any, **named: Any) -> Any:
-        found = kit.keras.Model.evaluate(self, *arguments, **named)
-        return {**found, "extra": 4.5}
+        logs = kit.keras.Model.evaluate(self, *arguments, **named)
+        return {**logs, "extra": 4.5}
 
     return _overriding(kit, evaluate=evaluate)
 
