@@ -34,7 +34,7 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 @pytest.fixture(params=["keras", "tf_keras"])
 def kit(request: pytest.FixtureRequest) -> Kit:
-    """The two Kerases, one after the other."""
+    """Keras 3 and tf_keras, one after the other."""
     return Kit(importlib.import_module(request.param))
 
 

@@ -220,10 +220,10 @@ def test_a_checkpoint_read_ahead_is_evaluated_although_it_was_deleted() -> None:
     prefetcher = scene.loop.prefetcher = Prefetcher(scene.model.read)
 
     def delete_once_read_ahead() -> None:
-        waiting = scene.directory.found.get("ckpt-2")
+        waiting = scene.directory.checkpoints.get("ckpt-2")
         while waiting and not prefetcher.holds(waiting):
             assert not scene.stop.wait(0.001)
-        scene.directory.found.pop("ckpt-2", None)
+        scene.directory.checkpoints.pop("ckpt-2", None)
 
     scene.model.during = delete_once_read_ahead
     assert [kind for _, kind, _ in scene.outcomes()] == [OutcomeKind.EVALUATED] * 2

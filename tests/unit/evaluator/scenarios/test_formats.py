@@ -1,4 +1,4 @@
-"""Every format with real models: what comes out is what was saved, or nothing."""
+"""Every format with real models: the values that were saved are read, or none."""
 
 import contextlib
 import importlib
@@ -60,7 +60,7 @@ def trained(kit: Kit, build: Build = architectures.sequential, *, iterations: in
 
 
 def is_refused(build: Build, saver: Saver, kit: Kit) -> bool:
-    """Tell what is not understood: tf_keras's layers that load in their own way from Keras's own files."""
+    """Return whether it is refused: tf_keras layers that override `load_own_variables`, in the formats of Keras."""
     return build is architectures.own_layer and not kit.is_keras3 and saver.format is not TensorFlow
 
 
@@ -83,12 +83,12 @@ def test_values_are_bit_equal_to_those_that_were_saved(build: Build, saver: Save
 
 def test_one_reader_reads_many_checkpoints(saver: Saver, kit: Kit, tmp_path: Path) -> None:
     saved = [trained(kit, iterations=number) for number in (1, 2, 3)]
-    for number, each in enumerate(saved, 1):
-        saver.save(each, tmp_path, number)
+    for number, trained_model in enumerate(saved, 1):
+        saver.save(trained_model, tmp_path, number)
     reader, model = saver.format(), architectures.sequential(kit)
-    found = look(reader, directory=tmp_path).values()
-    assert [each.number for each in found] == ([3] if saver.keras3_only else [1, 2, 3])
-    for checkpoint in found:
+    checkpoints = look(reader, directory=tmp_path).values()
+    assert [checkpoint.number for checkpoint in checkpoints] == ([3] if saver.keras3_only else [1, 2, 3])
+    for checkpoint in checkpoints:
         number = checkpoint.number or 0
         weights = read_checkpoint(checkpoint, model)
         assert is_same(weights, saved[number - 1].get_weights())
@@ -104,9 +104,8 @@ def lengths(size: int) -> set[int]:
 
 
 def score_of(saver: Saver, directory: Path, model: Any) -> Any:
-    """Return what would be scored, None where nothing would."""
-    found = look(saver.format(), directory=directory).values()
-    for checkpoint in found:
+    """Return the weights that would be scored, None if there are none."""
+    for checkpoint in look(saver.format(), directory=directory).values():
         if not checkpoint.missing:
             try:
                 return read_checkpoint(checkpoint, model)
@@ -123,9 +122,9 @@ def test_half_written_files_never_give_a_score(saver: Saver, kit: Kit, tmp_path:
         whole = path.read_bytes()
         for length in lengths(len(whole)):
             path.write_bytes(whole[:length])
-            found = score_of(saver, tmp_path, model)
-            assert found is None or (saver.keras3_only and is_same(found, saved.get_weights())), f"{path} {length}"
-            tried, useful = tried + 1, useful + (found is None)
+            weights = score_of(saver, tmp_path, model)
+            assert weights is None or (saver.keras3_only and is_same(weights, saved.get_weights())), f"{path} {length}"
+            tried, useful = tried + 1, useful + (weights is None)
         path.write_bytes(whole)
     assert useful > (tried // 4 if saver.keras3_only else tried - 1)  # of an Orbax step many files are not needed
     assert score_of(saver, tmp_path, model) is not None
@@ -138,9 +137,9 @@ def test_a_lost_file_never_gives_another_score(saver: Saver, kit: Kit, tmp_path:
     for path in files_below(tmp_path):
         whole = path.read_bytes()
         path.unlink()
-        found = score_of(saver, tmp_path, model)
-        assert found is None or (saver.keras3_only and is_same(found, saved.get_weights())), path
-        lost += found is None
+        weights = score_of(saver, tmp_path, model)
+        assert weights is None or (saver.keras3_only and is_same(weights, saved.get_weights())), path
+        lost += weights is None
         path.write_bytes(whole)
     assert lost >= 1
 
@@ -238,15 +237,15 @@ def test_without_an_optimizer_there_are_no_iterations(saver: Saver, kit: Kit, tm
 
 
 def test_reading_disturbs_no_evaluation(saver: Saver, kit: Kit, tmp_path: Path) -> None:
-    """The first read also learns where things are, beside an evaluation of the same model."""
+    """The first read also determines the layout, while the same model is being evaluated."""
     saver.save(trained(kit), tmp_path, 1)
     model = architectures.sequential(kit)
     expected, done = kit.score(model), threading.Event()
-    found: list[dict[str, float]] = []
+    scores: list[dict[str, float]] = []
 
     def evaluate() -> None:
-        while not done.is_set() or len(found) < 3:
-            found.append(kit.score(model))
+        while not done.is_set() or len(scores) < 3:
+            scores.append(kit.score(model))
 
     thread = threading.Thread(target=evaluate)
     thread.start()
@@ -256,7 +255,7 @@ def test_reading_disturbs_no_evaluation(saver: Saver, kit: Kit, tmp_path: Path) 
     finally:
         done.set()
         thread.join()
-    assert all(scores == expected for scores in found)
+    assert all(logs == expected for logs in scores)
     assert not any("save_own_variables" in vars(layer) for layer in model.layers)
 
 
@@ -274,7 +273,10 @@ def test_saves_over_one_another_are_never_mixed(saver: Saver, kit: Kit, tmp_path
                     with contextlib.suppress(CheckpointError):
                         weights = read_checkpoint(checkpoint, model)
                         numbers.append(
-                            {weights.iterations, *(each for value in weights.values for each in np.asarray(value).flat)}
+                            {
+                                weights.iterations,
+                                *(item for value in weights.values for item in np.asarray(value).flat),
+                            }
                         )
 
     thread = threading.Thread(target=evaluate)
@@ -286,4 +288,4 @@ def test_saves_over_one_another_are_never_mixed(saver: Saver, kit: Kit, tmp_path
     done.set()
     thread.join(60)
     assert numbers
-    assert all(len(each) == 1 for each in numbers)
+    assert all(len(distinct) == 1 for distinct in numbers)

@@ -1,4 +1,4 @@
-"""In every format the scores are those that `model.evaluate` gives in the training, whatever else a model holds."""
+"""In every format the scores equal those of `model.evaluate` in the training, whatever else a model contains."""
 
 import threading
 from collections.abc import Callable
@@ -42,7 +42,7 @@ def scores_of(evaluation: ModelEvaluator, *weights: Weights) -> list[dict[str, f
 def test_a_model_that_holds_more_than_layers_is_scored_as_in_training(build: Build, kit: Kit, tmp_path: Path) -> None:
     saved, model = trained(build(kit)), build(kit)
     evaluation = prepared(model)
-    first = Weights([np.array(each) for each in variables_to_restore(model)], None)
+    first = Weights([np.array(variable) for variable in variables_to_restore(model)], None)
     for saver in SAVERS:
         if kit.is_keras3 or not saver.keras3_only:
             directory = tmp_path / str(saver)
@@ -59,19 +59,19 @@ def test_variables_of_tensorflow_in_a_model_are_restored(kit: Kit, tmp_path: Pat
     saved, model = (odd_models.variables_of_tensorflow(kit) for _ in range(2))
     evaluation = prepared(model)
     trained(saved)
-    reader, found, expected = TensorFlow(), [], []
+    reader, restored, expected = TensorFlow(), [], []
     for number in (1, 2, 3):
         saved.factor.assign([1.0 + number, 2.0])
         saved.scaled.scale.assign([3.0, -2.0, number, 1.0])
         saved.scaled.shift.values.assign([0.0, number, 0.0, -1.0])
         saving.tensorflow(saved, directory := tmp_path / str(number))
-        found.append(read(reader, directory, model))
+        restored.append(read(reader, directory, model))
         expected.append(pytest.approx(kit.score(saved), abs=1e-6))
-    assert [scores_of(evaluation, each)[0] for each in found] == expected
-    assert scores_of(evaluation, *found) == expected
+    assert [scores_of(evaluation, weights)[0] for weights in restored] == expected
+    assert scores_of(evaluation, *restored) == expected
     if kit.is_keras3:
         with pytest.raises(CheckpointIncompatible, match=r"no place for the tf\.Variables"):
-            evaluation.export(found[0], tmp_path / "best.weights.h5")
+            evaluation.export(restored[0], tmp_path / "best.weights.h5")
 
 
 @KERAS_3
@@ -79,8 +79,8 @@ def test_a_variable_of_tensorflow_that_is_not_in_the_checkpoint_is_named(kit: Ki
     import tensorflow as tf
 
     saved, model = (odd_models.variables_of_tensorflow(kit) for _ in range(2))
-    for each in (trained(saved), model):
-        kit.score(each)
+    for unbuilt in (trained(saved), model):
+        kit.score(unbuilt)
     saving.tensorflow(saved, tmp_path)
     model.scaled.other = tf.Variable(1.0)
     with pytest.raises(CheckpointIncompatible, match=r"scaled/other is not in the checkpoint"):
@@ -97,25 +97,25 @@ def test_a_table_that_holds_something_else_is_refused(kit: Kit, tmp_path: Path) 
 
 @KERAS_3
 def test_what_a_layer_loads_in_its_own_way_is_assigned_when_it_is_scored(kit: Kit, tmp_path: Path) -> None:
-    saved, model = (odd_models.loading_in_its_own_way(kit) for _ in range(2))
+    saved, model = (odd_models.overriding_load_own_variables(kit) for _ in range(2))
     evaluation = prepared(model)
-    reader, found, expected = KerasWeights(), [], []
+    reader, restored, expected = KerasWeights(), [], []
     for number in (1, 2, 3):
         trained(saved).layers[0].scale.assign([3.0, -2.0, number, 1.0])
         (directory := tmp_path / str(number)).mkdir()
         saving.weights_file(saved, directory)
-        found.append(read(reader, directory, model))
+        restored.append(read(reader, directory, model))
         expected.append(pytest.approx(kit.score(saved), abs=1e-6))
     assert (model.layers[0].scale.numpy() == 1.0).all()
-    assert [scores_of(evaluation, each)[0] for each in found] == expected
-    assert scores_of(evaluation, *found) == expected
+    assert [scores_of(evaluation, weights)[0] for weights in restored] == expected
+    assert scores_of(evaluation, *restored) == expected
 
 
 @KERAS_3
 @pytest.mark.parametrize("loads", ["shift", "shifts"])
 def test_a_layer_that_loads_what_is_no_variable_is_refused_and_left_alone(loads: str, kit: Kit, tmp_path: Path) -> None:
-    model = odd_models.loading_in_its_own_way(kit)
-    saving.weights_file(odd_models.loading_in_its_own_way(kit), tmp_path)
+    model = odd_models.overriding_load_own_variables(kit)
+    saving.weights_file(odd_models.overriding_load_own_variables(kit), tmp_path)
     model.layers[0].loads = loads
     before = kit.score(model)
     with pytest.raises(

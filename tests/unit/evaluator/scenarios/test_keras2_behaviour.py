@@ -198,12 +198,12 @@ def test_tensorboard_shows_every_metric_by_iterations_below_validation(saver: st
 def summaries(directory: Path) -> set[tuple[str, int]]:
     import tensorflow as tf
 
-    found = set()
+    tags = set()
     for path in directory.glob("events.out.tfevents.*"):
         for record in tf.data.TFRecordDataset(str(path)):
             event = tf.compat.v1.Event.FromString(record.numpy())
-            found |= {(value.tag, event.step) for value in event.summary.value if value.tag.startswith("eval")}
-    return found
+            tags |= {(value.tag, event.step) for value in event.summary.value if value.tag.startswith("eval")}
+    return tags
 
 
 def test_metrics_whose_result_is_a_dict_are_flattened(kit: Kit, tmp_path: Path, log: Any) -> None:

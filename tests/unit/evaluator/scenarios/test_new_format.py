@@ -21,16 +21,16 @@ from unit.evaluator.support.models import Kit, arrays
 
 DOCUMENT = (Path(__file__).parents[4] / "docs" / "formats.md").read_text()
 BLOCK = r"```python\n(?P<code>.*?)```"
-WAYS = [
-    pytest.param(found["format"], found["code"], keras, id=f"{found['title']}-{keras}")
-    for found in re.finditer(r"### (?P<title>(?P<format>\w+): [^\n]*)\n" + BLOCK, DOCUMENT, re.DOTALL)
+SNIPPETS = [
+    pytest.param(match["format"], match["code"], keras, id=f"{match['title']}-{keras}")
+    for match in re.finditer(r"### (?P<title>(?P<format>\w+): [^\n]*)\n" + BLOCK, DOCUMENT, re.DOTALL)
     for keras in ("keras", "tf_keras")
-    if {"keras": "Keras 3", "tf_keras": "tf_keras"}[keras] in found["title"]
+    if {"keras": "Keras 3", "tf_keras": "tf_keras"}[keras] in match["title"]
 ]
 
 
 @pytest.mark.filterwarnings("ignore:.*HDF5 file via `model.save:UserWarning")
-@pytest.mark.parametrize(("format_name", "code", "kit"), WAYS, indirect=["kit"])
+@pytest.mark.parametrize(("format_name", "code", "kit"), SNIPPETS, indirect=["kit"])
 def test_what_a_documented_training_saves_is_read(format_name: str, code: str, kit: Kit, tmp_path: Path) -> None:
     import tensorflow as tf
 
@@ -54,18 +54,18 @@ def _without_shuffling(fit: Any) -> Any:
 
 
 def test_every_format_has_a_documented_way() -> None:
-    assert {way.values[0] for way in WAYS} == set(FORMATS)
+    assert {snippet.values[0] for snippet in SNIPPETS} == set(FORMATS)
 
 
 @pytest.fixture
 def numpy_format() -> CheckpointFormat:
-    """The example, made of what the page shows."""
-    found = re.search(r"## A new format is one file\n.*?" + BLOCK, DOCUMENT, re.DOTALL)
-    assert found
+    """The example format of the page."""
+    match = re.search(r"## A new format is one file\n.*?" + BLOCK, DOCUMENT, re.DOTALL)
+    assert match
     namespace: dict[str, Any] = {"__name__": "numpy_format"}
-    exec(found["code"], namespace)
-    made: CheckpointFormat = namespace["NumPy"]()
-    return made
+    exec(match["code"], namespace)
+    example: CheckpointFormat = namespace["NumPy"]()
+    return example
 
 
 @pytest.fixture

@@ -71,9 +71,9 @@ class Sinks:
         lines.resume("run", (), self.results.counts.skipped)
         status = StatusWriter(self.statuses.append, lambda results: render(results, self.rules.primary))
         writer = MultiWriter([PrometheusWriter(self.registry, FakeClock()), LogWriter(), status, lines])
-        for each in outcomes:
-            self.results = settle(self.results, each, self.rules)
-            writer.write(Report(each, self.results))
+        for outcome in outcomes:
+            self.results = settle(self.results, outcome, self.rules)
+            writer.write(Report(outcome, self.results))
         assert writer.flush(10)
         writer.close()
 

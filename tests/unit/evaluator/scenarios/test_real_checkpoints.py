@@ -116,10 +116,10 @@ def test_a_stop_ends_an_evaluation_between_two_batches(kit: Kit) -> None:
     stop = threading.Event()
 
     class Stopper(kit.keras.callbacks.Callback):  # type: ignore[name-defined, misc]
-        seen = 0
+        calls = 0
 
         def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
-            self.seen += 1
+            self.calls += 1
             stop.set()
 
     stopper = Stopper()
@@ -128,7 +128,7 @@ def test_a_stop_ends_an_evaluation_between_two_batches(kit: Kit) -> None:
     evaluation.prepare()
     with pytest.raises(Stopped):
         evaluation.score([Loaded(checkpoint("ckpt-7"), Weights(model.get_weights(), None))])
-    assert stopper.seen == 1
+    assert stopper.calls == 1
 
 
 @pytest.mark.parametrize(
@@ -137,8 +137,8 @@ def test_a_stop_ends_an_evaluation_between_two_batches(kit: Kit) -> None:
         (lambda kit: Evaluation("model", None), "is a str; return a Keras model"),
         (lambda kit: Evaluation(kit.model(compiled=False), dataset()), "has no metrics"),
         (lambda kit: Evaluation(kit.model(), iter(dataset())), "can be read only once"),
-        (lambda kit: Evaluation(kit.model(), dataset().repeat()), "never ends; set steps"),
-        (lambda kit: Evaluation(kit.subclassed(), "no data"), "cannot be evaluated on its data"),
+        (lambda kit: Evaluation(kit.model(), dataset().repeat()), "is infinite; set steps"),
+        (lambda kit: Evaluation(kit.subclassed(), "no data"), "cannot be evaluated on the data of dataset default"),
     ],
 )
 def test_what_cannot_be_evaluated_is_a_configuration_error(

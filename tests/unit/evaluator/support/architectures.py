@@ -1,4 +1,4 @@
-"""Models of every kind that a checkpoint's variables must be matched with, in either Keras."""
+"""All kinds of models whose variables must be matched with those of a checkpoint, for Keras 3 and tf_keras."""
 
 from typing import Any
 
@@ -66,7 +66,7 @@ def wrapper(kit: Kit) -> Any:
 
 
 def own_layer(kit: Kit) -> Any:
-    """A layer that stores its variables in its own way."""
+    """A layer that overrides `save_own_variables` and `load_own_variables`."""
 
     class Transposed(kit.keras.layers.Layer):  # type: ignore[name-defined, misc]
         def build(self, shape: Any) -> None:
@@ -96,7 +96,7 @@ def half(kit: Kit, dtype: str = "float16") -> Any:
     return kit.compiled(model)
 
 
-def brain(kit: Kit) -> Any:
+def bfloat(kit: Kit) -> Any:
     """The same in bfloat16."""
     return half(kit, "bfloat16")
 
@@ -110,7 +110,7 @@ def mixed(kit: Kit) -> Any:
     return kit.compiled(model, kit.keras.mixed_precision.LossScaleOptimizer(kit.keras.optimizers.Adam()))
 
 
-ALL = (sequential, functional, subclassed, wrapper, own_layer, half, brain, mixed)
+ALL = (sequential, functional, subclassed, wrapper, own_layer, half, bfloat, mixed)
 
 
 def randomized(model: Any, seed: int = 1) -> Any:

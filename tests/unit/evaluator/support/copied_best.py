@@ -1,4 +1,4 @@
-"""A checkpoint directory, an output, and the copies of the best between them: what tests of copies share."""
+"""A checkpoint directory, an output, and best copies between them, for the tests of best_checkpoints."""
 
 import errno
 import hashlib
@@ -45,8 +45,8 @@ class Scene:
     def listed(self, number: int | str) -> Checkpoint:
         names = [name.format(number) for name in LAYOUTS[self.layout]]
         opened = {"prefix": f"ckpt-{number}", "file": names[0], "tree": f"ckpt-{number}"}[self.layout]
-        known = names[:1] if self.layout == "tree" else names  # of a tree a listing sees the files that mark it
-        files = tuple(state_of(self.checkpoints, name) for name in known)
+        listed_names = names[:1] if self.layout == "tree" else names  # of a tree a listing sees the files that mark it
+        files = tuple(state_of(self.checkpoints, name) for name in listed_names)
         return Checkpoint(f"ckpt-{number}", self.checkpoints / opened, FORMAT, files)
 
     def find(self, name: str) -> Checkpoint | None:
@@ -61,23 +61,26 @@ class Scene:
             (self.checkpoints / file.name).unlink(missing_ok=True)
 
     def visible(self) -> list[str]:
-        """Return the places of whole copies, the newest first; check that each is whole."""
-        found = [json.loads(path.read_text()) | {"place": path.parent} for path in self.output.glob("*/manifest.json")]
-        for manifest in found:
+        """Return the directories of complete copies, the newest first; check that each is complete."""
+        paths = self.output.glob("*/manifest.json")
+        manifests = [json.loads(path.read_text()) | {"place": path.parent} for path in paths]
+        for manifest in manifests:
             for file in manifest["files"]:
                 content = (manifest["place"] / file["name"]).read_bytes()
                 assert (len(content), hashlib.sha256(content).hexdigest()) == (file["size"], file["sha256"])
-        newest_first = sorted(found, key=lambda manifest: str(manifest["copiedAt"]), reverse=True)
+        newest_first = sorted(manifests, key=lambda manifest: str(manifest["copiedAt"]), reverse=True)
         return [manifest["place"].name for manifest in newest_first]
 
     def manifest(self, place: str) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads((self.output / place / MANIFEST).read_text())
-        return found
+        manifest: dict[str, Any] = json.loads((self.output / place / MANIFEST).read_text())
+        return manifest
 
 
-def outcome_of(checkpoint: Checkpoint, accuracy: float = 0.5, **others: Any) -> Outcome:
-    made = evaluated(checkpoint.name, accuracy=accuracy, number=checkpoint.number, modified_at=checkpoint.modified_at)
-    return replace(made, **others)
+def outcome_of(checkpoint: Checkpoint, accuracy: float = 0.5, **fields: Any) -> Outcome:
+    outcome = evaluated(
+        checkpoint.name, accuracy=accuracy, number=checkpoint.number, modified_at=checkpoint.modified_at
+    )
+    return replace(outcome, **fields)
 
 
 def export(path: Path) -> None:

@@ -54,17 +54,17 @@ class World:
 
     def status(self) -> dict[str, Any]:
         path = self.root / "status.json"
-        found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
-        return found
+        status: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+        return status
 
     def lines(self) -> list[dict[str, Any]]:
         """Return the whole lines of the journal; a torn one is none."""
-        found = []
+        entries = []
         for path in sorted(self.output.glob("results*.jsonl")):
             for line in path.read_bytes().splitlines(keepends=True):
                 with suppress(json.JSONDecodeError):
-                    found += [json.loads(line)] if line.endswith(b"\n") else []
-        return found
+                    entries += [json.loads(line)] if line.endswith(b"\n") else []
+        return entries
 
     def points(self) -> set[str]:
         """Return the kinds of points that the last whole run touched."""
@@ -117,8 +117,8 @@ def _live(world: World, killed_at: tuple[str, int]) -> int:
 
 def _config(world: World) -> config.Config:
     always = [f"--checkpoint-dir={world.checkpoints}", "--entrypoint=none:none", f"--training-finished-file={SENTINEL}"]
-    made = config.from_arguments(flags.parser().parse_args(["run", *always, *world.flags]))
-    return replace(made, model=replace(made.model, format="Fake"), port=0)
+    parsed = config.from_arguments(flags.parser().parse_args(["run", *always, *world.flags]))
+    return replace(parsed, model=replace(parsed.model, format="Fake"), port=0)
 
 
 class Killer:
@@ -143,10 +143,10 @@ class Killer:
             patch.setattr(os, name, self._watched(name, getattr(os, name)))
         real_open, real_write = os.open, os.write
 
-        def open_file(path: Any, flags: int, *others: Any) -> int:
+        def open_file(path: Any, flags: int, *arguments: Any) -> int:
             if flags & (os.O_WRONLY | os.O_RDWR):
                 self.point("open")
-            return real_open(path, flags, *others)
+            return real_open(path, flags, *arguments)
 
         def write(file: int, content: Any) -> int:
             self.point("write")
@@ -158,9 +158,9 @@ class Killer:
         patch.setattr(os, "fsync", lambda _file: self.point("fsync"))  # a killed process loses no written page
 
     def _watched(self, name: str, real: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*arguments: Any, **others: Any) -> Any:
+        def call(*arguments: Any, **keywords: Any) -> Any:
             self.point(name)
-            return real(*arguments, **others)
+            return real(*arguments, **keywords)
 
         return call
 

@@ -1,4 +1,4 @@
-"""What the evaluator's pure tests share: a clock that never sleeps and a directory in memory."""
+"""Fakes for the unit tests: a clock that never sleeps, a format, a directory in memory and a writer."""
 
 import threading
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from sidecar_evaluator.writers.interface import Report
 
 
 class FakeClock:
-    """Time that passes only in waits; `at` runs something when a moment is reached."""
+    """A clock that advances only in waits; `at` runs an action when a time is reached."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -39,7 +39,7 @@ class FakeClock:
 
 
 class FakeFormat(CheckpointFormat):
-    """A format whose checkpoints are what the test says; `lacking` names those that a look into them refuses."""
+    """A format whose checkpoints are what the test says; `lacking` has those that `inspect` finds incomplete."""
 
     name = "Fake"
 
@@ -72,20 +72,20 @@ FORMAT = FakeFormat()
 class FakeDirectory:
     """A directory in memory."""
 
-    def __init__(self, *found: Checkpoint) -> None:
-        self.found = {each.name: each for each in found}
+    def __init__(self, *checkpoints: Checkpoint) -> None:
+        self.checkpoints = {checkpoint.name: checkpoint for checkpoint in checkpoints}
         self.names: set[str] = set()
         self.below: list[str] = []
         self.retired: set[str] = set()
         self.exists = self.fresh = True
         self.looks = 0
 
-    def add(self, *found: Checkpoint) -> None:
-        self.found.update({each.name: each for each in found})
+    def add(self, *checkpoints: Checkpoint) -> None:
+        self.checkpoints.update({checkpoint.name: checkpoint for checkpoint in checkpoints})
 
     def remove(self, *names: str) -> None:
         for name in names:
-            del self.found[name]
+            del self.checkpoints[name]
 
     def touch(self, name: str) -> None:
         self.names.add(name)
@@ -94,23 +94,23 @@ class FakeDirectory:
         self.looks += 1
         if not self.fresh:
             return Listing(fresh=False)
-        ordered = sorted(self.found.values(), key=lambda each: each.id.order)
-        kept = tuple(each for each in ordered if each.name not in self.retired)
-        return Listing(kept, {*self.names, *self.found}, self.exists)
+        ordered = sorted(self.checkpoints.values(), key=lambda checkpoint: checkpoint.id.order)
+        current = tuple(checkpoint for checkpoint in ordered if checkpoint.name not in self.retired)
+        return Listing(current, {*self.names, *self.checkpoints}, self.exists)
 
-    def retire(self, found: Checkpoint) -> None:
-        if found.number is not None:
-            self.retired.add(found.name)
+    def retire(self, checkpoint: Checkpoint) -> None:
+        if checkpoint.number is not None:
+            self.retired.add(checkpoint.name)
 
-    def recheck(self, found: Checkpoint) -> None:
-        assert found.name not in self.retired
+    def recheck(self, checkpoint: Checkpoint) -> None:
+        assert checkpoint.name not in self.retired
 
     def nested(self) -> list[str]:
         return self.below
 
 
 class FakeChangeWaiter:
-    """Waits by a fake clock, as where nothing tells of changes."""
+    """Waits on a fake clock, as without change notifications."""
 
     def __init__(self, clock: FakeClock, stop: threading.Event) -> None:
         self.clock, self.stop = clock, stop
@@ -147,6 +147,6 @@ class FakeWriter:
         self.closed = True
 
 
-def evaluated(name: str, *, accuracy: float = 0.5, number: int | None = None, **others: Any) -> Outcome:
+def evaluated(name: str, *, accuracy: float = 0.5, number: int | None = None, **fields: Any) -> Outcome:
     scores = (Score("accuracy", accuracy), Score("loss", 1 - accuracy))
-    return Outcome(name, OutcomeKind.EVALUATED, number, 10.0, 12.0, 2.0, scores=scores, **others)
+    return Outcome(name, OutcomeKind.EVALUATED, number, 10.0, 12.0, 2.0, scores=scores, **fields)

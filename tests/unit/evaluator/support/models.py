@@ -79,8 +79,8 @@ class Kit:
         return scores
 
     def score(self, model: Any) -> dict[str, float]:
-        found: dict[str, float] = model.evaluate(dataset(), verbose=0, return_dict=True)
-        return found
+        scores: dict[str, float] = model.evaluate(dataset(), verbose=0, return_dict=True)
+        return scores
 
     def _train(self, model: Any, epochs: int, save: Callable[[int], object]) -> list[Any]:
         scores = []

@@ -1,4 +1,4 @@
-"""Models that hold more than layers with weights: optimizers, metrics, vocabularies, variables of TensorFlow's own."""
+"""Models with more than layers and weights: several optimizers, metrics, vocabularies, `tf.Variable`s, tables."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ def two_optimizers(kit: Kit) -> Any:
             self.first = kit.keras.Sequential([layers.Input((4,)), layers.Dense(4)])
             self.second = kit.keras.Sequential([layers.Input((4,)), layers.Dense(2)])
             self.opt_first = kit.keras.optimizers.Adam()
-            self.others = {"second": [kit.keras.optimizers.SGD(0.1, momentum=0.9)]}
+            self.more_optimizers = {"second": [kit.keras.optimizers.SGD(0.1, momentum=0.9)]}
 
         def call(self, inputs: Any) -> Any:
             return self.second(self.first(inputs))
@@ -32,7 +32,7 @@ def two_optimizers(kit: Kit) -> Any:
             import tensorflow as tf
 
             x, y = data
-            for half, optimizer in ((self.first, self.opt_first), (self.second, self.others["second"][0])):
+            for half, optimizer in ((self.first, self.opt_first), (self.second, self.more_optimizers["second"][0])):
                 with tf.GradientTape() as tape:
                     loss = tf.reduce_mean(tf.keras.losses.sparse_categorical_crossentropy(y, self(x), from_logits=True))
                 variables = half.trainable_variables
@@ -165,8 +165,8 @@ def variables_of_tensorflow(kit: Kit) -> Any:
     return kit.compiled(Whole())
 
 
-def loading_in_its_own_way(kit: Kit) -> Any:
-    """A layer that saves a weight, a variable of TensorFlow's own, and what is no variable: see its `loads`."""
+def overriding_load_own_variables(kit: Kit) -> Any:
+    """A layer that saves a weight and a `tf.Variable`, and loads what `loads` names, which is not a variable."""
     import tensorflow as tf
 
     class Own(kit.keras.layers.Layer):  # type: ignore[name-defined, misc]
