@@ -98,7 +98,7 @@ class ModelEvaluator:
 
         Raises CheckpointIncompatible: such a file would not hold all of them.
         """
-        if weights.others:
+        if weights.tf_variables:
             raise CheckpointIncompatible("A weights file has no place for the tf.Variables of its layers.")
         if self._scored is None:
             raise ConfigurationError("There is no model; return one in Evaluation(model, data).")

@@ -72,18 +72,18 @@ class Weights:
     """A checkpoint in host memory, whose values are all of one save.
 
     `values` are arrays or tensors, one for each of `variables_to_restore(model)` in that order; `iterations` is the
-    training's own counter, None where the format holds none. `others` are variables of the model that are none of
-    its weights, each with its value.
+    training's own counter, None where the format holds none. `tf_variables` are the `tf.Variable`s of the
+    model that are not among its weights, each with its value.
     """
 
     values: Sequence[Any]
     iterations: int | None
-    others: Sequence[tuple[Any, Any]] = ()
+    tf_variables: Sequence[tuple[Any, Any]] = ()
 
     @property
     def size(self) -> int:
         """Return the bytes that the values take."""
-        return size_in_memory([*self.values, *(value for _, value in self.others)])
+        return size_in_memory([*self.values, *(value for _, value in self.tf_variables)])
 
     def step_of(self, checkpoint: Checkpoint) -> int | None:
         """Return the training's step: its iterations, or the number in the name where the format holds none."""

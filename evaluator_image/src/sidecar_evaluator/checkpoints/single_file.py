@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from sidecar_evaluator.checkpoints.interface import Files, FileState
-from sidecar_evaluator.checkpoints.snapshot import of_one_save
+from sidecar_evaluator.checkpoints.snapshot import consistent_snapshot
 from sidecar_evaluator.errors import CheckpointUnreadable, first_line
 
 
@@ -44,7 +44,7 @@ def open_unchanged(path: Path) -> Iterator[BinaryIO]:
 
     Raises CheckpointUnreadable: the file changed, or cannot be read.
     """
-    with _opened(path) as file, of_one_save(lambda: _identity(file)):
+    with _opened(path) as file, consistent_snapshot(lambda: _identity(file)):
         yield file
 
 

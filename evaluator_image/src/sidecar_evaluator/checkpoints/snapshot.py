@@ -1,4 +1,8 @@
-"""What was read is of one save, or is not used: the check that each format's `read` runs in."""
+"""Guarantees that what a format reads is a consistent snapshot of one save.
+
+The formats run `read` within `consistent_snapshot`. It compares only what the caller passes as the identity of a
+save; it must not open files itself.
+"""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,10 +14,10 @@ Identity = TypeVar("Identity")
 
 
 @contextmanager
-def of_one_save(identity: Callable[[], Identity]) -> Iterator[Identity]:
-    """Yield what identifies a save, and compare it afterwards; where it changed, even an error may be of two saves.
+def consistent_snapshot(identity: Callable[[], Identity]) -> Iterator[Identity]:
+    """Yield the identity of a save and compare it after the block, even if the block raised a checkpoint error.
 
-    Raises CheckpointUnreadable: it changed, or a library could not read it.
+    Raises CheckpointUnreadable: the identity changed, or a library could not read the checkpoint.
     """
     try:
         before = identity()
@@ -25,7 +29,7 @@ def of_one_save(identity: Callable[[], Identity]) -> Iterator[Identity]:
         _require_same(identity(), before)
     except (CheckpointError, IterationsMissingError):
         raise
-    except Exception as error:  # damage makes TensorFlow, HDF5 and tensorstore raise any of a dozen types
+    except Exception as error:  # for damaged files, TensorFlow, HDF5 and tensorstore raise many types of errors
         raise CheckpointUnreadable(first_line(error)) from error
 
 

@@ -165,7 +165,7 @@ class KerasModel:
     def assign(self, weights: Weights, step: int | None) -> None:
         """Assign weights and iterations to the model."""
         assignments = zip(variables_to_restore(self.model), weights.values, strict=True)
-        for variable, value in (*assignments, *weights.others):
+        for variable, value in (*assignments, *weights.tf_variables):
             variable.assign(value)
         if self._finalized_layers and self._finalized_layers.finalize():
             self.model.test_function = None  # contains the derived values as constants

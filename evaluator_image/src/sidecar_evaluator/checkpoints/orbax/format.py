@@ -19,7 +19,7 @@ from sidecar_evaluator.checkpoints.interface import Checkpoint, CheckpointFormat
 from sidecar_evaluator.checkpoints.model_variables import variables_to_restore
 from sidecar_evaluator.checkpoints.orbax.arrays import METADATA, Item, items_of, missing_files, open_arrays, read_arrays
 from sidecar_evaluator.checkpoints.orbax.tree import Leaf, Match, counters, match
-from sidecar_evaluator.checkpoints.snapshot import of_one_save
+from sidecar_evaluator.checkpoints.snapshot import consistent_snapshot
 from sidecar_evaluator.errors import CheckpointIncompatible, first_line
 
 _NAME = re.compile(r"(?:[^.].*_)?\d+")
@@ -77,7 +77,7 @@ class Orbax(CheckpointFormat):
 
     def read(self, checkpoint: Checkpoint, model: Any) -> Weights:
         """Read a value for each variable of the model, and the iterations if they were saved."""
-        with of_one_save((checkpoint.path / _STEP).read_bytes):  # contains the time of the save in nanoseconds
+        with consistent_snapshot((checkpoint.path / _STEP).read_bytes):  # contains the time of the save in nanoseconds
             items = {item.name: item for item in items_of(checkpoint.path)}
             plan = self._plan_for(model, tuple(leaf for item in items.values() for leaf in item.leaves))
             return _read(items, plan, model)

@@ -18,7 +18,7 @@ from typing import Any
 from sidecar_evaluator.checkpoints.compatibility import cast_to_variables, require_compatible, variable_name
 from sidecar_evaluator.checkpoints.interface import Checkpoint, CheckpointFormat, Files, FileState, Weights
 from sidecar_evaluator.checkpoints.model_variables import variables_to_restore
-from sidecar_evaluator.checkpoints.snapshot import of_one_save
+from sidecar_evaluator.checkpoints.snapshot import consistent_snapshot
 from sidecar_evaluator.checkpoints.tensorflow.index import Bundle, Malformed, parse_index
 from sidecar_evaluator.checkpoints.tensorflow.object_graph import GRAPH_KEY, Match, SavedGraph
 from sidecar_evaluator.errors import (
@@ -84,7 +84,7 @@ class TensorFlow(CheckpointFormat):
 
     def read(self, checkpoint: Checkpoint, model: Any) -> Weights:
         """Read a value for each variable of the model, and the training iterations."""
-        with of_one_save(_index_path(checkpoint).read_bytes) as index, _copied_index(checkpoint, index) as path:
+        with consistent_snapshot(_index_path(checkpoint).read_bytes) as index, _copied_index(checkpoint, index) as path:
             return self._read(path, checkpoint, model)
 
     def _read(self, path: str, checkpoint: Checkpoint, model: Any) -> Weights:
