@@ -1,7 +1,8 @@
-"""Shared by the formats whose checkpoint is one file that is written in place: Keras weights and archives.
+"""`SingleFileFormat`: the base of formats whose checkpoint is one file that is written in place.
 
-Such a file is not renamed into place when it is complete. Therefore `StabilityCheck` compares its state in two
-listings before it is opened, and `open_unchanged` compares its state before and after it is read.
+Such a file is not renamed into place when it is complete. Therefore its state is compared in two listings before it
+is opened, and `open_unchanged` compares its state before and after it is read. The two Keras formats derive from
+it; it must not interpret the content of files.
 """
 
 import os
@@ -10,26 +11,30 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from sidecar_evaluator.checkpoints.interface import Files, FileState
+from sidecar_evaluator.checkpoints.interface import Checkpoint, CheckpointFormat, Files, FileState
 from sidecar_evaluator.checkpoints.snapshot import consistent_snapshot
 from sidecar_evaluator.errors import CheckpointUnreadable, first_line
 
 
-def checkpoint_name(file: str, suffix: str) -> str | None:
-    """Return a file's name without the suffix, None without that suffix; hidden files are unfinished copies."""
-    if file.startswith(".") or not file.endswith(suffix):
-        return None
-    return file.removesuffix(suffix)
+class SingleFileFormat(CheckpointFormat):
+    """A format whose checkpoint `NAME` is the file `NAME` + `suffix`; subclasses implement `inspect` and `read`."""
 
-
-class StabilityCheck:
-    """Remembers the state of each file in the previous listing."""
+    suffix: str
 
     def __init__(self) -> None:
         self._states: dict[str, FileState] = {}
 
-    def missing(self, files: Files) -> str:
-        """Return why a single-file checkpoint is incomplete: its state must equal that in the previous listing."""
+    def claim(self, name: str, *, is_directory: bool) -> str | None:
+        """Claim files by their suffix; hidden files are unfinished copies."""
+        if is_directory or name.startswith(".") or not name.endswith(self.suffix):
+            return None
+        return name.removesuffix(self.suffix)
+
+    def assemble(self, directory: Path, name: str, files: Files) -> Checkpoint:
+        """Create the checkpoint of a file; a file that changed since the previous listing is still being written."""
+        return Checkpoint(name, directory / (name + self.suffix), self, (*files.values(),), self._missing(files))
+
+    def _missing(self, files: Files) -> str:
         state = next(iter(files.values()), None)
         if state is None or not state.size:
             return "it is empty"

@@ -20,15 +20,14 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from sidecar_evaluator.checkpoints.compatibility import size_in_memory
-from sidecar_evaluator.checkpoints.interface import Checkpoint, CheckpointFormat, Files, Weights
+from sidecar_evaluator.checkpoints.interface import Checkpoint, Weights
 from sidecar_evaluator.checkpoints.keras.hdf5 import Region
 from sidecar_evaluator.checkpoints.keras.layout import LayoutCache
 from sidecar_evaluator.checkpoints.keras.reader import read_weights
 from sidecar_evaluator.checkpoints.model_variables import variables_to_restore
-from sidecar_evaluator.checkpoints.single_file import StabilityCheck, checkpoint_name, open_unchanged, size_of
+from sidecar_evaluator.checkpoints.single_file import SingleFileFormat, open_unchanged, size_of
 from sidecar_evaluator.errors import CheckpointIncompatible, CheckpointUnreadable, first_line
 
-_SUFFIX = ".keras"
 _WEIGHTS, _METADATA, _CONFIG = "model.weights.h5", "metadata.json", "config.json"
 _LOCAL_HEADER = 30
 _ENCRYPTED = 0x1
@@ -39,23 +38,16 @@ _MAX_SLOTS = 16  # an optimizer keeps two or three values per variable
 _MAX_OTHER_BYTES = 256 * 2**20  # of metrics, random states and everything else in a weights file
 
 
-class KerasArchive(CheckpointFormat):
+class KerasArchive(SingleFileFormat):
     """Files ending in `.keras`."""
 
     name = "Keras"
+    suffix = ".keras"
     loading = "model = keras.models.load_model(path)"
 
     def __init__(self) -> None:
-        self._stability = StabilityCheck()
+        super().__init__()
         self._layouts = LayoutCache()
-
-    def claim(self, name: str, *, is_directory: bool) -> str | None:
-        """Claim files by their suffix."""
-        return None if is_directory else checkpoint_name(name, _SUFFIX)
-
-    def assemble(self, directory: Path, name: str, files: Files) -> Checkpoint:
-        """Create the checkpoint of a file; a file that changed since the previous listing is still being written."""
-        return Checkpoint(name, directory / (name + _SUFFIX), self, (*files.values(),), self._stability.missing(files))
 
     def inspect(self, checkpoint: Checkpoint) -> str:
         """Return why the archive is incomplete: its zip directory is written last."""

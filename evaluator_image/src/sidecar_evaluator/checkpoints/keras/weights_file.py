@@ -5,36 +5,26 @@ writes it when the file is closed), and HDF5 can open the file. The format reads
 the optimizer's iteration counter. `checkpoints.interface` says who calls which method.
 """
 
-from pathlib import Path
 from typing import Any, BinaryIO
 
-from sidecar_evaluator.checkpoints.interface import Checkpoint, CheckpointFormat, Files, Weights
+from sidecar_evaluator.checkpoints.interface import Checkpoint, Weights
 from sidecar_evaluator.checkpoints.keras.hdf5 import Arrays, Region
 from sidecar_evaluator.checkpoints.keras.layout import LayoutCache
 from sidecar_evaluator.checkpoints.keras.reader import read_weights
-from sidecar_evaluator.checkpoints.single_file import StabilityCheck, checkpoint_name, open_unchanged, size_of
+from sidecar_evaluator.checkpoints.single_file import SingleFileFormat, open_unchanged, size_of
 from sidecar_evaluator.errors import CheckpointUnreadable, first_line
 
-_SUFFIX = ".weights.h5"
 
-
-class KerasWeights(CheckpointFormat):
+class KerasWeights(SingleFileFormat):
     """Files ending in `.weights.h5`."""
 
     name = "KerasWeights"
+    suffix = ".weights.h5"
     loading = "model.load_weights(path)"
 
     def __init__(self) -> None:
-        self._stability = StabilityCheck()
+        super().__init__()
         self._layouts = LayoutCache()
-
-    def claim(self, name: str, *, is_directory: bool) -> str | None:
-        """Claim files by their suffix."""
-        return None if is_directory else checkpoint_name(name, _SUFFIX)
-
-    def assemble(self, directory: Path, name: str, files: Files) -> Checkpoint:
-        """Create the checkpoint of a file; a file that changed since the previous listing is still being written."""
-        return Checkpoint(name, directory / (name + _SUFFIX), self, (*files.values(),), self._stability.missing(files))
 
     def inspect(self, checkpoint: Checkpoint) -> str:
         """Return why the file is incomplete: the HDF5 superblock contains the size that it must have."""
