@@ -86,6 +86,13 @@ test-e2e: .venv/synced deploy ## Tests on a real node, with operator and evaluat
 
 ##@ Measure
 
+.PHONY: coverage
+coverage: .venv/synced ## Line and branch coverage of both distributions by unit and contract tests
+	@$(BIN)/pytest tests/unit tests/contract --numprocesses=2 --dist=loadfile --cov --cov-report=
+	@$(BIN)/coverage report --include='operator/*' --fail-under=0 --sort=cover
+	@$(BIN)/coverage report --include='evaluator_image/*' --fail-under=0 --sort=cover
+	@$(BIN)/coverage report --format=total
+
 .PHONY: bench
 bench: .venv/synced programs ## Measure the evaluator beside its peer, as a table (BENCH=detection,memory: some groups)
 	@$(RUN) -m benchmarks --only="$(BENCH)" $(BENCH_FLAGS)
@@ -116,7 +123,7 @@ release-check: .venv/synced ## Say whether the tree is ready to be released
 
 .PHONY: clean
 clean: ## Remove .venv and tool caches (builds in the cache stay)
-	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .coverage*
 
 ##@ Cluster and images
 
