@@ -40,11 +40,11 @@ def build(seconds: float = 0.0):
 # A format of empty files, so that neither TensorFlow nor Keras is imported.
 DRIVER = """
 import sys
-from sidecar_evaluator.discovery import directory
-from sidecar_evaluator.checkpoints.interface import Checkpoint, Weights
+from sidecar_evaluator.checkpoints import registry
+from sidecar_evaluator.checkpoints.interface import Checkpoint, CheckpointFormat, Weights
 from sidecar_evaluator.commands.main import main
 
-class Empty:
+class Empty(CheckpointFormat):
     name = "Empty"
 
     def claim(self, name, *, is_directory):
@@ -59,7 +59,7 @@ class Empty:
     def read(self, checkpoint, model):
         return Weights((), None)
 
-directory.FORMATS["Empty"] = Empty
+registry.FORMATS["Empty"] = Empty
 sys.exit(main())
 """
 
