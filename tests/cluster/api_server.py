@@ -34,7 +34,7 @@ from cluster.progress import Progress
 from cluster.settings import Settings
 
 ATTEMPTS = 3  # a free port may be taken by another program before the server binds it
-READY_SECONDS = 60.0
+READY_SECONDS = 300.0
 
 
 @dataclass

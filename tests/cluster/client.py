@@ -34,7 +34,7 @@ class Client:
         """Call the API; return its JSON, or text where the answer is not JSON."""
         address = urlsplit(self.url)
         context = ssl.create_default_context(cadata=self.authority)
-        connection = http.client.HTTPSConnection(address.hostname or "", address.port, timeout=30, context=context)
+        connection = http.client.HTTPSConnection(address.hostname or "", address.port, timeout=120, context=context)
         headers = {"Authorization": f"Bearer {self.token}", "Content-Type": content, "Accept": "application/json"}
         try:
             connection.request(method, path, json.dumps(body) if body is not None else None, headers)

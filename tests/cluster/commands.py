@@ -9,7 +9,7 @@ from cluster.errors import ClusterError
 SYSTEM_PATH = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}
 
 
-def run(argv: Sequence[str | Path], *, stdin: str | None = None, seconds: float = 120.0) -> str:
+def run(argv: Sequence[str | Path], *, stdin: str | None = None, seconds: float = 600.0) -> str:
     """Run a program with a plain environment; ClusterError with its error output if it fails."""
     command = [str(part) for part in argv]
     try:

@@ -21,7 +21,7 @@ from cluster.settings import Network
 PAUSE = "localhost/pause:1"
 NAMESPACE = "k8s.io"
 CRI = "io.containerd.grpc.v1.cri"
-READY_SECONDS = 20.0
+READY_SECONDS = 300.0
 SHIMS = ("containerd-shim-runc-v2",)
 
 
@@ -72,7 +72,8 @@ class Containerd:
     def ctr(self, *arguments: str) -> str:
         """Run its client in the kubelet's namespace and return what it printed."""
         client = self.containerd.with_name("ctr")
-        return run([client, "--address", self.socket, "--namespace", NAMESPACE, *arguments], seconds=600)
+        options = ["--connect-timeout", "5m", "--namespace", NAMESPACE]
+        return run([client, "--address", self.socket, *options, *arguments], seconds=3600)
 
     def answers(self) -> bool:
         """Say whether it can be asked."""

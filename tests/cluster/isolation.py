@@ -56,7 +56,7 @@ class IsolatedMachine:
         """Run a program in it to its end, in a process group of its own."""
         enter = ["nsenter", "--target", str(self._first()), "--net", "--mount", "--pid", "--"]
         return subprocess.run(
-            [*enter, *map(str, argv)], env=self._environment(), capture_output=True, text=True, timeout=180, check=False
+            [*enter, *map(str, argv)], env=self._environment(), capture_output=True, text=True, timeout=900, check=False
         )
 
     def cluster(self, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -87,7 +87,7 @@ class IsolatedMachine:
 
     def _first(self) -> int:
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
-        poll(lambda: children.read_text().strip(), seconds=5)
+        poll(lambda: children.read_text().strip(), seconds=60)
         return int(children.read_text().split()[0])
 
     def _environment(self) -> dict[str, str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from cluster import mounts, network
 from cluster.containerd import Containerd
-from cluster.processes import ProcessRecord, Records, naming, poll, stop
+from cluster.processes import KILLED_SECONDS, ProcessRecord, Records, naming, poll, stop
 from cluster.settings import Settings
 
 PROGRAMS = (
@@ -63,7 +63,7 @@ def end(records: Records) -> None:
     for role in GENTLY:
         if role in found:
             stop(found[role])
-    poll(lambda: not any(map(ProcessRecord.alive, found.values())), seconds=10)
+    poll(lambda: not any(map(ProcessRecord.alive, found.values())), KILLED_SECONDS)
 
 
 def remove_files(state: Path) -> None:

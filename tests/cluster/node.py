@@ -40,8 +40,8 @@ USERS = {
     "kube-proxy": User("system:kube-proxy"),
     "coredns": User("system:coredns"),
 }
-READY_SECONDS = 60.0
-BUSY_SECONDS = 15.0
+READY_SECONDS = 300.0
+BUSY_SECONDS = 120.0
 GPU = "nvidia.com/gpu"
 
 
@@ -139,7 +139,7 @@ class Node:
         return run([self.programs.path("kubectl"), *own, *arguments], stdin=stdin)
 
     def _is_well(self) -> bool:
-        """Say whether the cluster is up; a busy one gets some seconds, since what replaces it holds nothing of it."""
+        """Say whether the cluster is up; a busy one gets time, since what replaces it holds nothing of it."""
         records = self.records.read()
         if not all(role in records and records[role].alive() for role in ROLES):
             if records:

@@ -17,6 +17,7 @@ from pathlib import Path
 from cluster.errors import ClusterError
 
 PROC = Path("/proc")
+KILLED_SECONDS = 120.0  # a killed process is gone at once, but for one that the kernel holds
 # Becomes the program after asking the kernel for SIGKILL when its parent dies; ends at once if it is dead already.
 DIE_WITH_PARENT = (
     "import ctypes,os,sys;"
@@ -109,11 +110,11 @@ def spawn(
 
 
 def stop(record: ProcessRecord, grace: float = 10.0) -> None:
-    """End a process: SIGTERM, then SIGKILL after `grace` seconds; return when it is gone."""
+    """End a process: SIGTERM, then SIGKILL where that takes more than `grace` seconds; return when it is gone."""
     record.signal(signal.SIGTERM)
     if not poll(lambda: not record.alive(), grace):
         record.signal(signal.SIGKILL)
-        poll(lambda: not record.alive(), grace)
+        poll(lambda: not record.alive(), KILLED_SECONDS)
 
 
 def poll(condition: Callable[[], object], seconds: float, pause: float = 0.03) -> bool:

@@ -14,7 +14,7 @@ from cluster.processes import poll
 
 PROGRAM = "training-operator"
 NAMESPACE = "kubeflow"
-READY_SECONDS = 120.0
+READY_SECONDS = 600.0
 PROBE = {  # taken only by a webhook that works
     "apiVersion": "kubeflow.org/v1",
     "kind": "TFJob",

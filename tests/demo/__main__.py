@@ -14,7 +14,7 @@ from demo.steps import step
 from demo.table import condition_lines, headline, is_true
 
 NAME = "digits"
-SECONDS = 600.0
+SECONDS = 1800.0
 
 
 def run_demo(kubectl: Kubectl) -> None:

@@ -23,7 +23,7 @@ def install_operator(kubectl: Kubectl) -> None:
     if installed:  # the tag is the same for every build, so that only a restart takes the new image
         system.run("rollout", "restart", DEPLOYMENT)
     try:
-        system.run("rollout", "status", DEPLOYMENT, "--timeout=90s")
+        system.run("rollout", "status", DEPLOYMENT, "--timeout=300s")
     except KubectlError as error:
         raise KubectlError(f"{error}\nthe operator's last words: {last_words(system)}") from error
 
@@ -38,5 +38,5 @@ def last_words(system: Kubectl) -> str:
 
 def install_demo(kubectl: Kubectl) -> None:
     """Apply the training Job and its SidecarEvaluation, after removing those of an earlier demo."""
-    kubectl.run("delete", "namespace", DEMO, "--ignore-not-found", "--wait", "--timeout=120s")
+    kubectl.run("delete", "namespace", DEMO, "--ignore-not-found", "--wait", "--timeout=300s")
     kubectl.within(DEMO).apply_folder(DEPLOY / "samples" / "demo")

@@ -82,7 +82,7 @@ class Kubectl:
     def scrape(self, pod: str, port: int = 8080) -> str:
         """Return what a pod serves on /metrics, read through the API server."""
         path = f"/api/v1/namespaces/{self.namespace}/pods/{pod}:{port}/proxy/metrics"
-        return self.run("get", "--raw", path, "--request-timeout=3s")
+        return self.run("get", "--raw", path, "--request-timeout=30s")
 
 
 def wait_for(what: str, look: Callable[[], Found | None], seconds: float, every: float = 0.3) -> Found:

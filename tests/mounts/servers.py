@@ -20,7 +20,7 @@ from mounts.mount import Mount, mounted
 PROGRAMS = ("fake-gcs-server", "gcsfuse", "versitygw")
 BUCKET = "runs"
 _ACCESS, _SECRET = "access", "secret-of-a-test"
-_READY_SECONDS = 60.0
+_READY_SECONDS = 300.0
 
 
 @dataclass(frozen=True)
@@ -115,5 +115,5 @@ def _free_address() -> str:
 
 def _post(url: str, body: dict[str, str]) -> None:
     request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=10) as answer:
+    with urllib.request.urlopen(request, timeout=120) as answer:
         answer.read()

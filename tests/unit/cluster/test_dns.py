@@ -1,6 +1,7 @@
 import socket
 import struct
 import threading
+import time
 
 import pytest
 
@@ -28,7 +29,7 @@ def test_only_an_address_counts_as_an_answer(
 
         responder = threading.Thread(target=answer)
         responder.start()
-        assert dns.resolves("127.0.0.1", "a.b", seconds=5) is good
+        assert dns.resolves("127.0.0.1", "a.b", seconds=60) is good
         responder.join()
 
 
@@ -36,3 +37,12 @@ def test_silence_is_no_answer() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
         server.bind(("127.0.0.1", 0))
         assert not dns.resolves("127.0.0.1", "a.b", seconds=0.05)
+
+
+def test_where_nothing_listens_nobody_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as closed:
+        closed.bind(("127.0.0.1", 0))
+        monkeypatch.setattr(dns, "PORT", closed.getsockname()[1])
+    began = time.monotonic()
+    assert not dns.resolves("127.0.0.1", "a.b", seconds=600)
+    assert time.monotonic() - began < 300

@@ -47,7 +47,7 @@ def test_stop_kills_what_ignores_the_first_signal(tmp_path: Path) -> None:
         "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('on', flush=True); time.sleep(60)"
     )
     process = spawn([sys.executable, "-c", script], tmp_path / "log")
-    assert poll(lambda: (tmp_path / "log").read_text() == "on\n", seconds=10)
+    assert poll(lambda: (tmp_path / "log").read_text() == "on\n", seconds=60)
     stop(ProcessRecord.of(process.pid), grace=0.2)
     assert process.wait() == -signal.SIGKILL
 
@@ -58,7 +58,7 @@ def test_processes_are_found_by_name_and_folder(tmp_path: Path) -> None:
     (tmp_path / "log").mkdir()
     ours = spawn([program, "60"], tmp_path / "log" / "etcd.log")
     try:
-        assert poll(lambda: naming(tmp_path, ["etcd"]) == [ProcessRecord.of(ours.pid)], seconds=5)
+        assert poll(lambda: naming(tmp_path, ["etcd"]) == [ProcessRecord.of(ours.pid)], seconds=60)
         assert not naming(tmp_path, ["kubelet"])
         assert not naming(tmp_path / "elsewhere", ["etcd"])
     finally:
@@ -97,7 +97,7 @@ time.sleep(60)
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, env=environment) as parent:
         assert parent.stdout is not None
         child = int(parent.stdout.readline())
-        assert poll(lambda: Path(f"/proc/{child}/comm").read_text() == "sleep\n", seconds=5)
+        assert poll(lambda: Path(f"/proc/{child}/comm").read_text() == "sleep\n", seconds=60)
         record = ProcessRecord.of(child)
         parent.kill()
-    assert poll(lambda: not record.alive(), seconds=5)
+    assert poll(lambda: not record.alive(), seconds=60)
