@@ -1,7 +1,8 @@
 """The programs that the cluster runs, each built from a pinned Go module into the cache.
 
 A program's file is keyed by its version, the Go version and its go.mod, go.sum and own sources, so a change of
-any of them builds a new one beside the old. Builds go to a temporary name first: an interrupted one leaves nothing.
+any of them builds a new one beside the old. What is missing of one module is built by one `go build`, which loads and
+compiles what the programs share once. Builds go to a temporary folder first: an interrupted one leaves nothing.
 """
 
 import fcntl
@@ -10,9 +11,10 @@ import os
 import re
 import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +25,8 @@ from cluster.toolchain import Toolchain
 BUILD_BYTES = 6 << 30  # of the largest program, with its sources and what Go keeps of the way
 MODULES = Path(__file__).with_name("go")
 KUBERNETES_VERSION = "-X k8s.io/component-base/version"
+COMPILER_FLAGS = "all=-dwarf=false"
+"""For each compiled package: no debug information, which the linker would leave out at the end (`-s -w`)."""
 
 
 @dataclass(frozen=True)
@@ -44,12 +48,20 @@ class Program:
         """The version of the source module, as go.mod pins it, such as v1.34.4."""
         return pinned_version((self.folder / "go.mod").read_text(), self.source)
 
+    @property
+    def binary(self) -> str:
+        """The name that `go build` gives to the program: the package's last element but for a major version."""
+        return [part for part in self.package.split("/") if not re.fullmatch(r"v\d+", part)][-1]
+
+
+_KUBERNETES = "k8s.io/kubernetes"
+
 
 def _kubernetes(name: str) -> Program:
-    return Program(name, "kubernetes", "k8s.io/kubernetes", f"k8s.io/kubernetes/cmd/{name}")
+    return Program(name, "kubernetes", _KUBERNETES, f"{_KUBERNETES}/cmd/{name}")
 
 
-_GPU_PLUGIN = Program("gpu-plugin", "kubernetes", "k8s.io/kubernetes", "./gpu-plugin")
+_GPU_PLUGIN = Program("gpu-plugin", "kubernetes", _KUBERNETES, "./gpu-plugin")
 _OPERATOR = "github.com/kubeflow/training-operator"
 _GCSFUSE = "github.com/googlecloudplatform/gcsfuse/v3"
 _FAKE_GCS_SERVER = "github.com/fsouza/fake-gcs-server"
@@ -58,14 +70,14 @@ PROGRAMS = {
     program.name: program
     for program in (
         _kubernetes("kube-apiserver"),
-        Program("etcd", "etcd", "go.etcd.io/etcd/server/v3", "go.etcd.io/etcd/server/v3"),
+        Program("etcd", "kubernetes", "go.etcd.io/etcd/server/v3", "go.etcd.io/etcd/server/v3"),
         _kubernetes("kubectl"),
         _kubernetes("kube-controller-manager"),
         _kubernetes("kube-scheduler"),
         _kubernetes("kubelet"),
         _kubernetes("kube-proxy"),
         _GPU_PLUGIN,
-        Program("coredns", "coredns", "github.com/coredns/coredns", "github.com/coredns/coredns"),
+        Program("coredns", "coredns", "github.com/coredns/coredns", "./coredns"),
         Program("training-operator", "training-operator", _OPERATOR, f"{_OPERATOR}/cmd/training-operator.v1"),
         Program("gcsfuse", "gcsfuse", _GCSFUSE, _GCSFUSE),
         Program("fake-gcs-server", "fake-gcs-server", _FAKE_GCS_SERVER, _FAKE_GCS_SERVER),
@@ -83,17 +95,19 @@ def pinned_version(go_mod: str, module: str) -> str:
 
 
 def linker_flags(program: Program) -> str:
-    """Return the linker's flags; Kubernetes programs learn their version this way."""
+    """Return the linker's flags, the same for all of a module; Kubernetes programs learn their version this way."""
     if program.module != "kubernetes":
         return "-s -w"
-    major, minor, _ = program.version.lstrip("v").split(".", 2)
-    stamps = {"gitVersion": program.version, "gitMajor": major, "gitMinor": minor}
+    version = pinned_version((program.folder / "go.mod").read_text(), _KUBERNETES)
+    major, minor, _ = version.lstrip("v").split(".", 2)
+    stamps = {"gitVersion": version, "gitMajor": major, "gitMinor": minor}
     return " ".join(["-s -w", *(f"{KUBERNETES_VERSION}.{name}={value}" for name, value in stamps.items())])
 
 
 def digest(program: Program, go_version: str) -> str:
     """Return 12 hex digits over everything that decides what a build gives."""
-    summed = hashlib.sha256(f"{go_version}\n{program.package}\n{linker_flags(program)}\n".encode())
+    flags = f"{COMPILER_FLAGS}\n{linker_flags(program)}"
+    summed = hashlib.sha256(f"{go_version}\n{program.package}\n{flags}\n".encode())
     own = sorted((program.folder / program.package).glob("*.go")) if program.package.startswith("./") else []
     for path in (program.folder / "go.mod", program.folder / "go.sum", *own):
         summed.update(path.read_bytes())
@@ -120,21 +134,16 @@ class Programs:
         return self.cache / "programs" / key / name
 
     def build(self, names: Iterable[str]) -> list[Path]:
-        """Build those that are missing, in the order given, and return all their paths."""
-        return [self.built(name) for name in names]
+        """Build those that are missing, the programs of one module together; return all paths in the order given."""
+        wanted = list(names)
+        missing = [program for name, program in PROGRAMS.items() if name in wanted and not self.path(name).exists()]
+        for module in dict.fromkeys(program.module for program in missing):
+            self._build_module([program for program in missing if program.module == module])
+        return [self.path(name) for name in wanted]
 
     def built(self, name: str) -> Path:
-        """Return the program's path, building it first if need be; another build of it is waited for."""
-        path = self.path(name)
-        if path.exists():
-            return path
-        self.toolchain.install(self.progress)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with _alone(path.with_name(".lock"), self.progress, name):
-            if not path.exists():
-                self._build(PROGRAMS[name], path)
-        self._link(path)
-        return path
+        """Return the program's path, building it first if need be."""
+        return self.build([name])[0]
 
     def module_folder(self, name: str) -> Path:
         """Return the folder of the program's source module in the module cache, downloaded and checked."""
@@ -154,51 +163,64 @@ class Programs:
                 raise ClusterError(f"the module {program.source} cannot be read: {done.stderr.strip()}")
         return Path(done.stdout.strip())
 
-    def _build(self, program: Program, path: Path) -> None:
-        free = shutil.disk_usage(path.parent).free
+    def _build_module(self, programs: list[Program]) -> None:
+        """Build programs of one module; where another process builds one of them, wait for that and do the rest."""
+        self.toolchain.install(self.progress)
+        with ExitStack() as locks:
+            for program in programs:  # always in the order of PROGRAMS, so that no two processes wait for each other
+                folder = self.path(program.name).parent
+                folder.mkdir(parents=True, exist_ok=True)
+                locks.enter_context(_alone(folder / ".lock", self.progress, program.name))
+            missing = [program for program in programs if not self.path(program.name).exists()]
+            if missing:
+                self._build(missing)
+        for program in programs:
+            self._link(self.path(program.name))
+
+    def _build(self, programs: list[Program]) -> None:
+        self._require_room()
+        title = ", ".join(f"{program.name} {program.version}" for program in programs)
+        self.progress.say(f"building {title}")
+        began = time.monotonic()
+        own = self.path(programs[0].name).parent
+        for leftover in own.glob(".build-*"):  # of a build that was killed: whoever builds holds the folder's lock
+            shutil.rmtree(leftover)
+        with tempfile.TemporaryDirectory(prefix=".build-", dir=own) as temporary:
+            self._run(programs, Path(temporary))
+            for program in programs:
+                Path(temporary, program.binary).rename(self.path(program.name))
+        self.progress.say(f"built in {time.monotonic() - began:.0f} s")
+
+    def _require_room(self) -> None:
+        free = shutil.disk_usage(self.cache).free
         if free < BUILD_BYTES:
             advice = "make room, or name another folder by SIDECAR_CACHE"
             raise ClusterError(
                 f"{free >> 30} GiB are free below {self.cache}, a build needs {BUILD_BYTES >> 30}", advice
             )
-        for leftover in path.parent.glob(".build-*"):
-            leftover.unlink()
-        temporary = path.with_name(f".build-{os.getpid()}")
-        self.progress.say(f"building {program.name} {program.version}")
-        began = time.monotonic()
-        command = [
-            "nice",
-            str(self.toolchain.go),
-            "build",
-            "-v",
-            "-ldflags",
-            linker_flags(program),
-            "-o",
-            str(temporary),
-            program.package,
-        ]
-        self._run(program, command, path.with_name("build.log"))
-        temporary.rename(path)
-        self.progress.say(f"built {program.name} in {time.monotonic() - began:.0f} s")
 
-    def _run(self, program: Program, command: list[str], log: Path) -> None:
+    def _run(self, programs: list[Program], folder: Path) -> None:
+        packages = [program.package for program in programs]
+        flags = ["-gcflags", COMPILER_FLAGS, "-ldflags", linker_flags(programs[0])]
+        log = self.path(programs[0].name).with_name("build.log")
         with log.open("w+") as output:
             process = subprocess.Popen(
-                command,
-                cwd=program.folder,
+                ["nice", str(self.toolchain.go), "build", "-v", *flags, "-o", f"{folder}/", *packages],
+                cwd=programs[0].folder,
                 env=self.toolchain.environment(),
                 stdout=output,
                 stderr=output,
             )
             try:
                 while _still_running(process, seconds=10):
-                    self.progress.say(f"  {program.name}: {_lines(log)} packages so far")
+                    self.progress.say(f"  {_lines(log)} packages so far")
             finally:
                 process.kill()
                 process.wait()
         if process.returncode:
+            names = ", ".join(program.name for program in programs)
             raise ClusterError(
-                f"{program.name} could not be built; the end of {log}:\n{log.read_text()[-3000:]}",
+                f"{names} could not be built; the end of {log}:\n{log.read_text()[-3000:]}",
                 "check the way to the Go module proxy (GOPROXY, HTTPS_PROXY), then try again",
             )
 

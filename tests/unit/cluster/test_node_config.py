@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from cluster.control_plane import ControlPlane
 from cluster.errors import ClusterError
 from cluster.node import BUILT, ROLES, USERS
 from cluster.node_config import NodeFiles
-from cluster.programs import PROGRAMS
+from cluster.programs import MODULES, PROGRAMS
 from cluster.settings import Network
 
 NETWORK = Network()
@@ -70,3 +71,9 @@ def test_every_role_has_a_program_and_every_client_a_user() -> None:
     assert set(ROLES) - {"containerd"} <= set(BUILT) <= set(PROGRAMS)
     assert {"kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "coredns", "admin"} == set(USERS)
     assert [name for name, user in USERS.items() if "system:masters" in user.groups] == ["admin"]
+
+
+def test_coredns_is_built_with_the_plugins_of_the_corefile_and_no_other() -> None:
+    source = (MODULES / "coredns" / "coredns" / "main.go").read_text()
+    configured = re.findall(r"^  (\w+)", node_config.corefile(NETWORK, Path("/k")), re.MULTILINE)
+    assert re.findall(r"coredns/plugin/(\w+)", source) == configured
