@@ -50,7 +50,7 @@ def test_the_environment_is_that_of_a_read_only_container(recipe: Recipe, variab
 @DOCKERFILES
 def test_every_installation_is_pinned_with_hashes(recipe: Recipe) -> None:
     installs = [part for line in instructions(recipe) for part in line.split("&&") if "pip install" in part]
-    assert len(installs) == 4
+    assert len(installs) == 3
     assert all("--require-hashes" in part or "--no-index" in part for part in installs)
     assert all("--no-deps" in part for part in installs)
 
