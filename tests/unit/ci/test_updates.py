@@ -13,12 +13,10 @@ def rules(manager: str) -> list[dict[str, object]]:
     return [rule for rule in RENOVATE["packageRules"] if manager in rule["matchManagers"]]
 
 
-def test_the_files_with_hashes_exist() -> None:
-    files = [str(path.relative_to(ROOT)) for path in ROOT.glob("tests/*/*.txt")]
-    for pattern in RENOVATE["pip_requirements"]["managerFilePatterns"]:
-        matching = [file for file in files if re.search(pattern.strip("/"), file)]
-        assert len(matching) == 1, pattern
-        assert "--hash=sha256:" in (ROOT / matching[0]).read_text()
+def test_what_the_images_are_built_with_is_updated_together() -> None:
+    groups = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
+    tools = sorted(re.split(r"[<>=~]", requirement)[0] for name in ("build", "uv") for requirement in groups[name])
+    assert [rule["groupName"] for rule in rules("pep621") if rule.get("matchPackageNames") == tools] == ["build tools"]
 
 
 def test_the_programs_of_the_cluster_are_updated_although_they_count_as_indirect() -> None:
@@ -27,7 +25,7 @@ def test_the_programs_of_the_cluster_are_updated_although_they_count_as_indirect
         tool
         for path in ROOT.glob("tests/cluster/go/*/go.mod")
         for tool in re.findall(r"^(?:tool |\t)([^\s(]+)$", path.read_text(), re.MULTILINE)
-        if not tool.startswith("k8s.io/kubernetes/")
+        if not tool.startswith(("k8s.io/kubernetes/", "go.etcd.io/etcd/"))
     }
     packages = rule["matchPackageNames"]
     assert isinstance(packages, list)
