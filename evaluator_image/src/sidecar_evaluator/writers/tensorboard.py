@@ -98,7 +98,7 @@ def _records(outcome: Outcome, dataset: str) -> bytes:
 
     scores = [score for score in outcome.scores if score.dataset == dataset]
     summaries = [scalar_pb(tag(score), score.value) for score in scores]
-    events = (Event(wall_time=outcome.evaluated_at, step=outcome.step, summary=each) for each in summaries)
+    events = (Event(wall_time=outcome.evaluated_at, step=outcome.step, summary=summary) for summary in summaries)
     return b"".join(_record(event.SerializeToString()) for event in events)
 
 
