@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from sidecar_evaluator.best_checkpoints.sources import Export
 from sidecar_evaluator.checkpoints.interface import Checkpoint
 from sidecar_evaluator.checkpoints.prefetcher import Prefetcher
 from sidecar_evaluator.checkpoints.registry import AUTO
@@ -20,7 +21,7 @@ from sidecar_evaluator.discovery.iterator import CheckpointIterator, Policy
 from sidecar_evaluator.engine.memory import fits
 from sidecar_evaluator.entrypoint import Evaluation
 from sidecar_evaluator.evaluator import ModelEvaluator
-from sidecar_evaluator.loop import Export, Loop
+from sidecar_evaluator.loop import Loop
 from sidecar_evaluator.options import Options
 from sidecar_evaluator.results.ledger import Results, Rules
 from sidecar_evaluator.results.outcome import Outcome

@@ -78,13 +78,13 @@ def is_storage_gone(error: BaseException) -> bool:
     return False
 
 
-def require_storage(error: BaseException) -> None:
-    """Let an error pass that is about one checkpoint.
+def require_storage(error: BaseException, place: str = "The storage") -> None:
+    """Let an error pass that does not come from a dead mount.
 
-    Raises StorageGoneError: it comes from a dead mount, so that no checkpoint can be read.
+    Raises StorageGoneError: it does, so that no process of this pod can read `place` again.
     """
     if is_storage_gone(error):
-        raise StorageGoneError(f"The storage has died: {first_line(error)}") from error
+        raise StorageGoneError(f"{place} has died: {first_line(error)}") from error
 
 
 def first_line(error: BaseException, limit: int = 500) -> str:

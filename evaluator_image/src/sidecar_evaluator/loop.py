@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
+from sidecar_evaluator.best_checkpoints.sources import Export
 from sidecar_evaluator.checkpoints.interface import Checkpoint, Weights
 from sidecar_evaluator.checkpoints.prefetcher import Prefetcher
 from sidecar_evaluator.discovery.backlog import Remaining
@@ -40,8 +41,6 @@ _log = logging.getLogger(__name__)
 
 _NOT_ABOUT_THE_CHECKPOINT = (ConfigurationError, Stopped)
 _NOT_FROM_SCORING = (CheckpointError, IterationsMissingError, *_NOT_ABOUT_THE_CHECKPOINT)
-
-Export = Callable[[Path], None]
 
 
 class Evaluator(Protocol):
@@ -81,6 +80,7 @@ class Loop:
     _began: float = 0.0
     _began_monotonic: float = 0.0
     _settling: threading.Lock = field(default_factory=threading.Lock)
+    _recording: threading.Lock = field(default_factory=threading.Lock)
 
     def run(self) -> Results:
         """Evaluate until no checkpoint can come any more, or a stop; return what the ledger then holds."""
@@ -123,7 +123,8 @@ class Loop:
 
     def _load(self, checkpoint: Checkpoint) -> Loaded | None:
         """Read one checkpoint; settle it where it cannot be read, unless it is to be tried again."""
-        _log.info("Evaluation starts: loading %s", checkpoint.path)
+        if checkpoint.is_complete:
+            _log.info("Evaluation starts: loading %s", checkpoint.path)
         try:
             weights = self.prefetcher.take(checkpoint)
         except (Exception, SystemExit) as error:
@@ -138,7 +139,7 @@ class Loop:
         Raises StorageGoneError: no checkpoint can be read any more.
         """
         require_storage(error)
-        if checkpoint.is_deleted or checkpoint.missing:
+        if not checkpoint.is_complete:
             return False
         may_succeed = isinstance(error, CheckpointUnreadable) or (
             isinstance(error, CheckpointGone) and self.checkpoints.still_lists(checkpoint)
@@ -194,9 +195,11 @@ class Loop:
             self._unsettled = tuple(unsettled for unsettled in self._unsettled if unsettled is not checkpoint)
         is_evaluated = outcome.kind is OutcomeKind.EVALUATED
         left = remaining() if remaining else self.checkpoints.settle(checkpoint, evaluated=is_evaluated)
-        settled = ledger.settle(self.results, outcome, self.rules, skipped=left.skipped, pending=left.pending)
-        self.results = replace(settled, backlog=left.backlog)
-        self.writer.write(Report(outcome, self.results))
+        with self._recording:
+            settled = ledger.settle(self.results, outcome, self.rules, skipped=left.skipped, pending=left.pending)
+            self.results = replace(settled, backlog=left.backlog)
+            report = Report(outcome, self.results)
+        self.writer.write(report)
 
     def _scored(self, loaded: Loaded, scores: tuple[Score, ...], shared_by: int) -> Outcome:
         if not scores:

@@ -10,11 +10,10 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from sidecar_evaluator.best_checkpoints.sources import Export
 from sidecar_evaluator.best_checkpoints.store import BestCheckpointStore
 from sidecar_evaluator.checkpoints.interface import Checkpoint
 from sidecar_evaluator.results.outcome import Outcome
-
-Export = Callable[[Path], None]
 
 
 class _Request:

@@ -1,6 +1,6 @@
 """Copies of a checkpoint's files that are proven to be what was evaluated.
 
-`best_copies` asks a source for its files. Each file is hashed while it is copied and read back from
+`store` asks a source for its files. Each file is hashed while it is copied and read back from
 the copy; a checkpoint's files are compared before and after with what the evaluation saw. Files are
 only created and written from front to back, as object-store mounts demand. Nothing is ever written
 beside the checkpoint.
@@ -22,6 +22,8 @@ from sidecar_evaluator.errors import first_line
 from sidecar_evaluator.storage.fsync import sync, sync_directory
 
 _BLOCK = 4 * 1024 * 1024
+
+Export = Callable[[Path], None]
 
 
 class SourceLostError(Exception):
@@ -99,7 +101,7 @@ class FromMemory:
 
     format, loading, origin = KerasWeights.name, KerasWeights.loading, "memory"
 
-    def __init__(self, name: str, export: Callable[[Path], None]) -> None:
+    def __init__(self, name: str, export: Export) -> None:
         self.path = f"{name}.weights.h5"
         self._export = export
 

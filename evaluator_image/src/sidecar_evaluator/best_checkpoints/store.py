@@ -214,7 +214,7 @@ def _files_of(find: Callable[[str], Checkpoint | None], best: Outcome) -> list[S
     """Look for the checkpoint that was evaluated, twice: a file is known to be complete at the second look."""
     for _ in range(2):
         checkpoint = find(best.checkpoint)
-        if checkpoint and not checkpoint.missing and checkpoint.id.is_same_save(best.id):
+        if checkpoint and checkpoint.is_complete and checkpoint.id.is_same_save(best.id):
             return [FilesOf(checkpoint)]
     return []
 

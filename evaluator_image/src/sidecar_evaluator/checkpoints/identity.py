@@ -7,14 +7,13 @@ looked at here.
 
 import re
 from dataclasses import dataclass
-from functools import cached_property
 
 _NUMBER = re.compile(r"(?:^|(?<=[-_.]))\d+(?=$|[-_.])")
 _DECIMAL = re.compile(r"(?<!\d)\d+(?:\.\d+(?:[eE][-+]?\d+)?|[eE][-+]?\d+)(?!\.?\d)")
 _MAX_INT64 = 2**63 - 1
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, slots=True)
 class CheckpointId:
     """A checkpoint's name, the number in the name, and when it was written in microseconds since the epoch.
 
@@ -26,7 +25,7 @@ class CheckpointId:
     number: int | None
     written_us: int
 
-    @cached_property
+    @property
     def _identity(self) -> tuple[str, int | None]:
         return self.name, None if self.is_numbered else self.written_us
 
@@ -35,7 +34,7 @@ class CheckpointId:
         """Whether the name holds a number. Checkpoints with and without one have no order between them."""
         return self.number is not None
 
-    @cached_property
+    @property
     def order(self) -> tuple[bool, int, int, str]:
         """Sort key: by number, those without one before all others and by time of writing."""
         return self.is_numbered, self.number or 0, self.written_us, self.name
@@ -47,7 +46,7 @@ class CheckpointId:
         return hash(self._identity)
 
     def is_same_save(self, other: "CheckpointId") -> bool:
-        """Tell whether both were written by one save: the number alone does not tell of a name that was reused."""
+        """Tell whether both were written at the same time too: a numbered name may have been used again."""
         return self == other and self.written_us == other.written_us
 
     def is_passed_by(self, other: "CheckpointId") -> bool:

@@ -5,6 +5,7 @@ the checkpoint's own format for its weights. A new format is one module that imp
 methods without a body of their own below, and one line in `registry`. Nothing here knows TensorFlow.
 """
 
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -45,6 +46,11 @@ class Checkpoint:
     files: tuple[FileState, ...]
     missing: str = ""
     is_deleted: bool = False
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the listing shows all that belongs to it; its format may still find that something is missing."""
+        return not self.missing and not self.is_deleted
 
     @cached_property
     def number(self) -> int | None:
@@ -101,24 +107,28 @@ class CheckpointFormat(Protocol):
     depth: int = 1
     loading: str = ""
 
+    @abstractmethod
     def claim(self, name: str, *, is_directory: bool) -> str | None:
         """Return the name of the checkpoint that an entry of the directory belongs to, None if to none.
 
         Called once for each entry that appears, with nothing but the listing known.
         """
 
+    @abstractmethod
     def assemble(self, directory: Path, name: str, files: Files) -> Checkpoint:
         """Make the checkpoint `name` of the entries that belong to it, saying in `missing` what it lacks.
 
         Called again after each look that saw a change of the entries of an incomplete checkpoint.
         """
 
+    @abstractmethod
     def inspect(self, checkpoint: Checkpoint) -> str:
         """Look into a checkpoint that is complete by its listing; return what it still lacks.
 
         The answer may change until it is "" once; it is not asked again then.
         """
 
+    @abstractmethod
     def read(self, checkpoint: Checkpoint, model: Any) -> Weights:
         """Read the model's own variables into host memory, and nothing else; leave the model as it is.
 

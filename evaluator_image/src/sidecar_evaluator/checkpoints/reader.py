@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sidecar_evaluator.checkpoints.interface import Checkpoint, FileState, Weights, state_of
+from sidecar_evaluator.checkpoints.snapshot import require_same_save
 from sidecar_evaluator.errors import CheckpointGone, CheckpointUnreadable, first_line, is_storage_gone
 
 
@@ -24,9 +25,9 @@ def read_checkpoint(checkpoint: Checkpoint, model: Any) -> Weights:
     try:
         weights = checkpoint.format.read(checkpoint, model)
     except CheckpointUnreadable:
-        _require_unchanged(checkpoint, before)
+        require_same_save(_states(checkpoint), before)
         raise
-    _require_unchanged(checkpoint, before)
+    require_same_save(_states(checkpoint), before)
     return weights
 
 
@@ -52,8 +53,3 @@ def _states(checkpoint: Checkpoint) -> list[FileState]:
         if is_storage_gone(error):
             raise
         raise CheckpointUnreadable(first_line(error)) from error
-
-
-def _require_unchanged(checkpoint: Checkpoint, before: list[FileState]) -> None:
-    if _states(checkpoint) != before:
-        raise CheckpointUnreadable("It was written again while it was read.")

@@ -24,15 +24,19 @@ def consistent_snapshot(identity: Callable[[], Identity]) -> Iterator[Identity]:
         try:
             yield before
         except (CheckpointError, IterationsMissingError):
-            _require_same(identity(), before)
+            require_same_save(identity(), before)
             raise
-        _require_same(identity(), before)
+        require_same_save(identity(), before)
     except (CheckpointError, IterationsMissingError):
         raise
     except Exception as error:  # for damaged files, TensorFlow, HDF5 and tensorstore raise many types of errors
         raise CheckpointUnreadable(first_line(error)) from error
 
 
-def _require_same(after: object, before: object) -> None:
+def require_same_save(after: object, before: object) -> None:
+    """Compare what identifies a save before and after it was read.
+
+    Raises CheckpointUnreadable: it changed.
+    """
     if after != before:
         raise CheckpointUnreadable("It was written again while it was read.")

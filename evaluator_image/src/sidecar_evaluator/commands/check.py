@@ -11,8 +11,9 @@ from collections.abc import Sequence
 
 from sidecar_evaluator.checkpoints.interface import Checkpoint
 from sidecar_evaluator.commands.config import CheckConfig
-from sidecar_evaluator.commands.ls import missing_parts, require_listing
+from sidecar_evaluator.commands.ls import require_listing
 from sidecar_evaluator.commands.model_setup import evaluator_of
+from sidecar_evaluator.discovery.completeness import missing_parts
 from sidecar_evaluator.discovery.directory import Directory
 from sidecar_evaluator.errors import CheckpointError, CheckpointUnreadable, ConfigurationError, ExitCode, first_line
 from sidecar_evaluator.evaluator import Loaded, ModelEvaluator

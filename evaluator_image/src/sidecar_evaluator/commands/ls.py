@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from sidecar_evaluator.checkpoints.interface import Checkpoint
+from sidecar_evaluator.discovery.completeness import missing_parts
 from sidecar_evaluator.discovery.directory import Directory, Listing, look_twice
 from sidecar_evaluator.errors import ConfigurationError, ExitCode
 from sidecar_evaluator.runtime.log_format import plain
@@ -49,11 +50,6 @@ def require_listing(directory: Directory) -> Listing:
             f"{directory.path} does not exist; pass the directory that the training job saves checkpoints to."
         )
     return listing
-
-
-def missing_parts(checkpoint: Checkpoint) -> str:
-    """Return what an incomplete checkpoint lacks, by its listing or its files' content; "" for a complete one."""
-    return checkpoint.missing or checkpoint.format.inspect(checkpoint)
 
 
 def _entry(checkpoint: Checkpoint) -> dict[str, object]:

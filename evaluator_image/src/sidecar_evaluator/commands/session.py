@@ -51,4 +51,4 @@ class Session:
         """Return a complete checkpoint of the directory by its name."""
         listing = look_twice(Directory(self.config.model.checkpoint_dir, self.config.model.format))
         matching = (checkpoint for checkpoint in listing.checkpoints if checkpoint.name == name)
-        return next((checkpoint for checkpoint in matching if not checkpoint.missing), None)
+        return next((checkpoint for checkpoint in matching if checkpoint.is_complete), None)

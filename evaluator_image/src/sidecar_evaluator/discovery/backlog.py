@@ -27,7 +27,7 @@ class Remaining:
 
 @dataclass
 class Backlog:
-    """The waiting checkpoints by identity."""
+    """The waiting checkpoints by identity; `discard` and `remaining_without_look` may be called from another thread."""
 
     _waiting: dict[CheckpointId, Checkpoint] = field(default_factory=dict)
 
@@ -37,17 +37,17 @@ class Backlog:
         has_new = bool(listed.keys() - self._waiting.keys())
         rewritten_names = {checkpoint.name for checkpoint in unsettled if not checkpoint.id.is_numbered}
         if rewritten_names:  # what was written again has not disappeared
-            kept = self._waiting.items()
-            self._waiting = {key: waiting for key, waiting in kept if waiting.name not in rewritten_names}
+            waiting = list(self._waiting.items())
+            self._waiting = {key: checkpoint for key, checkpoint in waiting if checkpoint.name not in rewritten_names}
         self._waiting |= listed
         return has_new
 
     def disappeared(self, unsettled: Sequence[Checkpoint]) -> Checkpoint | None:
         """Return one that waits although the look did not see it any more."""
-        if len(self._waiting) == sum(not checkpoint.missing for checkpoint in unsettled):
+        if len(self._waiting) == sum(checkpoint.is_complete for checkpoint in unsettled):
             return None  # all that wait were seen
         listed = {checkpoint.id for checkpoint in unsettled}
-        return next((checkpoint for key, checkpoint in self._waiting.items() if key not in listed), None)
+        return next((checkpoint for key, checkpoint in list(self._waiting.items()) if key not in listed), None)
 
     def discard(self, checkpoint: Checkpoint) -> None:
         """Take out a checkpoint that is settled."""
@@ -55,15 +55,17 @@ class Backlog:
 
     def discard_settled(self, settled: SettledCheckpoints) -> int:
         """Take out those that a newer one has passed over; return how many there were."""
-        passed_over = [key for key, checkpoint in self._waiting.items() if settled.covers(checkpoint)]
+        if not settled.newer_passes_older:
+            return 0
+        passed_over = [key for key, checkpoint in list(self._waiting.items()) if settled.covers(checkpoint)]
         for key in passed_over:
-            del self._waiting[key]
+            self._waiting.pop(key, None)
         return len(passed_over)
 
     def remaining(self, skipped: int, unsettled: Sequence[Checkpoint]) -> Remaining:
         """Return what is left after a look that saw these unsettled ones, complete or not."""
-        pending = _numbers(unsettled) | _numbers(self._waiting.values())
-        complete = sum(not checkpoint.missing for checkpoint in unsettled)
+        pending = _numbers(unsettled) | _numbers(list(self._waiting.values()))
+        complete = sum(checkpoint.is_complete for checkpoint in unsettled)
         return Remaining(skipped, complete, tuple(sorted(pending)))
 
     def remaining_without_look(self) -> Remaining:

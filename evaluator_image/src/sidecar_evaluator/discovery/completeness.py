@@ -30,7 +30,7 @@ class Completeness:
         if checkpoint.missing or checkpoint.version in self._whole:
             return checkpoint.missing
         self.beat()
-        missing = _look_into(checkpoint)
+        missing = missing_parts(checkpoint)
         if missing:
             self.recheck(checkpoint)
         else:
@@ -42,10 +42,13 @@ class Completeness:
         return not self.missing(checkpoint)
 
 
-def _look_into(checkpoint: Checkpoint) -> str:
-    """Ask the format; a file that cannot be looked into is not whole, unless the mount has died."""
+def missing_parts(checkpoint: Checkpoint) -> str:
+    """Say what a checkpoint lacks by its listing or by a look into it; what cannot be looked into is not whole.
+
+    Raises StorageGoneError: the mount has died.
+    """
     try:
-        return checkpoint.format.inspect(checkpoint)
+        return checkpoint.missing or checkpoint.format.inspect(checkpoint)
     except Exception as error:
         require_storage(error)
         return f"it cannot be looked into: {first_line(error)}"

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from sidecar_evaluator.checkpoints.interface import Checkpoint, CheckpointFormat, FileState, state_of
 from sidecar_evaluator.checkpoints.registry import AUTO, formats_named
-from sidecar_evaluator.errors import ConfigurationError, StorageGoneError, is_storage_gone
+from sidecar_evaluator.errors import ConfigurationError, require_storage
 
 _log = logging.getLogger(__name__)
 
@@ -254,8 +254,7 @@ class Directory:
 
     def _last_listing(self, error: OSError) -> Listing:
         """Return what the last look saw while a network file system fails for a moment: nothing seems deleted."""
-        if is_storage_gone(error):
-            raise StorageGoneError(error.errno, f"The mount of {self.path} has died: {error}") from error
+        require_storage(error, f"The mount of {self.path}")
         now = self._clock()
         self._failing_since = now if self._failing_since is None else self._failing_since
         if now - self._failing_since > _BRIDGED_SECONDS:

@@ -3,7 +3,7 @@
 The loop's `for` goes over a `CheckpointIterator`: it looks, waits, and hands out what `selection`
 chooses until `training_end` says that nothing more can come. Each group holds one checkpoint, or
 several that are evaluated together. The loop answers each with `settle`, or with `retry` as long as
-that returns True. `upcoming` and `abandon` may be called from other threads. Nothing is read here.
+that returns True. `upcoming` and `abandon` may be called from other threads. No weights are read here.
 """
 
 import logging
@@ -12,7 +12,6 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from sidecar_evaluator.checkpoints.identity import CheckpointId
 from sidecar_evaluator.checkpoints.interface import Checkpoint
 from sidecar_evaluator.discovery.backlog import Backlog, Remaining
 from sidecar_evaluator.discovery.backoff import Backoff
@@ -39,7 +38,7 @@ class Policy:
     """What to hand out and when to stop; times are seconds.
 
     `listing_age` is how old a listing of the directory's mount may be: so long after the end of training
-    a last checkpoint may still show up. None: what is usual for the file system.
+    a last checkpoint may still show up. None: `assembly` decides it by the file system.
     """
 
     selection: Selection = Selection.LATEST
@@ -86,7 +85,6 @@ class CheckpointIterator:
     ended: EndReason | None = None
     _backlog: Backlog = field(default_factory=Backlog)
     _unused_listing: Listing | None = None
-    _silent_since: float = 0.0
     _waits: int = 0
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
@@ -160,16 +158,9 @@ class CheckpointIterator:
         taken_ids = {checkpoint.id for checkpoint in taken}
         with self._lock:
             unsettled = self._unsettled(self.directory.look())
-            complete = [checkpoint for checkpoint in unsettled if not checkpoint.missing]
-            return self._select(
-                [checkpoint for checkpoint in complete if not self._is_taken(checkpoint, taken_ids)], limit
-            )
-
-    def _is_taken(self, checkpoint: Checkpoint, taken: Collection[CheckpointId]) -> bool:
-        """Tell whether a checkpoint is settled once those taken are evaluated."""
-        if self.policy.selection.newer_passes_older:
-            return any(checkpoint.id.is_passed_by(taken_id) for taken_id in taken)
-        return checkpoint.id in taken
+            complete = [checkpoint for checkpoint in unsettled if checkpoint.is_complete]
+            waiting = [checkpoint for checkpoint in complete if not self.settled.covers_after(checkpoint, taken_ids)]
+            return self._select(waiting, limit)
 
     def _next_listing(self) -> Listing:
         listing, self._unused_listing = self._unused_listing or self._look(), None
@@ -179,7 +170,7 @@ class CheckpointIterator:
     def _look(self) -> Listing:
         began = self.clock.monotonic()
         listing = self.directory.look()
-        complete = (checkpoint for checkpoint in listing.checkpoints if not checkpoint.missing)
+        complete = (checkpoint for checkpoint in listing.checkpoints if checkpoint.is_complete)
         newest = max((checkpoint.modified_at for checkpoint in complete), default=None)
         self.changes.looked(self.clock.monotonic() - began, newest)
         return listing
@@ -196,7 +187,7 @@ class CheckpointIterator:
 
     def _complete(self, unsettled: list[Checkpoint]) -> list[Checkpoint]:
         """Return the ones complete by their listing, in order; keep them in the backlog."""
-        complete = [checkpoint for checkpoint in unsettled if not checkpoint.missing]
+        complete = [checkpoint for checkpoint in unsettled if checkpoint.is_complete]
         if self._backlog.update(unsettled, complete):
             self._note_checkpoint()
         return complete
@@ -232,12 +223,12 @@ class CheckpointIterator:
         return ()
 
     def _note_checkpoint(self) -> None:
-        self._silent_since = self.clock.monotonic()
-        self._end.expect_checkpoints(self._silent_since)
+        self._end.expect_checkpoints(self.clock.monotonic())
 
     def _remind(self, listing: Listing) -> None:
         now = self.clock.monotonic()
-        self._reminder.remind(listing, now, self._silent_since, has_settled=self.settled.has_any)
+        silence = self._end.seconds_without_checkpoint(now)
+        self._reminder.remind(listing, now, silence, has_settled=self.settled.has_any)
 
     def _wait(self, *, is_busy: bool) -> None:
         """Wait for a change; not long while something is to be looked at again, less and less often."""

@@ -21,13 +21,13 @@ class Reminder:
     nested: Callable[[], list[str]]
     _last: float = 0.0
 
-    def remind(self, listing: Listing, now: float, silent_since: float, *, has_settled: bool) -> None:
-        """Log a line if there was none for a while; times are monotonic seconds."""
-        if now - max(silent_since, self._last) < REMINDER_SECONDS:
+    def remind(self, listing: Listing, now: float, silence: float, *, has_settled: bool) -> None:
+        """Log a line if there was none for a while; `now` is monotonic, `silence` the seconds without a checkpoint."""
+        if min(silence, now - self._last) < REMINDER_SECONDS:
             return
         self._last = now
         hint = self._hint(listing, has_settled=has_settled)
-        _log.info("No new checkpoint for %.0f s. %s", now - silent_since, hint)
+        _log.info("No new checkpoint for %.0f s. %s", silence, hint)
 
     def _hint(self, listing: Listing, *, has_settled: bool) -> str:
         if not listing.exists:

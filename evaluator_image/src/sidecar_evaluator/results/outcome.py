@@ -82,8 +82,8 @@ class Outcome:
 
     @cached_property
     def id(self) -> CheckpointId:
-        """Which checkpoint it is about; results that lack its time were of a file written before the start."""
-        return checkpoint_id(self.checkpoint, self.number, self.modified_at or self.started_at)
+        """Which checkpoint it is about."""
+        return checkpoint_id(self.checkpoint, self.number, self.modified_at)
 
 
 def label(score: Score) -> str:

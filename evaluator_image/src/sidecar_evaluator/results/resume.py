@@ -9,7 +9,7 @@ import logging
 from collections.abc import Iterable
 from dataclasses import astuple, dataclass, field, replace
 
-from sidecar_evaluator.errors import ConfigurationError, StorageGoneError, is_storage_gone
+from sidecar_evaluator.errors import ConfigurationError, require_storage
 from sidecar_evaluator.results.jsonl_records import Earlier, Entry, Record, read
 from sidecar_evaluator.results.ledger import Counts, Results, Rules, counted, later, remembered
 from sidecar_evaluator.results.outcome import Outcome
@@ -68,8 +68,7 @@ def resume_from(files: AppendLog | None, run: str, status: Results, rules: Rules
         return resume(status, read(files, run), rules)
     except OSError as error:
         place = files.directory / files.name
-        if is_storage_gone(error):
-            raise StorageGoneError(error.errno, f"The mount of {files.directory} has died: {error}") from error
+        require_storage(error, f"The mount of {files.directory}")
         if status.counts != Counts():
             _log.warning("%s cannot be read, going on from the status: %s", place, error)
             return resume(status, None, rules)

@@ -5,9 +5,10 @@ hands anything out. The watermark in the status and the lines of the journal are
 other module may decide whether a checkpoint is settled.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
-from sidecar_evaluator.checkpoints.identity import CheckpointId
+from sidecar_evaluator.checkpoints.identity import CheckpointId, checkpoint_id
 from sidecar_evaluator.checkpoints.interface import Checkpoint, FileState
 from sidecar_evaluator.results.outcome import Outcome, OutcomeKind
 
@@ -16,28 +17,27 @@ from sidecar_evaluator.results.outcome import Outcome, OutcomeKind
 class SettledCheckpoints:
     """The settled checkpoints of one training.
 
-    With `newer_passes_older`, an evaluated checkpoint settles every older one. `highest` is the highest
-    number settled, None before the first.
+    With `newer_passes_older`, an evaluated checkpoint settles every older one; the iterator sets it by its
+    selection. `highest` is the highest number settled, None before the first.
     """
 
     newer_passes_older: bool = False
     highest: int | None = None
     _watermark: int | None = None
-    _names: set[str] = field(default_factory=set)  # of numbered checkpoints
-    _identities: set[CheckpointId] = field(default_factory=set)  # of the others, from earlier processes
-    _written_until: dict[str, int] = field(default_factory=dict)  # microseconds, by name
-    _versions: set[tuple[str, tuple[FileState, ...]]] = field(default_factory=set)  # of the others, of this process
+    _identities: set[CheckpointId] = field(default_factory=set)
+    _versions: set[tuple[str, tuple[FileState, ...]]] = field(default_factory=set)  # without a number, of this process
+    _written_until: dict[str, int] = field(default_factory=dict)  # by name, where a result lacks the file's time
     _newest_evaluated: dict[bool, CheckpointId] = field(default_factory=dict)  # by whether it is numbered
 
     @property
     def has_any(self) -> bool:
         """Whether any checkpoint is settled."""
-        return self.highest is not None or bool(self._names or self._identities or self._versions)
+        return self.highest is not None or bool(self._identities or self._versions)
 
     def add(self, checkpoint: Checkpoint, *, evaluated: bool = True) -> None:
-        """Note a checkpoint that this process has settled."""
+        """Note a checkpoint that this process has settled; of an unnumbered name, these very files."""
         if checkpoint.id.is_numbered:
-            self._names.add(checkpoint.name)
+            self._identities.add(checkpoint.id)
         else:
             self._versions.add(checkpoint.version)
         self._note(checkpoint.id, evaluated=evaluated)
@@ -45,14 +45,11 @@ class SettledCheckpoints:
     def restore(self, outcome: Outcome) -> bool:
         """Note what an earlier process settled; return False where it was noted before."""
         identity = outcome.id
-        if identity.is_numbered:
-            is_new = identity.name not in self._names
-            self._names.add(identity.name)
-        else:
-            is_new = identity not in self._identities
-            self._identities.add(identity)
-            until = max(identity.written_us, self._written_until.get(identity.name, 0))
-            self._written_until[identity.name] = until
+        is_new = identity not in self._identities
+        self._identities.add(identity)
+        if not outcome.modified_at:  # whatever was written before the evaluation began is settled
+            identity = checkpoint_id(outcome.checkpoint, outcome.number, outcome.started_at)
+            self._written_until[identity.name] = max(identity.written_us, self._written_until.get(identity.name, 0))
         self._note(identity, evaluated=outcome.kind is OutcomeKind.EVALUATED)
         return is_new
 
@@ -67,20 +64,28 @@ class SettledCheckpoints:
 
     def holds(self, outcome: Outcome) -> bool:
         """Tell whether this very outcome was restored, whatever passes it over."""
-        return outcome.checkpoint in self._names if outcome.id.is_numbered else outcome.id in self._identities
+        return outcome.id in self._identities
 
     def covers(self, checkpoint: Checkpoint) -> bool:
         """Tell whether the checkpoint is settled."""
+        return self.covers_after(checkpoint, ()) or self._is_noted(checkpoint)
+
+    def covers_after(self, checkpoint: Checkpoint, evaluated: Collection[CheckpointId]) -> bool:
+        """Tell whether the checkpoint is one of these, or passed over once they are evaluated."""
+        if checkpoint.id in evaluated:
+            return True
+        newest = self._newest_evaluated.get(checkpoint.id.is_numbered)
+        passing = (*evaluated, newest) if newest else tuple(evaluated)
+        return self.newer_passes_older and any(checkpoint.id.is_passed_by(identity) for identity in passing)
+
+    def _is_noted(self, checkpoint: Checkpoint) -> bool:
         identity = checkpoint.id
-        if self.newer_passes_older:
-            newest = self._newest_evaluated.get(identity.is_numbered)
-            if newest is not None and identity.is_passed_by(newest):
-                return True
+        if identity in self._identities or checkpoint.version in self._versions:
+            return True
         if identity.number is not None:
-            return identity.name in self._names or identity.number <= (
-                -1 if self._watermark is None else self._watermark
-            )
-        return checkpoint.version in self._versions or identity.written_us <= self._written_until.get(identity.name, -1)
+            return self._watermark is not None and identity.number <= self._watermark
+        until = self._written_until.get(identity.name)
+        return until is not None and identity.written_us <= until
 
     def _note(self, identity: CheckpointId, *, evaluated: bool) -> None:
         self.raise_highest(identity.number)

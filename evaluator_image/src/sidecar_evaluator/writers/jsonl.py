@@ -47,5 +47,5 @@ class JsonLinesWriter:
         return self._worker.flush(timeout)
 
     def close(self) -> None:
-        """End the thread; do not wait for a stuck one."""
+        """End the thread after one more attempt to write what waits; do not wait for a stuck one."""
         self._worker.close()

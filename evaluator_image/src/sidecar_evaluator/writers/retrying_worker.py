@@ -2,8 +2,8 @@
 
 Every sink that may be slow or away hands its items to a `RetryingWorker`: the lines of results.jsonl,
 the ledgers for the resource's status, the reports for TensorBoard. How a sink retries, flushes and
-closes is decided here alone. The items wait in memory without a bound: each is small, and none may be
-lost.
+closes is decided here alone. Items that must all be written wait in memory without a bound: each is
+small, and none may be lost.
 """
 
 import logging
@@ -19,6 +19,7 @@ _log = logging.getLogger(__name__)
 FIRST_PAUSE = 0.2
 LONGEST_PAUSE = 30.0
 _JOIN_SECONDS = 1.0
+_CAUSE_LENGTH = 500
 
 Item = TypeVar("Item")
 
@@ -56,7 +57,8 @@ class RetryingWorker(Generic[Item]):
         self._close = close
         self._changed = threading.Condition()
         self._waiting: list[Item] = []
-        self._submitted = 0
+        self._submitted = self._tried = 0
+        self._last_cause = ""
         self._flushing = 0
         self._closed = self._has_lost = False
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
@@ -103,15 +105,19 @@ class RetryingWorker(Generic[Item]):
         """Wait for items; return those of the next attempt, none once closed with nothing left."""
         with self._changed:
             self._changed.wait_for(lambda: self._closed or self._waiting)
+            if self._batch is Batch.NEWEST:
+                del self._waiting[:-1]
+            self._tried = self._submitted
             return self._waiting[:1] if self._batch is Batch.ONE else self._waiting[:]
 
     def _attempt(self, items: Sequence[Item]) -> Exception | None:
         """Write the items and take them off the waiting ones; return the error after which they stay."""
         try:
-            self._write(items[-1:] if self._batch is Batch.NEWEST else items)
+            self._write(items)
         except self._retried as error:
             if not self._closed:
                 return error
+            _log.warning("%s could not be written before the end: %s", self._name, first_line(error))
             self._drop(len(items), is_lost=True)
         except Exception:
             _log.exception("%s failed; the others go on.", self._name)
@@ -127,20 +133,22 @@ class RetryingWorker(Generic[Item]):
             self._changed.notify_all()
 
     def _log_failure(self, error: Exception, failures: int) -> None:
-        level = logging.WARNING if failures == 1 else logging.DEBUG
-        _log.log(level, "%s cannot be written, trying again until it can: %s", self._name, first_line(error))
+        """Warn of the first failure and of each new cause, not of one cause again and again."""
+        cause = " ".join(str(error).split())[:_CAUSE_LENGTH]
+        level = logging.DEBUG if failures > 1 and cause == self._last_cause else logging.WARNING
+        self._last_cause = cause
+        _log.log(level, "%s cannot be written, trying again until it can: %s", self._name, cause)
 
     def _pause(self, failures: int) -> None:
         """Pause after a failure, less long while `flush` waits, or where something newer replaces what failed."""
         seconds = min(self._first_pause * 2 ** min(failures - 1, 16), LONGEST_PAUSE)
         with self._changed:
-            tried = self._submitted
-            self._changed.wait_for(lambda: self._closed or self._flushing or self._is_replaced(tried), seconds)
+            self._changed.wait_for(lambda: self._closed or self._flushing or self._is_replaced(), seconds)
             if self._flushing:
                 self._changed.wait_for(lambda: self._closed, min(seconds, FIRST_PAUSE))
 
-    def _is_replaced(self, tried: int) -> bool:
-        return self._batch is Batch.NEWEST and self._submitted > tried
+    def _is_replaced(self) -> bool:
+        return self._batch is Batch.NEWEST and self._submitted > self._tried
 
     def _close_sink(self) -> None:
         try:

@@ -37,5 +37,5 @@ class StatusWriter:
         return self._worker.flush(timeout)
 
     def close(self) -> None:
-        """End the thread."""
+        """End the thread after one more attempt to write what waits."""
         self._worker.close()

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from sidecar_evaluator.discovery.selection import Selection
+from sidecar_evaluator.results.jsonl_records import Entry
 from sidecar_evaluator.results.ledger import Results, Rules, settle
 from sidecar_evaluator.results.outcome import Outcome, OutcomeKind, Reason
 from sidecar_evaluator.results.resume import resume
@@ -106,3 +107,12 @@ def test_an_outcome_is_restored_once() -> None:
     assert [settled.restore(evaluated("a-1", number=1)) for _ in range(2)] == [True, False]
     assert settled.holds(evaluated("a-1", number=1))
     assert not settled.holds(evaluated("best", modified_at=3.0))
+
+
+@pytest.mark.parametrize("has_journal", [True, False])
+def test_after_a_restart_an_unnumbered_name_with_another_time_is_another_checkpoint(has_journal: bool) -> None:
+    outcome = evaluated("best", modified_at=50.0)
+    results = settle(Results(), outcome, RULES)
+    resumed = resume(Results(), [Entry(outcome)], RULES) if has_journal else resume(results, None, RULES)
+    assert resumed.settled.covers(checkpoint("best", modified=50.0))
+    assert not resumed.settled.covers(checkpoint("best", modified=30.0))
