@@ -64,7 +64,7 @@ hygiene: .venv/synced ## Check white space, merge markers, large files, YAML and
 
 .PHONY: test-unit
 test-unit: .venv/synced ## Unit tests: no cluster, no root
-	@$(BIN)/pytest tests/unit --numprocesses=2 --dist=loadfile
+	@$(BIN)/pytest tests/unit --numprocesses=2 --dist=worksteal
 
 .PHONY: test-contract
 test-contract: .venv/synced ## Hold operator, evaluator and CRD to their contract

@@ -16,6 +16,7 @@ NAMES = (
     "model_size",
     "directory_size",
     "cold_start",
+    "resuming",
 )
 
 

@@ -57,7 +57,7 @@ def sample_metrics(kubectl: Kubectl, name: str) -> list[str]:
     """Return the score lines of the evaluator pod's /metrics; none while it cannot answer."""
     for pod in kubectl.items("pods", PODS.format(name=name), "--field-selector=status.phase=Running"):
         try:
-            return table.scored_samples(kubectl.scrape(pod["metadata"]["name"]))
+            return table.scored_samples(kubectl.scrape(pod["metadata"]["name"], seconds=3))
         except KubectlError:
             continue  # not started yet, or just gone: the next look will tell
     return []

@@ -79,13 +79,13 @@ class Kubectl:
         """Apply a kustomization, server-side."""
         self.run("apply", "--server-side", "--force-conflicts", f"--kustomize={folder}")
 
-    def scrape(self, pod: str, port: int = 8080) -> str:
-        """Return what a pod serves on /metrics, read through the API server."""
+    def scrape(self, pod: str, seconds: float = 30.0, port: int = 8080) -> str:
+        """Return what a pod serves on /metrics, read through the API server within so many seconds."""
         path = f"/api/v1/namespaces/{self.namespace}/pods/{pod}:{port}/proxy/metrics"
-        return self.run("get", "--raw", path, "--request-timeout=30s")
+        return self.run("get", "--raw", path, f"--request-timeout={seconds:.0f}s")
 
 
-def wait_for(what: str, look: Callable[[], Found | None], seconds: float, every: float = 0.3) -> Found:
+def wait_for(what: str, look: Callable[[], Found | None], seconds: float, every: float = 1.0) -> Found:
     """Poll `look` until it finds something; raise `TimeoutError` naming `what` at the deadline."""
     deadline = time.monotonic() + seconds
     while (found := look()) is None:

@@ -13,6 +13,7 @@ from demo.install import DEPLOY
 from demo.kubectl import Kubectl, KubectlError, Manifest, wait_for
 from e2e import scoring
 from e2e.conftest import NewNamespace
+from support.waiting import CLUSTER_DEADLINE
 
 SAMPLE = DEPLOY / "samples" / "demo"
 WRONG = """
@@ -74,7 +75,7 @@ def namespace(new_namespace: NewNamespace) -> Iterator[Kubectl]:
     kubectl = new_namespace("bad-input")
     kubectl.apply(CLAIM)
     kubectl.apply(code())
-    wait_for("the claim bound", lambda: kubectl.read("pvc", "runs")["spec"].get("volumeName"), 20)
+    wait_for("the claim bound", lambda: kubectl.read("pvc", "runs")["spec"].get("volumeName"), CLUSTER_DEADLINE)
     folder = scoring.claim_folder(kubectl, "runs")
     write_checkpoints(folder)
     for name, mistake in (TERMINAL | WAITING).items():
@@ -136,7 +137,7 @@ def wait_for_reason(kubectl: Kubectl, name: str, reason: str, *, finished: bool)
         return found if seen.startswith(f"{reason}:") and ended == finished else None
 
     try:
-        return wait_for(name, look, 240)
+        return wait_for(name, look, CLUSTER_DEADLINE)
     except TimeoutError:
         pytest.fail(f"{name}: expected {reason}, still {seen}")
 

@@ -8,6 +8,7 @@ import pytest
 
 from demo.kubectl import Kubectl, Manifest, wait_for
 from e2e.conftest import RESTRICTED
+from support.waiting import CLUSTER_DEADLINE
 
 IMAGES = ("sidecar-operator", "sidecar-evaluator")
 INSPECTION = """
@@ -69,7 +70,7 @@ def run(kubectl: Kubectl, manifest: Manifest) -> tuple[int, str]:
         state: Manifest = statuses[0].get("state", {})
         return state.get("terminated")
 
-    return wait_for(f"pod {name}", ended, 120)["exitCode"], kubectl.run("logs", name)
+    return wait_for(f"pod {name}", ended, CLUSTER_DEADLINE)["exitCode"], kubectl.run("logs", name)
 
 
 @pytest.mark.parametrize("image", IMAGES)

@@ -11,6 +11,8 @@ from demo.follow import PODS
 from demo.install import DEMO, DEPLOY, install_demo
 from demo.kubectl import Kubectl, Manifest, wait_for
 from e2e import scoring
+from e2e.conftest import wait_until_finished
+from support.waiting import CLUSTER_DEADLINE, DEADLINE
 
 NAME = "digits"
 CLAIM = "runs"
@@ -33,14 +35,6 @@ def finished(demo: Kubectl) -> Manifest:
 def folder(demo: Kubectl, finished: Manifest) -> Path:
     path: str = finished["spec"]["checkpoints"]["path"]
     return scoring.claim_folder(demo, CLAIM) / path
-
-
-def wait_until_finished(kubectl: Kubectl, name: str) -> Manifest:
-    def look() -> Manifest | None:
-        found = kubectl.read("sidecarevaluation", name)
-        return found if table.is_true(found["status"], "Finished") else None
-
-    return wait_for(f"{name} Finished", look, 300)
 
 
 def history(found: Manifest) -> list[dict[str, Any]]:
@@ -90,22 +84,22 @@ def test_metrics_agree_with_status_after_pod_and_operator_were_killed(
     """Evaluate everything again under Every; kill the pod and the operator in the middle."""
     name = "digits-again"
     demo.apply(evaluation_of_all(finished, name))
-    wait_for("two checkpoints evaluated", lambda: evaluated(demo, name) >= 2 or None, 180)
+    wait_for("two evaluated", lambda: evaluated(demo, name) >= 2 or None, CLUSTER_DEADLINE, every=0.3)
     pod = evaluator_pod(demo, name)
     demo.run("delete", "pod", pod, "--grace-period=0", "--force", "--wait=false")
     system = demo.within("sidecar-system")
     system.run("delete", "pod", "--selector=app.kubernetes.io/name=sidecar-operator", "--grace-period=0", "--force")
     names = scoring.checkpoint_names(folder)
-    wait_for("all checkpoints evaluated", lambda: evaluated(demo, name) >= len(names) or None, 240)
+    wait_for("all checkpoints evaluated", lambda: evaluated(demo, name) >= len(names) or None, CLUSTER_DEADLINE)
     found = demo.read("sidecarevaluation", name)
     assert [entry["checkpoint"] for entry in history(found)] == names, scoring.as_json(found)
     assert found["status"]["results"]["counts"]["evaluated"] == len(names)
     assert evaluator_pod(demo, name) != pod
-    scraped = scoring.scraped_scores(demo.scrape(evaluator_pod(demo, name)))
+    scraped = scoring.scraped_scores(demo.scrape(evaluator_pod(demo, name), DEADLINE))
     assert scraped == pytest.approx(scoring.scores_of(history(found)[-1]), abs=scoring.TOLERANCE)
     output = scoring.claim_folder(demo, CLAIM) / name
     journal = output / "results.jsonl"
-    lines = wait_for("all lines", lambda: whole_lines(journal, len(names)), 30)
+    lines = wait_for("all lines", lambda: whole_lines(journal, len(names)), CLUSTER_DEADLINE)
     assert [json.loads(line)["checkpoint"] for line in lines] == names
     assert_best_is_there(output / "best", found["status"]["results"]["best"])
 
@@ -118,7 +112,7 @@ def whole_lines(path: Path, count: int) -> list[str] | None:
 
 def assert_best_is_there(copies: Path, best: dict[str, Any]) -> None:
     """Check that the copy of the best checkpoint is whole, and that its weights have the scores it says."""
-    (manifest,) = wait_for("the best copied", lambda: list(copies.glob("*/manifest.json")) or None, 30)
+    (manifest,) = wait_for("the best copied", lambda: list(copies.glob("*/manifest.json")) or None, CLUSTER_DEADLINE)
     said = json.loads(manifest.read_text())
     assert said["checkpoint"] == best["checkpoint"]
     expected = scoring.evaluate_by_hand(ENTRYPOINT, manifest.parent, said["path"], images=IMAGES)
@@ -150,4 +144,4 @@ def evaluator_pod(kubectl: Kubectl, name: str) -> str:
         pods = kubectl.items("pods", PODS.format(name=name), "--field-selector=status.phase=Running")
         return next((pod["metadata"]["name"] for pod in pods), None)
 
-    return wait_for(f"a running pod of {name}", look, 60)
+    return wait_for(f"a running pod of {name}", look, CLUSTER_DEADLINE)

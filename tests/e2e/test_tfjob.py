@@ -6,9 +6,9 @@ import pytest
 
 from demo import table
 from demo.install import DEPLOY
-from demo.kubectl import Kubectl, Manifest, wait_for
+from demo.kubectl import Kubectl, Manifest
 from e2e import scoring
-from e2e.conftest import NewNamespace
+from e2e.conftest import NewNamespace, wait_until_finished
 
 SAMPLE = DEPLOY / "samples" / "tfjob-mnist.yaml"
 ENTRYPOINT = DEPLOY / "samples" / "demo" / "evaluate.py"
@@ -24,11 +24,7 @@ def namespace(new_namespace: NewNamespace) -> Kubectl:
 
 @pytest.fixture(scope="module")
 def finished(namespace: Kubectl) -> Manifest:
-    def look() -> Manifest | None:
-        found = namespace.read("sidecarevaluation", NAME)
-        return found if table.is_true(found.get("status", {}), "Finished") else None
-
-    return wait_for("the sample Finished", look, 300)
+    return wait_until_finished(namespace, NAME)
 
 
 def test_the_evaluation_follows_the_tfjob_to_its_end(namespace: Kubectl, finished: Manifest) -> None:

@@ -16,6 +16,7 @@ from cluster.progress import Progress
 from cluster.settings import Settings
 from demo.kubectl import Kubectl
 from integration.evaluations import API_VERSION
+from support.waiting import DEADLINE
 
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 
@@ -36,7 +37,7 @@ def kubectl_of(server: ApiServer) -> Kubectl:
     return Kubectl(str(program), str(server.kubeconfig))
 
 
-def _wait_until_served(server: ApiServer, seconds: float = 20.0) -> None:
+def _wait_until_served(server: ApiServer) -> None:
     """Return once the API server serves the resource: a definition just applied takes a moment."""
-    if not poll(lambda: server.client.answers(f"/apis/{API_VERSION}/sidecarevaluations"), seconds):
+    if not poll(lambda: server.client.answers(f"/apis/{API_VERSION}/sidecarevaluations"), DEADLINE):
         raise ClusterError("sidecarevaluations are not served; is crds/sidecarevaluations.yaml valid?")

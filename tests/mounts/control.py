@@ -11,9 +11,9 @@ from pathlib import Path
 
 from mounts.faults import Faults
 from mounts.mount import Mount, mounted
+from support.waiting import DEADLINE
 
 _TESTS = Path(__file__).parents[1]
-_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class FaultyMount:
 
     def _ask(self, line: str) -> dict[str, int]:
         with socket.socket(socket.AF_UNIX) as connection:
-            connection.settimeout(_SECONDS)
+            connection.settimeout(DEADLINE)
             connection.connect(self.address)
             connection.sendall(line.encode() + b"\n")
             with connection.makefile() as answers:

@@ -16,6 +16,7 @@ from cluster.processes import poll
 from sidecar_evaluator.checkpoints.interface import Checkpoint, Weights
 from sidecar_evaluator.checkpoints.prefetcher import Prefetcher
 from sidecar_evaluator.checkpoints.registry import AUTO
+from sidecar_evaluator.discovery.backoff import Backoff
 from sidecar_evaluator.discovery.change_waiter import DirectoryWaiter, directory_waiter
 from sidecar_evaluator.discovery.directory import Directory, Listing
 from sidecar_evaluator.discovery.filesystems import file_system_of
@@ -28,10 +29,9 @@ from sidecar_evaluator.loop import Loop
 from sidecar_evaluator.results.ledger import Results, Rules
 from sidecar_evaluator.results.outcome import Outcome, OutcomeKind, Score
 from sidecar_evaluator.writers.interface import Report
+from support.waiting import DEADLINE
 
 SENTINEL = "training.finished"
-SECONDS = 60.0
-"""The longest that a test waits for anything: far more than it takes."""
 
 
 @dataclass(frozen=True)
@@ -88,13 +88,18 @@ class Scorer:
 
 @dataclass
 class Running:
-    """An evaluation loop in a thread; `outcomes` in the order of settling."""
+    """An evaluation loop in a thread; `outcomes` in the order of settling.
+
+    What cannot be read is tried again for `patience` seconds of its clock at least: for ever by default, so that a
+    fault that the test ends by itself only delays, however busy the machine is.
+    """
 
     directory: Path
     scorer: Scorer
     format_name: str = AUTO
     selection: Selection = Selection.EVERY
     speed: float = 10.0
+    patience: float = 100 * DEADLINE
     outcomes: list[Outcome] = field(default_factory=list)
     error: BaseException | None = None
     results: Results | None = None
@@ -112,7 +117,7 @@ class Running:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop.set()
-        self._thread.join(SECONDS)
+        self._thread.join(DEADLINE)
         assert not self._thread.is_alive(), "the evaluator hangs"
         self._changes.close()
 
@@ -138,7 +143,7 @@ class Running:
 
     def wait(self, condition: Callable[[], object], what: str) -> None:
         """Wait until something is so; the loop must not have ended with an error meanwhile."""
-        assert poll(lambda: self.error or condition(), SECONDS), f"{what}: not within {SECONDS} s; {self.outcomes}"
+        assert poll(lambda: self.error or condition(), DEADLINE), f"{what}: not within {DEADLINE} s; {self.outcomes}"
         if self.error:
             raise AssertionError(f"the loop ended: {self.error!r}") from self.error
 
@@ -173,6 +178,7 @@ class Running:
             training_finished=training_finished(SENTINEL, lambda: False),
             on_look=self._looked,
         )
+        checkpoints._backoff = Backoff(self.patience)  # a listing age would hold up the end of training too
         return Loop(checkpoints, self.scorer, Prefetcher(self.scorer.read), self, clock, Rules(history_limit=100))
 
 

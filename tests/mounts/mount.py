@@ -16,9 +16,11 @@ from cluster import mounts
 from cluster.commands import succeeds
 from cluster.errors import ClusterError
 from cluster.processes import log_end, poll, require_running, spawn
+from support.waiting import DEADLINE
 
-_READY_SECONDS = 60.0
 _GRACE_SECONDS = 5.0
+"""How long a file system may take to write what it holds before it is taken away by force."""
+
 _CLONE_NEWNS, _MS_REC, _MS_PRIVATE = 0x00020000, 0x4000, 1 << 18
 
 
@@ -70,13 +72,13 @@ def _wait(mount: Mount, log: Path) -> None:
         require_running(mount.process, f"the mount of {mount.folder}", log)
         return is_mounted(mount.folder)
 
-    if not poll(settled, _READY_SECONDS):
+    if not poll(settled, DEADLINE):
         raise ClusterError(f"{mount.folder} was not mounted in time; the end of {log}:\n{log_end(log)}")
 
 
 def _unmount(mount: Mount) -> None:
     """Let the file system write what it holds, if it still can; then take it away by force."""
-    if not (is_mounted(mount.folder) and succeeds(["timeout", "5", "fusermount3", "-u", mount.folder])):
+    if not (is_mounted(mount.folder) and succeeds(["timeout", str(_GRACE_SECONDS), "fusermount3", "-u", mount.folder])):
         mount.process.terminate()
     try:
         mount.process.wait(_GRACE_SECONDS)
@@ -84,5 +86,5 @@ def _unmount(mount: Mount) -> None:
         mount.kill()
     if is_mounted(mount.folder):
         succeeds(["fusermount3", "-u", "-z", mount.folder])
-    if not poll(lambda: not is_mounted(mount.folder), _GRACE_SECONDS):
+    if not poll(lambda: not is_mounted(mount.folder), DEADLINE):
         raise ClusterError(f"{mount.folder} is still mounted", f"umount --lazy {mount.folder}")

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from cluster.processes import DIE_WITH_PARENT, log_end, poll
+from support.waiting import DEADLINE
 
-SECONDS = 120.0
 _TESTS = Path(__file__).parents[1]
 _PIECE = 65536
 
@@ -33,12 +33,12 @@ class Evaluator:
     def where(self) -> str:
         """Let it log what each of its threads is doing; return the last lines of its log."""
         self.signal(signal.SIGUSR1)
-        poll(lambda: self._says("Current thread") or self._says("most recent call first"), 1.0)
+        poll(lambda: self._says("most recent call first") or self.has_ended(), DEADLINE)
         return log_end(self.log, 120)
 
     def wait_for(self, text: str) -> None:
         """Wait until its log has a text."""
-        poll(lambda: self._says(text) or self.has_ended(), SECONDS)
+        poll(lambda: self._says(text) or self.has_ended(), DEADLINE)
         assert self._says(text), f"{text!r} is not logged:\n{self.where()}"
 
     def has_ended(self) -> bool:
@@ -55,7 +55,7 @@ class Evaluator:
 
     def exit_code(self) -> int:
         """Wait for its end."""
-        assert poll(self.has_ended, SECONDS), f"it does not end:\n{self.where()}"
+        assert poll(self.has_ended, DEADLINE), f"it does not end:\n{self.where()}"
         code = self.warm.exit_code(self.pid)
         assert code is not None
         return code
@@ -85,7 +85,7 @@ class Warm:
         common = ["--selection", "Every", "--entrypoint", "mounts.training:build", "--verbose"]
         argv = ["run", "--checkpoint-dir", str(checkpoints), *common, *flags]
         self._ask({"argv": argv, "log": str(log)})
-        assert poll(self._has_started, SECONDS), "no evaluator was started"
+        assert poll(self._has_started, DEADLINE), "no evaluator was started"
         made = Evaluator(self._started.pop(), log, self)
         try:
             yield made

@@ -16,11 +16,11 @@ from cluster.errors import ClusterError
 from cluster.processes import log_end, poll, require_running, spawn
 from cluster.programs import Programs
 from mounts.mount import Mount, mounted
+from support.waiting import DEADLINE
 
 PROGRAMS = ("fake-gcs-server", "gcsfuse", "versitygw")
 BUCKET = "runs"
 _ACCESS, _SECRET = "access", "secret-of-a-test"
-_READY_SECONDS = 300.0
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def _running(command: Sequence[str | Path], address: str, log: Path) -> Iterator
         return _listens(address)
 
     try:
-        if not poll(settled, _READY_SECONDS):
+        if not poll(settled, DEADLINE):
             raise ClusterError(f"{name} did not listen in time; the end of {log}:\n{log_end(log)}")
         yield
     finally:
@@ -115,5 +115,5 @@ def _free_address() -> str:
 
 def _post(url: str, body: dict[str, str]) -> None:
     request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=120) as answer:
+    with urllib.request.urlopen(request, timeout=DEADLINE) as answer:
         answer.read()

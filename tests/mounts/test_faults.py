@@ -73,13 +73,27 @@ class Scene:
         assert len(names) == len(set(names)), names
 
 
+@pytest.fixture(autouse=True)
+def _bridged_listings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let listings fail for as long as the test wants."""
+    monkeypatch.setattr("sidecar_evaluator.discovery.directory._BRIDGED_SECONDS", Running.patience)
+
+
+@pytest.fixture
+def patience() -> float:
+    """Return for how long an unreadable checkpoint is tried: until the test ends, unless it says otherwise."""
+    return Running.patience
+
+
 @pytest.fixture(params=SAVES)
-def scene(request: pytest.FixtureRequest, mount: FaultyMount, specimens: Specimens, scorer: Scorer) -> Iterator[Scene]:
+def scene(
+    request: pytest.FixtureRequest, mount: FaultyMount, specimens: Specimens, scorer: Scorer, patience: float
+) -> Iterator[Scene]:
     """Return a running evaluation in one format that has evaluated a first checkpoint."""
     name = f"run-{next(NUMBERS)}"
     first, second = specimens.of(request.param)
     (mount.origin / name).mkdir()
-    with Running(mount.folder / name, scorer) as running:
+    with Running(mount.folder / name, scorer, patience=patience) as running:
         made = Scene(mount, name, request.param, first, second, running)
         second.place(made.origin, "ckpt_1")
         made.expect("ckpt_1", second)
@@ -141,6 +155,7 @@ def test_listings_that_fail_for_a_while_only_delay(scene: Scene, error: str) -> 
 
 @pytest.mark.parametrize("error", ["ESTALE", "EIO"])
 @pytest.mark.parametrize("operation", [OPEN, READ])
+@pytest.mark.parametrize("patience", [0.0], ids=["impatient"])
 def test_an_error_that_stays_fails_this_checkpoint_alone(scene: Scene, operation: Operation, error: str) -> None:
     scene.mount.switch(Faults(fail=(Fail(error, (operation,), scene.weights("ckpt_2")),)))
     scene.first.place(scene.origin, "ckpt_2")
@@ -256,6 +271,7 @@ def test_odd_times_and_inodes_change_nothing(scene: Scene, times: Times) -> None
     scene.end()
 
 
+@pytest.mark.parametrize("patience", [0.0], ids=["impatient"])
 def test_a_mount_without_true_times_keeps_nothing_busy_for_ever(scene: Scene) -> None:
     """Every look tells that the files have just changed, so that they cannot be known to be whole."""
     scene.mount.switch(Faults(times=Times.NOW))

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from cluster.processes import ProcessRecord, poll
+from cluster.processes import ProcessRecord
 from mounts.control import FaultyMount, faulty
 from mounts.faults import Deed, Fail, Faults, Meanwhile, Operation, Slow, Times
 from mounts.mount import is_mounted
+from support.waiting import DEADLINE, until
 
 CONTENT = b"x" * 10_000
 
@@ -140,10 +141,10 @@ def test_a_read_hangs_until_the_faults_change(mount: FaultyMount, file: Path) ->
     read: list[bytes] = []
     thread = threading.Thread(target=lambda: read.append(file.read_bytes()))
     thread.start()
-    assert poll(lambda: mount.met().get("slow"), 10)
+    until(lambda: mount.met().get("slow"))
     assert not read
     mount.switch(Faults())
-    thread.join(10)
+    thread.join(DEADLINE)
     assert read == [CONTENT]
 
 
@@ -163,8 +164,8 @@ def test_a_hanging_mount_is_taken_away(tmp_path: Path) -> None:
         mount.switch(Faults(slow=(Slow((Operation.READ,)),)))
         thread = threading.Thread(target=read_somehow, args=(mount.folder / "file",))
         thread.start()
-        assert poll(lambda: mount.met().get("slow"), 10)
-    thread.join(10)
+        until(lambda: mount.met().get("slow"))
+    thread.join(DEADLINE)
     assert not is_mounted(mount.folder)
 
 
@@ -176,7 +177,7 @@ from mounts.mount import own_namespace
 own_namespace()
 with faulty(Path(sys.argv[1])) as mount:
     print(mount.mount.process.pid, flush=True)
-    time.sleep(600)
+    time.sleep(3600)
 """
 
 
@@ -188,6 +189,6 @@ def test_a_test_that_is_killed_leaves_nothing(tmp_path: Path) -> None:
         assert process.stdout is not None
         served = ProcessRecord.of(int(process.stdout.readline()))
         process.kill()
-    assert poll(lambda: not served.alive(), 10)
+    until(lambda: not served.alive())
     assert not is_mounted(folder / "mount")
     assert list((folder / "mount").iterdir()) == []

@@ -19,10 +19,11 @@ from mounts.checkpoints import Specimens, Version
 from mounts.control import faulty
 from mounts.evaluating import SENTINEL
 from mounts.faults import Fail, Faults, Operation, Slow
-from mounts.process import SECONDS, Evaluator, Warm, lines, summaries
+from mounts.process import Evaluator, Warm, lines, summaries
 from mounts.stores import store
 from mounts.training import kit, small_model
 from sidecar_evaluator.errors import ExitCode
+from support.waiting import DEADLINE
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ def started(warm: Warm, place: Place, log: Path) -> AbstractContextManager[Evalu
 
 def await_lines(place: Place, process: Evaluator, count: int) -> None:
     """Wait until others see so many results."""
-    poll(lambda: len(lines(place.seen)) >= count or process.has_ended(), SECONDS)
+    poll(lambda: len(lines(place.seen)) >= count or process.has_ended(), DEADLINE)
     assert len(lines(place.seen)) >= count, process.end_of_log()
 
 
@@ -90,7 +91,7 @@ def test_nothing_is_lost_and_nothing_comes_twice(
         await_lines(place, process, 1)
         second.place(place.training, "ckpt-2")
         await_lines(place, process, 2)
-        shows = poll(lambda: len(summaries(place.seen)) == 4, SECONDS)
+        shows = poll(lambda: len(summaries(place.seen)) == 4, DEADLINE)
         assert shows, f"TensorBoard shows {summaries(place.seen)} while the evaluator runs"
         process.signal(signal.SIGTERM)
         assert process.exit_code() == ExitCode.TERMINATED, process.end_of_log()

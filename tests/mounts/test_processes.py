@@ -16,13 +16,12 @@ from cluster.processes import poll
 from mounts.checkpoints import Specimens
 from mounts.control import FaultyMount, faulty
 from mounts.faults import Fail, Faults, Operation, Slow
-from mounts.process import SECONDS, Evaluator, Warm
+from mounts.process import Warm
 from sidecar_evaluator.errors import ExitCode
+from support.waiting import DEADLINE
 
 Record = Callable[[str, object], None]
 EVERYTHING = tuple(Operation)
-SOON = 30.0
-"""Seconds that an end may take on a machine that is busy with other things; it takes about one."""
 
 
 @pytest.fixture
@@ -31,12 +30,6 @@ def own(tmp_path: Path) -> Iterator[FaultyMount]:
     with faulty(tmp_path / "own") as mount:
         (mount.origin / "run").mkdir()
         yield mount
-
-
-def ended_within(process: Evaluator, seconds: float) -> int:
-    """Return the exit code of a process that ends soon."""
-    assert poll(process.has_ended, seconds), f"it does not end:\n{process.end_of_log()}"
-    return process.exit_code()
 
 
 @pytest.mark.parametrize("death", ["killed", "not-connected"])
@@ -53,7 +46,7 @@ def test_a_dead_mount_ends_the_process_so_that_the_pod_is_replaced(
             own.mount.kill()
         else:
             own.switch(Faults(fail=(Fail("ENOTCONN", EVERYTHING),)))
-        assert ended_within(process, SOON) == ExitCode.STORAGE_GONE, process.end_of_log()
+        assert process.exit_code() == ExitCode.STORAGE_GONE, process.end_of_log()
         record_property("measured", f"mount {death}: process ended after {time.monotonic() - began:.2f} s with 75")
     assert [line["checkpoint"] for line in results(tmp_path / "out")] == ["ckpt-1"]
 
@@ -65,9 +58,9 @@ def test_a_mount_that_dies_while_a_checkpoint_is_read_ends_the_process(
     version.place(own.origin / "run", "ckpt-1")
     own.switch(Faults(slow=(Slow((Operation.READ,), match=f"run/ckpt-1{version.pattern}"),)))
     with warm.evaluator(own.folder / "run", tmp_path / "log", "--output-dir", str(tmp_path / "out")) as process:
-        assert poll(lambda: own.met().get("slow"), SECONDS), process.end_of_log()
+        assert poll(lambda: own.met().get("slow"), DEADLINE), process.end_of_log()
         own.mount.kill()
-        assert ended_within(process, SOON) == ExitCode.STORAGE_GONE, process.end_of_log()
+        assert process.exit_code() == ExitCode.STORAGE_GONE, process.end_of_log()
     assert not (tmp_path / "out" / "results.jsonl").exists()
 
 
@@ -76,14 +69,14 @@ def test_a_read_that_hangs_is_published_as_timed_out_and_the_process_ends(
 ) -> None:
     """The next process goes on: what hung is not tried again, the rest is evaluated."""
     version, other = specimens.of("TensorFlow")
-    flags = ("--output-dir", str(tmp_path / "out"), "--evaluation-timeout", "3", "--listing-age", "0.5")
+    flags = ("--output-dir", str(tmp_path / "out"), "--listing-age", "0.5")
     own.switch(Faults(slow=(Slow((Operation.READ,), match=f"run/ckpt-1{version.pattern}"),)))
     version.place(own.origin / "run", "ckpt-1")
-    with warm.evaluator(own.folder / "run", tmp_path / "log", *flags) as process:
-        assert poll((tmp_path / "out" / "results.jsonl").exists, SECONDS), process.end_of_log()
-        assert poll(process.is_leaving, SOON), process.end_of_log()
+    with warm.evaluator(own.folder / "run", tmp_path / "log", *flags, "--evaluation-timeout", "3") as process:
+        assert poll((tmp_path / "out" / "results.jsonl").exists, DEADLINE), process.end_of_log()
+        assert poll(process.is_leaving, DEADLINE), process.end_of_log()
         own.switch(Faults())
-        assert ended_within(process, SOON) == ExitCode.ERROR, process.end_of_log()
+        assert process.exit_code() == ExitCode.ERROR, process.end_of_log()
     [line] = results(tmp_path / "out")
     assert (line["checkpoint"], line["outcome"], line["reason"]) == ("ckpt-1", "failed", "TimedOut")
     other.place(own.origin / "run", "ckpt-2")
@@ -101,10 +94,10 @@ def test_a_stop_while_a_listing_hangs_is_obeyed_once_the_mount_answers(
     with warm.evaluator(own.folder / "run", tmp_path / "log", "--output-dir", str(tmp_path / "out")) as process:
         process.wait_for("End of evaluation.")
         own.switch(Faults(slow=(Slow((Operation.LIST, Operation.STAT)),)))
-        assert poll(lambda: own.met().get("slow"), SOON), process.end_of_log()
+        assert poll(lambda: own.met().get("slow"), DEADLINE), process.end_of_log()
         process.signal(signal.SIGTERM)
         own.switch(Faults())
-        assert ended_within(process, SOON) == ExitCode.TERMINATED, process.end_of_log()
+        assert process.exit_code() == ExitCode.TERMINATED, process.end_of_log()
     assert [line["checkpoint"] for line in results(tmp_path / "out")] == ["ckpt-1"]
 
 

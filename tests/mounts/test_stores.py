@@ -12,7 +12,6 @@ from statistics import median
 
 import pytest
 
-from cluster.processes import poll
 from cluster.programs import Programs
 from mounts.checkpoints import Specimens, save_orbax
 from mounts.evaluating import SENTINEL, Running, Scorer, scores_of
@@ -20,6 +19,7 @@ from mounts.stores import MOUNTS, Store, store
 from mounts.training import kit, small_model
 from sidecar_evaluator.results.ledger import EndReason
 from sidecar_evaluator.results.outcome import OutcomeKind
+from support.waiting import until
 from unit.evaluator.support.models import dataset
 
 NUMBERS = itertools.count()
@@ -120,7 +120,7 @@ def test_every_format_comes_through(bucket: Store, scorer: Scorer, specimens: Sp
         first.place(folder, "best")
         assert scores_of(running.outcome("best")) == pytest.approx(first.scores, abs=1e-6)
         a_second_later = time.time() + 1.1
-        poll(lambda: time.time() > a_second_later, 5)  # s3fs tells times in whole seconds
+        until(lambda: time.time() > a_second_later)  # s3fs tells times in whole seconds
         second.place(folder, "best")
         running.wait(lambda: len(running.of("best")) > 1, "the second version of one name")
         assert scores_of(running.of("best")[1]) == pytest.approx(second.scores, abs=1e-6)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from cluster.processes import poll
 from mounts.control import FaultyMount, faulty
+from support.waiting import until
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def test_a_new_file_is_there_once_it_is_closed(once: FaultyMount) -> None:
 
 def test_an_empty_file_comes_too(once: FaultyMount) -> None:
     (once.folder / "empty").touch()
-    assert poll((once.origin / "empty").exists, 10)
+    until((once.origin / "empty").exists)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ import pytest
 
 from cluster.api_server import ApiServer
 from cluster.client import ApiError
-from cluster.processes import ProcessRecord, poll
+from cluster.processes import ProcessRecord
+from support.waiting import until
 
 POD = {"metadata": {"name": "evaluator"}, "spec": {"containers": [{"name": "evaluator", "image": "none"}]}}
 
@@ -61,7 +62,7 @@ from pathlib import Path
 from cluster.api_server import ApiServer
 server = ApiServer.start(Path({str(tmp_path / "server")!r}))
 print(*(process.pid for process in server.processes), flush=True)
-time.sleep(600)
+time.sleep(3600)
 """
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
     with subprocess.Popen(
@@ -71,4 +72,4 @@ time.sleep(600)
         records = [ProcessRecord.of(int(pid)) for pid in process.stdout.readline().split()]
         assert len(records) == 2
         process.send_signal(signal.SIGKILL)
-    assert poll(lambda: not any(record.alive() for record in records), seconds=10)
+    until(lambda: not any(record.alive() for record in records))

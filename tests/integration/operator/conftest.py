@@ -11,7 +11,8 @@ from cluster.processes import poll
 from integration.evaluations import Evaluations
 from integration.installed import installed_server
 from integration.operator.node import RUNNING, Node
-from integration.operator.process import SECONDS, OperatorProcess
+from integration.operator.process import OperatorProcess
+from support.waiting import DEADLINE
 
 
 @dataclass(frozen=True)
@@ -32,12 +33,12 @@ class Watcher:
             condition = self.condition(condition_type, name)
             return (condition.get("status"), condition.get("reason")) == (status, reason)
 
-        assert poll(reached, SECONDS), self.evaluations.read(name)["status"]
+        assert poll(reached, DEADLINE), self.evaluations.read(name)["status"]
         return self.condition(condition_type, name)
 
     def until_true(self, holds: Callable[[], object]) -> None:
         """Wait until something holds."""
-        assert poll(lambda: bool(holds()), SECONDS)
+        assert poll(lambda: bool(holds()), DEADLINE)
 
     def status(self, name: str = "mnist") -> Object:
         """Return the status."""

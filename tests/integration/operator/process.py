@@ -12,9 +12,7 @@ from pathlib import Path
 from prometheus_client.parser import text_string_to_metric_families
 
 from cluster.processes import poll, spawn
-
-SECONDS = 20.0
-"""Deadline of everything that the operator is waited for."""
+from support.waiting import DEADLINE
 
 
 @dataclass
@@ -40,25 +38,25 @@ class OperatorProcess:
         argv = [sys.executable, "-m", "sidecar_operator"]
         environment = {**os.environ, **settings, **self.environment}
         self.process = spawn(argv, self.log, die_with_parent=True, env=environment)
-        assert poll(self.is_healthy, SECONDS), self.log.read_text()
+        assert poll(self.is_healthy, DEADLINE), self.log.read_text()
 
     def stop(self) -> int:
         """Stop it as Kubernetes does, and return its exit status."""
         assert self.process is not None
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(SECONDS)
+        return self.process.wait(DEADLINE)
 
     def is_healthy(self) -> bool:
         """Ask the liveness probe."""
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.probe_port}/healthz", timeout=5) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.probe_port}/healthz", timeout=DEADLINE) as answer:
                 return bool(answer.status == 200)
         except OSError:
             return False
 
     def metric(self, name: str, **labels: str) -> float | None:
         """Return the value of a metric, None where there is none with these labels."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.metrics_port}/metrics", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.metrics_port}/metrics", timeout=DEADLINE) as answer:
             families = text_string_to_metric_families(answer.read().decode())
         values = (
             sample.value

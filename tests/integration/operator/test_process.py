@@ -15,10 +15,11 @@ from cluster.api_server import ApiServer
 from cluster.processes import poll
 from integration.evaluations import Evaluations
 from integration.operator.conftest import Watcher
-from integration.operator.process import SECONDS, OperatorProcess
+from integration.operator.process import OperatorProcess
 from integration.policies.objects import RBAC
 from sidecar_operator.controller import UnhealthyError
 from sidecar_operator.handlers import register_probe, watching_settings
+from support.waiting import DEADLINE
 
 
 def healthy() -> dict[str, float]:
@@ -30,7 +31,7 @@ def unhealthy() -> dict[str, float]:
 
 
 async def first_answer(url: str) -> int:
-    async with asyncio.timeout(SECONDS), aiohttp.ClientSession() as session:
+    async with asyncio.timeout(DEADLINE), aiohttp.ClientSession() as session:
         while True:
             try:
                 async with session.get(url) as answer:
@@ -75,7 +76,7 @@ def test_an_operator_of_one_namespace_needs_rights_in_no_other(
     single = OperatorProcess(kubeconfig, tmp_path / "log", {"WATCH_NAMESPACES": namespace})
     single.start()
     evaluations.create()
-    assert poll(lambda: single.metric("sidecareval_resource_condition", namespace=namespace), SECONDS)
+    assert poll(lambda: single.metric("sidecareval_resource_condition", namespace=namespace), DEADLINE)
     assert single.stop() == 0
 
 
@@ -84,7 +85,12 @@ def test_a_server_that_cannot_be_reached_is_said_so(tmp_path: Path, server: ApiS
     nowhere.write_text(server.kubeconfig.read_text().replace(server.url, "https://127.0.0.1:1"))
     environment = {"KUBECONFIG": str(nowhere), "EVALUATOR_IMAGE": "img:1"}
     ended = subprocess.run(
-        [sys.executable, "-m", "sidecar_operator"], env=environment, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "sidecar_operator"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=DEADLINE,
     )
     assert ended.returncode == 1
     assert "cannot start" in ended.stderr

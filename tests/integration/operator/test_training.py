@@ -6,10 +6,10 @@ import pytest
 
 from cluster.api_server import ApiServer
 from cluster.client import Object
-from cluster.processes import poll
 from integration.evaluations import Evaluations
 from integration.operator.conftest import Watcher
 from integration.operator.node import Node
+from support.waiting import until
 
 TRAINER = "/apis/example.dev/v1"
 JOB_REF = {"apiVersion": "batch/v1", "kind": "Job", "name": "train"}
@@ -42,7 +42,7 @@ def trainer(server: ApiServer) -> Iterator[str]:
     definition = {"metadata": {"name": "trainers.example.dev"}, "spec": spec}
     path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
     server.client.post(path, definition)
-    assert poll(lambda: server.client.answers(f"{TRAINER}/trainers"), 20)
+    until(lambda: server.client.answers(f"{TRAINER}/trainers"))
     yield f"{TRAINER}/namespaces/{{}}/trainers"
     server.client.request("DELETE", f"{path}/trainers.example.dev")
 

@@ -10,9 +10,9 @@ import pytest
 
 from cluster.api_server import ApiServer
 from cluster.client import ApiError, Client
-from cluster.processes import poll
 from integration.evaluations import Evaluations
 from integration.policies.objects import OWN_STATUS, bind, create_pod, evaluator_rules
+from support.waiting import until
 
 POD = "mnist-0a1b2c3d-x7k2p"
 
@@ -58,8 +58,8 @@ def _policies_in_force(server: ApiServer) -> None:
     probe = Evaluations(server.client_of(server.token("probe-evaluator", "probe")), "probe")
     status = {"results": {"backlog": 0}}
     names = (f"probe-{number}" for number in range(1000))  # what is created before the policy is in force stays
-    assert poll(lambda: is_refused(lambda: probe.apply_status(status, "probe", "probe")), 20.0)
-    assert poll(lambda: is_refused(lambda: probe.create(name=next(names))), 20.0)
+    until(lambda: is_refused(lambda: probe.apply_status(status, "probe", "probe")))
+    until(lambda: is_refused(lambda: probe.create(name=next(names))))
 
 
 def is_refused(attempt: Callable[[], object]) -> bool:

@@ -3,7 +3,6 @@
 import itertools
 import threading
 from pathlib import Path
-from time import monotonic
 from urllib.parse import urlsplit
 
 import pytest
@@ -13,6 +12,7 @@ from integration.evaluations import Evaluations
 from sidecar_evaluator.errors import ConfigurationError
 from sidecar_evaluator.kube.client import ApiClient, ApiError, load_incluster_config
 from sidecar_evaluator.kube.resource import KubernetesResource, read_patiently, watch_training
+from support.waiting import DEADLINE
 
 
 @pytest.fixture
@@ -34,13 +34,9 @@ def resource(client: ApiClient, namespace: str) -> KubernetesResource:
 
 def test_results_are_read_and_published(resource: KubernetesResource, evaluations: Evaluations) -> None:
     assert resource.read()["metadata"]["name"] == "mnist"
-    latencies = []
     for backlog in range(20):
-        began = monotonic()
         resource.apply_results({"backlog": backlog})
-        latencies.append(monotonic() - began)
         assert evaluations.read()["status"]["results"] == {"backlog": backlog}
-    assert sorted(latencies)[10] < 0.15
 
 
 def test_results_never_go_to_another_resource_of_the_same_name(
@@ -74,9 +70,9 @@ def test_the_state_of_the_training_arrives(resource: KubernetesResource, evaluat
 
     watching = threading.Thread(target=watch_training, args=(resource, record, stop, 0.01), daemon=True)
     watching.start()
-    assert running.wait(20)
+    assert running.wait(DEADLINE)
     evaluations.apply_status({"training": {"state": "Succeeded"}}, "sidecar-operator")
-    assert over.wait(20)
+    assert over.wait(DEADLINE)
     stop.set()
     assert [state for state, _ in itertools.groupby(states)] == ["Running", "Succeeded"]
 

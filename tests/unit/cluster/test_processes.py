@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 
 from cluster.errors import ClusterError
-from cluster.processes import ProcessRecord, Records, naming, poll, require_running, spawn, stop
+from cluster.processes import ProcessRecord, Records, naming, require_running, spawn, stop
+from support.waiting import until
 
 
 @pytest.fixture
 def sleeper() -> Iterator[subprocess.Popen[bytes]]:
-    process = subprocess.Popen(["/bin/sleep", "60"])
+    process = subprocess.Popen(["/bin/sleep", "3600"])
     yield process
     process.kill()
     process.wait()
@@ -44,10 +45,10 @@ def test_a_zombie_does_not_run(sleeper: subprocess.Popen[bytes]) -> None:
 
 def test_stop_kills_what_ignores_the_first_signal(tmp_path: Path) -> None:
     script = (
-        "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('on', flush=True); time.sleep(60)"
+        "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('on', flush=True); time.sleep(3600)"
     )
     process = spawn([sys.executable, "-c", script], tmp_path / "log")
-    assert poll(lambda: (tmp_path / "log").read_text() == "on\n", seconds=60)
+    until(lambda: (tmp_path / "log").read_text() == "on\n")
     stop(ProcessRecord.of(process.pid), grace=0.2)
     assert process.wait() == -signal.SIGKILL
 
@@ -56,9 +57,9 @@ def test_processes_are_found_by_name_and_folder(tmp_path: Path) -> None:
     program = tmp_path / "etcd"
     program.symlink_to("/bin/sleep")
     (tmp_path / "log").mkdir()
-    ours = spawn([program, "60"], tmp_path / "log" / "etcd.log")
+    ours = spawn([program, "3600"], tmp_path / "log" / "etcd.log")
     try:
-        assert poll(lambda: naming(tmp_path, ["etcd"]) == [ProcessRecord.of(ours.pid)], seconds=60)
+        until(lambda: naming(tmp_path, ["etcd"]) == [ProcessRecord.of(ours.pid)])
         assert not naming(tmp_path, ["kubelet"])
         assert not naming(tmp_path / "elsewhere", ["etcd"])
     finally:
@@ -90,14 +91,14 @@ def test_a_child_dies_with_its_parent(tmp_path: Path) -> None:
 import sys, time
 from pathlib import Path
 from cluster.processes import spawn
-print(spawn(["/bin/sleep", "60"], Path({str(log)!r}), die_with_parent=True).pid, flush=True)
-time.sleep(60)
+print(spawn(["/bin/sleep", "3600"], Path({str(log)!r}), die_with_parent=True).pid, flush=True)
+time.sleep(3600)
 """
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, env=environment) as parent:
         assert parent.stdout is not None
         child = int(parent.stdout.readline())
-        assert poll(lambda: Path(f"/proc/{child}/comm").read_text() == "sleep\n", seconds=60)
+        until(lambda: Path(f"/proc/{child}/comm").read_text() == "sleep\n")
         record = ProcessRecord.of(child)
         parent.kill()
-    assert poll(lambda: not record.alive(), seconds=60)
+    until(lambda: not record.alive())

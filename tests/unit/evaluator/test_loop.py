@@ -30,6 +30,7 @@ from sidecar_evaluator.results.resume import resume
 from sidecar_evaluator.results.serialization import parse, render
 from sidecar_evaluator.runtime.heartbeat import Heartbeat
 from sidecar_evaluator.writers.interface import Phase
+from support.waiting import until
 from unit.evaluator.support.fakes import FakeChangeWaiter, FakeClock, FakeDirectory, FakeWriter, checkpoint
 
 RULES = Rules(Primary("accuracy", Goal.MAXIMIZE))
@@ -221,8 +222,8 @@ def test_a_checkpoint_read_ahead_is_evaluated_although_it_was_deleted() -> None:
 
     def delete_once_read_ahead() -> None:
         waiting = scene.directory.checkpoints.get("ckpt-2")
-        while waiting and not prefetcher.holds(waiting):
-            assert not scene.stop.wait(0.001)
+        if waiting:
+            until(lambda: prefetcher.holds(waiting))
         scene.directory.checkpoints.pop("ckpt-2", None)
 
     scene.model.during = delete_once_read_ahead

@@ -13,6 +13,7 @@ from sidecar_operator.kube_client import Listing, UnavailableError
 from sidecar_operator.kube_objects import Key
 from sidecar_operator.metrics import ReconcileMetrics
 from sidecar_operator.workqueue import WorkQueue
+from support.waiting import DEADLINE
 from unit.operator.support.samples import KEY, evaluation, job
 
 RESYNC_SECONDS = 300.0
@@ -125,7 +126,7 @@ async def test_a_failed_resync_is_tried_again(bench: Bench, monkeypatch: pytest.
         monkeypatch.setattr(f"sidecar_operator.controller.{name}", 0)
     bench.failing_lists = 2
     resyncs = asyncio.create_task(bench.controller.run_resyncs())
-    assert await asyncio.wait_for(bench.queue.get(), 5) == KEY
+    assert await asyncio.wait_for(bench.queue.get(), DEADLINE) == KEY
     assert bench.failing_lists == 0
     resyncs.cancel()
 

@@ -11,7 +11,7 @@ from sidecar_evaluator.commands.session import Session
 from sidecar_evaluator.errors import ExitCode
 from sidecar_evaluator.loop import Loop
 
-_GRACE_SECONDS = 4.0  # after SIGTERM, for the batch in hand
+GRACE_SECONDS = 4.0  # after SIGTERM, for the batch in hand
 _WATCHDOG_SECONDS = 0.5
 
 
@@ -25,7 +25,7 @@ def watch_deadline(session: Session, loop: Loop) -> None:
 
 def end_after_grace(session: Session) -> None:
     """End the process although its main thread is stuck in one batch."""
-    threading.Event().wait(_GRACE_SECONDS)
+    threading.Event().wait(GRACE_SECONDS)
     _leave(session, ExitCode.TERMINATED)
 
 

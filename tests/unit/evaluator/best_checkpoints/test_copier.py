@@ -2,7 +2,6 @@
 
 import gc
 import threading
-import time
 import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ from sidecar_evaluator.best_checkpoints.store import BestCheckpointStore
 from sidecar_evaluator.checkpoints.interface import Checkpoint
 from sidecar_evaluator.results.outcome import Outcome
 from sidecar_evaluator.results.ranking import Goal, Primary
+from support.waiting import DEADLINE, is_inside, until
 from unit.evaluator.support.fakes import checkpoint, evaluated
 
 
@@ -50,13 +50,6 @@ def hand_over(keeper: BestCheckpointCopier, name: str, export: Callable[[Path], 
     keeper.keep(checkpoint(name), evaluated(name), export)
 
 
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
-
-
 def test_the_loop_goes_on_while_the_best_is_copied(copies: SlowCopies) -> None:
     keeper = BestCheckpointCopier(copies)
     hand_over(keeper, "ckpt-1")
@@ -75,10 +68,9 @@ def test_no_more_than_one_waits_for_the_one_that_is_copied(copies: SlowCopies) -
     hand_over(keeper, "ckpt-2")
     third = threading.Thread(target=hand_over, args=(keeper, "ckpt-3"), daemon=True)
     third.start()
-    third.join(0.05)
-    assert third.is_alive()
+    until(lambda: is_inside(third, threading.Condition.wait))
     copies.gate.release(3)
-    third.join(10)
+    third.join(DEADLINE)
     keeper.finish()
     assert copies.kept == ["ckpt-1", "ckpt-2", "ckpt-3"]
 
@@ -91,7 +83,7 @@ def test_weights_are_written_from_memory_by_the_loops_thread(chance: str, copies
     copies.gate.release(100)
     hand_over(keeper, "ckpt-1", lambda path: exported.append((path.name, threading.current_thread().name)))
     if chance == "serve":
-        assert woken.wait(10)
+        assert woken.wait(DEADLINE)
         keeper.serve()
         until(lambda: copies.kept == ["ckpt-1"])
     elif chance == "keep":

@@ -1,8 +1,7 @@
 """Reading ahead: in time, of the right checkpoint, and never in the way."""
 
 import threading
-import time
-from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -10,6 +9,7 @@ import pytest
 from sidecar_evaluator.checkpoints.interface import Checkpoint, Weights
 from sidecar_evaluator.checkpoints.prefetcher import Prefetcher
 from sidecar_evaluator.errors import CheckpointGone
+from support.waiting import DEADLINE, is_inside, until
 from unit.evaluator.support.fakes import checkpoint
 
 
@@ -26,17 +26,10 @@ class Storage:
     def read(self, checkpoint: Checkpoint) -> Weights:
         self.reads.append(checkpoint.name)
         self.threads.add(threading.current_thread().name)
-        assert self.gate.wait(10)
+        assert self.gate.wait(DEADLINE)
         if self.error:
             raise self.error
         return Weights((np.zeros(10),), checkpoint.number)
-
-
-def until(check: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
-    while not check():
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
 
 
 ONE, TWO, THREE = (checkpoint(f"ckpt-{number}") for number in (1, 2, 3))
@@ -68,8 +61,11 @@ def test_a_read_that_has_begun_is_waited_for() -> None:
     with prefetcher.ahead(lambda: [TWO]):
         until(lambda: storage.reads == ["ckpt-2"])
     assert not prefetcher.holds(TWO)
-    threading.Timer(0.05, storage.gate.set).start()
-    assert prefetcher.take(TWO).iterations == 2
+    with ThreadPoolExecutor() as pool:
+        taken = pool.submit(prefetcher.take, TWO)
+        until(lambda: any(is_inside(thread, Future.result) for thread in threading.enumerate()))
+        storage.gate.set()
+        assert taken.result().iterations == 2
     assert storage.reads == ["ckpt-2"]
 
 
@@ -125,4 +121,4 @@ def test_trouble_with_looking_ahead_stays_there() -> None:
         raise OSError("the mount has died")
 
     with Prefetcher(Storage().read).ahead(upcoming):
-        assert asked.wait(10)
+        assert asked.wait(DEADLINE)

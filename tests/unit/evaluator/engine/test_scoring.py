@@ -1,7 +1,7 @@
 """In every mode the engine's scores are those of `model.evaluate`, for Keras 3 and tf_keras."""
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -70,38 +70,59 @@ def assert_same(actual: list[Scores], expected: list[Scores]) -> None:
         assert ours == pytest.approx(theirs, abs=1e-6, rel=1e-6)
 
 
-def possible(cases: Mapping[str, Case]) -> list[Any]:
-    return [
-        pytest.param(case, keras, id=f"{name}-{keras}")
-        for name, case in cases.items()
+def first_of_each(kind: Callable[[Case], object]) -> set[str]:
+    """Return the names of those that the compiled loop scores and whose kind is not that of an earlier one."""
+    compiled = {name: case for name, case in CASES.items() if case.compiled_loop}
+    return set({kind(case): name for name, case in reversed(compiled.items())}.values())
+
+
+# How data is kept depends on neither the Keras nor the model, but for arrays, which each Keras cuts in its own way.
+OF_EACH_DATA = first_of_each(lambda case: (case.data, case.steps))
+KEPT = {(name, "keras") for name in OF_EACH_DATA} | {("arrays", "tf_keras")}
+# Whether steps may run side by side depends on what the model's step changes, and is up to each Keras.
+OF_EACH_MODEL = first_of_each(lambda case: case.model)
+SIDE_BY_SIDE = {(name, keras) for name in OF_EACH_MODEL for keras in ("keras", "tf_keras")} | KEPT
+
+
+@pytest.mark.parametrize(
+    ("case", "kit", "kept", "side_by_side"),
+    [
+        pytest.param(case, keras, (name, keras) in KEPT, (name, keras) in SIDE_BY_SIDE, id=f"{name}-{keras}")
+        for name, case in CASES.items()
         for keras in ("keras", "tf_keras")
-        if case.keras3 or keras == "tf_keras"  # Keras 3 itself cannot evaluate some of them
-    ]
-
-
-POSSIBLE = possible(CASES)
-COMPILED = possible({name: case for name, case in CASES.items() if case.compiled_loop})
-
-
-@pytest.mark.parametrize(("case", "kit"), POSSIBLE, indirect=["kit"])
-def test_scores_are_those_of_evaluate(case: Case, kit: Kit) -> None:
+        if case.keras3 or keras == "tf_keras"  # some of it Keras 3 itself cannot evaluate
+    ],
+    indirect=["kit"],
+)
+def test_scores_are_those_of_evaluate(
+    case: Case, kit: Kit, monkeypatch: pytest.MonkeyPatch, *, kept: bool, side_by_side: bool
+) -> None:
+    unroll_factors = unroll_factors_of_loops(monkeypatch)
     model = case.model(kit)
     evaluation = prepared(case, kit, model)
     loaded = checkpoints(model)
     expected = by_keras(case, kit, model, loaded)
-    assert_same([by_engine(evaluation, [one])[0] for one in loaded], expected)
+    assert_scored(evaluation, loaded, expected)
     assert (evaluation.examples > 0) == case.compiled_loop
-    assert_same(by_engine(evaluation, loaded), expected)
-    for where in (DataInMemory.HOST, DataInMemory.DEVICE) if case.compiled_loop else ():
+    if side_by_side:
+        monkeypatch.setattr(compiled_loop, "worth_unrolling", lambda _tracing, _ran, steps: steps > 0)
+        assert_scored(evaluation, loaded, expected)
+        assert (compiled_loop.UNROLL in unroll_factors) == case.in_variables
+    for where in (DataInMemory.HOST, DataInMemory.DEVICE) if kept else ():
         if where is DataInMemory.HOST or case.dense:
-            kept = prepared(case, kit, model, where)
-            assert_same(by_engine(kept, loaded), expected)
-            assert_same([by_engine(kept, [one])[0] for one in loaded], expected)
-            assert kept.pass_size(8, 1) == 1
+            in_memory = prepared(case, kit, model, where)
+            assert_scored(in_memory, loaded, expected)
+            assert in_memory.pass_size(8, 1) == 1
 
 
-@pytest.mark.parametrize(("case", "kit"), COMPILED, indirect=["kit"])
-def test_steps_side_by_side_give_the_same_scores(case: Case, kit: Kit, monkeypatch: pytest.MonkeyPatch) -> None:
+def assert_scored(evaluation: ModelEvaluator, loaded: Sequence[Loaded], expected: list[Scores]) -> None:
+    """Score one by one and together."""
+    assert_same([by_engine(evaluation, [one])[0] for one in loaded], expected)
+    assert_same(by_engine(evaluation, loaded), expected)
+
+
+def unroll_factors_of_loops(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return the unroll factors of the loops that are compiled, as they come; none is unrolled by itself."""
     unroll_factors: list[int] = []
 
     def record_and_compile(step: Any, layout: Any, carried: Any, unroll: int = 1) -> Any:
@@ -109,12 +130,5 @@ def test_steps_side_by_side_give_the_same_scores(case: Case, kit: Kit, monkeypat
         return compile_loop(step, layout, carried, unroll)
 
     monkeypatch.setattr(stepper, "compile_loop", record_and_compile)
-    monkeypatch.setattr(compiled_loop, "worth_unrolling", lambda _tracing, _running, steps: steps > 0)
-    model = case.model(kit)
-    evaluation = prepared(case, kit, model, DataInMemory.HOST)
-    loaded = checkpoints(model)
-    expected = by_keras(case, kit, model, loaded)
-    for _ in range(2):
-        assert_same([by_engine(evaluation, [one])[0] for one in loaded], expected)
-        assert_same(by_engine(evaluation, loaded), expected)
-    assert (compiled_loop.UNROLL in unroll_factors) == case.in_variables
+    monkeypatch.setattr(compiled_loop, "worth_unrolling", lambda *_: False)
+    return unroll_factors

@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry, Gauge
 
 from sidecar_evaluator.errors import ConfigurationError
 from sidecar_evaluator.runtime.http_server import Application, serve
+from support.waiting import DEADLINE
 
 
 class Service:
@@ -22,7 +23,8 @@ class Service:
 
     def get(self, path: str, host: str = "127.0.0.1") -> tuple[int, str]:
         try:
-            with urllib.request.urlopen(f"http://{host}:{self.server.server_port}{path}") as response:
+            url = f"http://{host}:{self.server.server_port}{path}"
+            with urllib.request.urlopen(url, timeout=DEADLINE) as response:
                 return response.status, response.read().decode()
         except urllib.error.HTTPError as error:
             with error:
@@ -76,10 +78,12 @@ def test_the_name_service_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_client_that_hangs_up_or_says_nothing_stops_nobody(
     service: Service, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(service.server.RequestHandlerClass, "timeout", 0.01)
-    with socket.create_connection(("127.0.0.1", service.server.server_port), timeout=10) as silent:
-        assert silent.recv(1) == b""
-    with socket.create_connection(("127.0.0.1", service.server.server_port)) as gone:
+    address = ("127.0.0.1", service.server.server_port)
+    with monkeypatch.context() as patch:
+        patch.setattr(service.server.RequestHandlerClass, "timeout", 0.01)
+        with socket.create_connection(address, timeout=DEADLINE) as silent:
+            assert silent.recv(1) == b""
+    with socket.create_connection(address) as gone:
         gone.sendall(b"GET /metrics HT")
     assert service.get("/metrics")[0] == 200
     assert capsys.readouterr() == ("", "")

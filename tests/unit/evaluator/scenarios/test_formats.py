@@ -22,6 +22,7 @@ from sidecar_evaluator.errors import (
     CheckpointUnreadable,
     IterationsMissingError,
 )
+from support.waiting import DEADLINE
 from unit.evaluator.support import architectures
 from unit.evaluator.support.architectures import randomized
 from unit.evaluator.support.looking import is_same, look, only, read
@@ -254,7 +255,8 @@ def test_reading_disturbs_no_evaluation(saver: Saver, kit: Kit, tmp_path: Path) 
             read(saver.format(), tmp_path, model)
     finally:
         done.set()
-        thread.join()
+        thread.join(DEADLINE)
+    assert not thread.is_alive()
     assert all(logs == expected for logs in scores)
     assert not any("save_own_variables" in vars(layer) for layer in model.layers)
 
@@ -286,6 +288,7 @@ def test_saves_over_one_another_are_never_mixed(saver: Saver, kit: Kit, tmp_path
         saved.optimizer.iterations.assign(number)
         saver.save(saved, tmp_path, number if saver.keras3_only else 1)
     done.set()
-    thread.join(60)
+    thread.join(DEADLINE)
+    assert not thread.is_alive()
     assert numbers
     assert all(len(distinct) == 1 for distinct in numbers)

@@ -6,7 +6,7 @@ sentinel file where a promise is not about `max_evaluations`.
 
 import logging
 import threading
-import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 
 from sidecar_evaluator import SidecarEvaluator
+from sidecar_evaluator.discovery.change_waiter import DirectoryWaiter
+from support.waiting import DEADLINE, once_inside, until
 from unit.evaluator.support.models import BATCH, EXAMPLES, Kit, arrays, dataset
 from unit.evaluator.support.scored_metrics import two_in_one
 
@@ -169,19 +171,21 @@ def test_it_stops_after_the_checkpoint_that_max_evaluations_names_or_a_later_one
 
 
 def test_without_max_evaluations_it_goes_on(kit: Kit, tmp_path: Path, log: Any) -> None:
-    kit.save_by_manager(tmp_path)
-    evaluator = SidecarEvaluator(kit.model(), dataset(), tmp_path)
+    saved, watched = tmp_path / "saved", tmp_path / "watched"
+    watched.mkdir()
+    kit.save_by_manager(saved, epochs=2)
+    evaluator = SidecarEvaluator(kit.model(), dataset(), watched)
     thread = threading.Thread(target=evaluator.start)
     thread.start()
-    deadline = time.monotonic() + 30
-    while not ends(log) and time.monotonic() < deadline:
-        thread.join(timeout=0.05)
-    thread.join(timeout=0.3)
+    for number in (1, 2):
+        for file in sorted(saved.glob(f"ckpt-{number}.*")):
+            file.rename(watched / file.name)
+        until(lambda number=number: len(ends(log)) == number)  # type: ignore[misc]
     assert thread.is_alive()
-    assert len(ends(log)) == 1
-    finish(tmp_path)
-    thread.join(timeout=30)
+    finish(watched)
+    thread.join(DEADLINE)
     assert not thread.is_alive()
+    assert len(ends(log)) == 2
 
 
 @pytest.mark.parametrize("saver", ["save_by_manager", "save_by_callback"])
@@ -267,14 +271,27 @@ def endless() -> Any:
             yield x[at : at + BATCH], y[at : at + BATCH]
 
 
+class Repair(logging.Handler):
+    """Repairs what could not be read at the moment when its reader says that it tries again."""
+
+    def __init__(self, repair: Callable[[], object]) -> None:
+        super().__init__()
+        self.repair = repair
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if "retrying" in record.getMessage():
+            self.repair()
+
+
 def test_a_read_that_failed_is_repeated(kit: Kit, tmp_path: Path, log: Any) -> None:
     scores = kit.save_by_manager(tmp_path)
     shard = tmp_path / "ckpt-1.data-00000-of-00001"
     content = shard.read_bytes()
     shard.write_bytes(bytes(len(content)))
-    repair = threading.Timer(0.7, lambda: shard.write_bytes(content))
-    repair.start()
+    repair = Repair(lambda: shard.write_bytes(content))
+    logging.getLogger("sidecar_evaluator").addHandler(repair)
     SidecarEvaluator(kit.model(), dataset(), tmp_path, max_evaluations=1).start()
+    logging.getLogger("sidecar_evaluator").removeHandler(repair)
     assert any("retrying" in line for line in log.messages)
     assert ends(log) == [pytest.approx(scores[0], abs=1e-6)]
 
@@ -329,7 +346,6 @@ def test_a_model_without_an_optimizer_of_its_own_is_evaluated(kit: Kit, tmp_path
 def test_the_directory_need_not_exist_yet(kit: Kit, tmp_path: Path, log: Any) -> None:
     scores = kit.save_by_manager(tmp_path / "made")
     evaluator = SidecarEvaluator(kit.model(), dataset(), tmp_path / "ckpt", max_evaluations=1)
-    training = threading.Timer(0.3, lambda: (tmp_path / "made").rename(tmp_path / "ckpt"))
-    training.start()
-    evaluator.start()
+    with once_inside(DirectoryWaiter.wait, lambda: (tmp_path / "made").rename(tmp_path / "ckpt")):
+        evaluator.start()
     assert ends(log) == [pytest.approx(scores[0], abs=1e-6)]

@@ -26,6 +26,7 @@ from sidecar_evaluator.writers.log import LogWriter
 from sidecar_evaluator.writers.multi import MultiWriter
 from sidecar_evaluator.writers.prometheus import PrometheusWriter
 from sidecar_evaluator.writers.status import StatusWriter
+from support.waiting import DEADLINE
 from unit.evaluator.support.fakes import FORMAT, FakeClock
 
 NAN, INFINITY, LARGEST = float("nan"), float("inf"), sys.float_info.max
@@ -74,7 +75,7 @@ class Sinks:
         for outcome in outcomes:
             self.results = settle(self.results, outcome, self.rules)
             writer.write(Report(outcome, self.results))
-        assert writer.flush(10)
+        assert writer.flush(DEADLINE)
         writer.close()
 
     def files(self) -> AppendLog:

@@ -28,11 +28,11 @@ from sidecar_evaluator.discovery.directory import Directory, Listing
 from sidecar_evaluator.evaluator import Loaded
 from sidecar_evaluator.results.outcome import Score
 from sidecar_evaluator.writers.interface import Report
+from support.waiting import DEADLINE
 from unit.evaluator.support.fakes import FakeChangeWaiter, FakeClock, FakeFormat
 
 SENTINEL = "training.finished"
 _CHANGING = ("unlink", "rmdir", "mkdir", "rename", "replace", "truncate", "ftruncate")
-_GIVE_UP_SECONDS = 60
 _rename = os.rename  # that of training and of the API server, which are not killed
 
 
@@ -81,7 +81,7 @@ def lives(world: World, killed_at: tuple[str, int] = ("", 0)) -> bool:
     if child == 0:
         code = 70
         try:
-            signal.alarm(_GIVE_UP_SECONDS)
+            signal.alarm(int(DEADLINE))
             code = _live(world, killed_at)
         except BaseException:
             (world.root / "error").write_text(traceback.format_exc())

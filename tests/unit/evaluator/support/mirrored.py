@@ -1,15 +1,12 @@
-"""Scores models and data of many kinds on several devices and on one; run as a process by a test.
+"""Scores models and data of many kinds on several devices and on one, for a test that runs it in another process.
 
-Prints one line of JSON: by case, the largest difference of any score, or the error's message.
+How many devices TensorFlow has is settled once in a process, so that `differences` can be called once.
 """
 
 import importlib
-import json
-import sys
 import threading
+from collections.abc import Sequence
 from typing import Any
-
-import tensorflow as tf
 
 from sidecar_evaluator.engine.apply_options import strategy_scope
 from sidecar_evaluator.entrypoint import Evaluation
@@ -20,7 +17,8 @@ from unit.evaluator.engine.test_scoring import checkpoints
 from unit.evaluator.support.models import Kit
 from unit.evaluator.support.scored_models import CASES, Case
 
-KINDS = (
+OF_EACH_DATA = ("steps", "batches of any size", "arrays", "weighted dataset", "two heads", "a Sequence")
+OF_EACH_KIND = (
     "dataset of unknown length",
     "steps",
     "batches of any size",
@@ -55,19 +53,18 @@ def difference(case: Case, kit: Kit, options: Options) -> float:
     return max(abs(one.value - other.value) / max(1.0, abs(one.value)) for one, other in scores)
 
 
-def main(keras: str, devices: int, where: str) -> None:
+def differences(keras: str, devices: int, where: str, kinds: Sequence[str]) -> dict[str, float | str]:
+    """Return by kind the largest difference of any score, or the error's message."""
+    import tensorflow as tf
+
     (cpu,) = tf.config.list_physical_devices("CPU")
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * devices)
     kit = Kit(importlib.import_module(keras))
     options = Options(distribution=Distribution.MIRRORED, data_in_memory=DataInMemory(where))
-    results: dict[str, Any] = {}
-    for name in KINDS:
+    results: dict[str, float | str] = {}
+    for name in kinds:
         try:
             results[name] = difference(CASES[name], kit, options)
         except ConfigurationError as error:
             results[name] = str(error)
-    print(json.dumps(results))
-
-
-if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), sys.argv[3])
+    return results

@@ -2,7 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -61,17 +63,21 @@ class Kit:
 
     def save_by_manager(self, directory: Path, epochs: int = 1, build: Callable[[], Any] | None = None) -> list[Any]:
         """Train as a custom loop would; return the scores of each checkpoint."""
+        if build is None:
+            return _saved_once(self, Kit.save_by_manager, epochs).place(directory)
         import tensorflow as tf
 
-        model = (build or self.model)()
+        model = build()
         checkpoint = tf.train.Checkpoint(model=model, optimizer=model.optimizer)
         manager = tf.train.CheckpointManager(checkpoint, str(directory), max_to_keep=None)
         return self._train(model, epochs, lambda epoch: manager.save())
 
     def save_by_callback(self, directory: Path, epochs: int = 1, build: Callable[[], Any] | None = None) -> list[Any]:
         """Train with Model.fit and ModelCheckpoint; return the scores of each checkpoint."""
+        if build is None:
+            return _saved_once(self, Kit.save_by_callback, epochs).place(directory)
         suffix = ".weights.h5" if self.is_keras3 else ""
-        model = (build or self.model)()
+        model = build()
         saver = self.keras.callbacks.ModelCheckpoint(str(directory / ("ckpt-{epoch}" + suffix)), save_weights_only=True)
         scores: list[Any] = []
         score = self.keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: scores.append(self.score(model)))
@@ -89,3 +95,27 @@ class Kit:
             save(epoch)
             scores.append(self.score(model))
         return scores
+
+
+@dataclass(frozen=True)
+class Saved:
+    """The files that a training of the usual model has written, oldest first, and the scores of its checkpoints."""
+
+    files: dict[str, bytes]
+    scores: list[dict[str, float]]
+
+    def place(self, directory: Path) -> list[Any]:
+        """Write the files; return the scores of each checkpoint."""
+        directory.mkdir(parents=True, exist_ok=True)
+        for name, content in self.files.items():
+            (directory / name).write_bytes(content)
+        return [dict(scores) for scores in self.scores]
+
+
+@cache
+def _saved_once(kit: Kit, save: Callable[..., list[Any]], epochs: int) -> Saved:
+    """Train the usual model: once in a process, since every test that starts from it may have the same."""
+    with TemporaryDirectory() as folder:
+        scores = save(kit, Path(folder), epochs, kit.model)
+        paths = sorted(Path(folder).iterdir(), key=lambda path: path.stat().st_mtime_ns)
+        return Saved({path.name: path.read_bytes() for path in paths}, scores)

@@ -17,6 +17,7 @@ from sidecar_evaluator.results.resume import resume_from
 from sidecar_evaluator.storage.append_log import AppendLog
 from sidecar_evaluator.writers.interface import Report
 from sidecar_evaluator.writers.jsonl import JsonLinesWriter
+from support.waiting import DEADLINE
 from unit.evaluator.support.fakes import evaluated
 
 RULES = Rules(Primary("accuracy", Goal.MAXIMIZE))
@@ -75,7 +76,7 @@ def test_each_report_is_a_line_with_what_was_passed_over_for_it(start: Start) ->
     for report in settled(3, skipped=2):
         writer.write(report)
     writer.write(Report(None, Results()))
-    assert writer.flush(10)
+    assert writer.flush(DEADLINE)
     assert [(line["checkpoint"], line["skipped"], line["watermark"]) for line in disk.lines] == [
         ("ckpt-1", 2, 1),
         ("ckpt-2", 2, 2),
@@ -91,7 +92,7 @@ def test_refused_lines_are_written_in_order_as_soon_as_that_is_possible(
     with caplog.at_level(logging.INFO):
         for report in settled(5):
             writer.write(report)
-        assert writer.flush(10)
+        assert writer.flush(DEADLINE)
     assert disk.names() == [f"ckpt-{number}" for number in range(1, 6)]
     assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
     assert "No space left" in caplog.text
@@ -102,9 +103,9 @@ def test_flush_does_not_sit_out_a_long_pause(start: Start) -> None:
     disk = Disk(refusals=1, gate=gate)
     writer = start(disk.append, first_pause=3600.0)
     writer.write(next(settled(1)))
-    assert disk.entered.wait(10)
+    assert disk.entered.wait(DEADLINE)
     gate.set()
-    assert writer.flush(10)
+    assert writer.flush(DEADLINE)
     assert disk.names() == ["ckpt-1"]
 
 
@@ -116,7 +117,7 @@ def test_a_hanging_disk_delays_nobody_and_flush_says_so(start: Start) -> None:
         writer.write(report)
     assert not writer.flush(0.01)
     gate.set()
-    assert writer.flush(10)
+    assert writer.flush(DEADLINE)
     assert len(disk.lines) == 100
 
 
@@ -130,7 +131,7 @@ def test_trouble_that_nobody_thought_of_loses_no_line(start: Start) -> None:
 
     writer = start(append, first_pause=0.001)
     writer.write(next(settled(1)))
-    assert writer.flush(10)
+    assert writer.flush(DEADLINE)
     assert disk.names() == ["ckpt-1"]
 
 
@@ -141,7 +142,7 @@ def test_what_the_journal_lacked_comes_first(start: Start) -> None:
     writer.resume("run", unwritten, skipped=7)
     results = Results(counts=Counts(evaluated=4, skipped=7))
     writer.write(next(settled(1, results, skipped=2)))
-    assert writer.flush(10)
+    assert writer.flush(DEADLINE)
     assert disk.lines[0] == {"run": "run", "earlier": Counts(evaluated=3).__dict__, "watermark": 3}
     assert [(line["checkpoint"], line["skipped"]) for line in disk.lines[1:]] == [("ckpt-4", 1), ("ckpt-5", 2)]
 
@@ -157,7 +158,7 @@ def test_a_process_after_the_other_goes_on_from_the_file(tmp_path: Path, start: 
         for report in settled(2, resumed.results, skipped=1):
             writer.write(report)
             results = report.results
-        assert writer.flush(10)
+        assert writer.flush(DEADLINE)
         writer.close()
     assert len([*read(files, "run")]) == 6
     assert resume_from(files, "run", Results(), RULES).results == results

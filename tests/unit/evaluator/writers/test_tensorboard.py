@@ -3,6 +3,7 @@
 import resource
 import signal
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -69,21 +70,22 @@ def open_below(folder: Path) -> list[Path]:
     return [target for target in targets if target.is_relative_to(folder)]
 
 
-@pytest.fixture
+@contextmanager
 def no_room() -> Iterator[None]:
-    """Let this process write nothing into files."""
+    """Let this process write nothing into files; pytest's own output may be one."""
     earlier = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, earlier[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, earlier)
-    signal.signal(signal.SIGXFSZ, handler)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, earlier)
+        signal.signal(signal.SIGXFSZ, handler)
 
 
-@pytest.mark.usefixtures("no_room")
 def test_attempts_without_room_leave_no_files(tmp_path: Path) -> None:
     writer = TensorBoardWriter(tmp_path)
     for _ in range(3):
-        with pytest.raises(OSError, match="File too large"):
+        with no_room(), pytest.raises(OSError, match="File too large"):
             writer.write(Report(evaluated("ckpt-1", number=1, step=1), Results()))
     assert not list((tmp_path / "validation").iterdir())

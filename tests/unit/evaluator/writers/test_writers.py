@@ -18,6 +18,7 @@ from sidecar_evaluator.writers.log import LogWriter
 from sidecar_evaluator.writers.multi import MultiWriter
 from sidecar_evaluator.writers.prometheus import PrometheusWriter
 from sidecar_evaluator.writers.status import StatusWriter
+from support.waiting import DEADLINE, until
 from unit.evaluator.support.fakes import FakeClock, FakeWriter, evaluated
 
 
@@ -72,16 +73,16 @@ def test_a_hanging_writer_in_the_background_delays_no_other() -> None:
     assert (len(slow.reports), len(good.reports)) == (0, 3)
     assert not writer.flush(0.01)
     gate.set()
-    assert writer.flush(10)
+    assert writer.flush(DEADLINE)
     writer.close()
     assert len(slow.reports) == 3
-    assert slow.closed
+    until(lambda: slow.closed)
 
 
 def test_a_background_writer_that_failed_says_so() -> None:
     background = AsyncWriter(FakeWriter(error=ValueError("a defect")))
     background.write(report())
-    assert not background.flush(10)
+    assert not background.flush(DEADLINE)
     background.close()
 
 
@@ -92,7 +93,7 @@ def test_a_background_writer_tries_again_what_the_system_refuses() -> None:
         background.write(report())
     assert not background.flush(0.05)
     refused.error = None
-    assert background.flush(10)
+    assert background.flush(DEADLINE)
     background.close()
     assert len(refused.reports) == 2
 
@@ -102,8 +103,8 @@ def test_a_background_writer_that_is_refused_for_ever_can_be_closed() -> None:
     background = AsyncWriter(refused, first_pause=60.0)
     background.write(report())
     background.close()
-    assert not background.flush(10)
-    assert refused.closed
+    assert not background.flush(DEADLINE)
+    until(lambda: refused.closed)
 
 
 class FakeServer:
@@ -136,7 +137,7 @@ def test_one_evaluation_is_one_write() -> None:
     writer = StatusWriter(server.apply, render)
     made = report()
     writer.write(made)
-    assert writer.flush(10)
+    assert writer.flush(DEADLINE)
     writer.close()
     assert server.applied == [render(made.results)]
 
@@ -145,7 +146,7 @@ def test_a_refused_write_is_tried_again_until_it_is_accepted() -> None:
     server = FakeServer(refusals=4)
     writer = StatusWriter(server.apply, render, first_pause=0.001)
     writer.write(report())
-    assert writer.flush(10)
+    assert writer.flush(DEADLINE)
     writer.close()
     assert len(server.applied) == 1
 
@@ -154,9 +155,9 @@ def test_flush_does_not_sit_out_a_long_pause(gate: threading.Event) -> None:
     server = FakeServer(refusals=1, gate=gate)
     writer = StatusWriter(server.apply, render, first_pause=3600.0)
     writer.write(report())
-    server.entered.wait(10)
+    assert server.entered.wait(DEADLINE)
     gate.set()
-    assert writer.flush(10)
+    assert writer.flush(DEADLINE)
     writer.close()
 
 
@@ -168,9 +169,9 @@ def test_reports_that_wait_become_one_write(gate: threading.Event) -> None:
         outcome = evaluated(f"ckpt-{number}", number=number)
         results = settle(results, outcome, Rules())
         writer.write(Report(outcome, results))
-        server.entered.wait(10)
+        assert server.entered.wait(DEADLINE)
     gate.set()
-    assert writer.flush(10)
+    assert writer.flush(DEADLINE)
     writer.close()
     assert len(server.applied) == 2
     assert server.applied[-1]["counts"]["evaluated"] == 50
