@@ -43,12 +43,12 @@ class FakeEvaluation:
 def evaluation(monkeypatch: pytest.MonkeyPatch) -> FakeEvaluation:
     made = FakeEvaluation()
 
-    def built(config: ModelConfig, stop: threading.Event) -> FakeEvaluation:
+    def evaluator_of(config: ModelConfig, stop: threading.Event) -> FakeEvaluation:
         assert (config.entrypoint, config.steps) == ("evaluate:build", 3)
         assert not stop.is_set()
         return made
 
-    monkeypatch.setattr("sidecar_evaluator.commands.check.built", built)
+    monkeypatch.setattr("sidecar_evaluator.commands.check.evaluator_of", evaluator_of)
     return made
 
 
