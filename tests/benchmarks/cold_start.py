@@ -25,7 +25,7 @@ READY_WITHIN = 300
 
 
 def rows(scratch: Path) -> Iterator[Row]:
-    """Start both sides in turn, for both Kerases, after one start that fills the page cache."""
+    """Start both sides in turn, for Keras 3 and tf_keras, after one start that fills the page cache."""
     directory = scratch / "cold-start"
     directory.mkdir()
     ours(workload.KERASES[0], directory)

@@ -79,14 +79,14 @@ class _Follower(Child):
 
 def follow(report: Report, side: str, keras: str, directory: str) -> None:
     """Run an evaluator that reports when evaluations start; it is ended from outside."""
-    kit = workload.module(keras)
+    keras_module = workload.module(keras)
 
-    class Began(kit.callbacks.Callback):  # type: ignore[name-defined, misc]
+    class Began(keras_module.callbacks.Callback):  # type: ignore[name-defined, misc]
         def on_test_begin(self, logs: object = None) -> None:
             at = time.monotonic()
             report({"at": at, "iterations": int(self.model.optimizer.iterations.numpy())})
 
-    model, data = workload.cnn(kit), workload.dataset(*workload.images(EXAMPLES))
+    model, data = workload.cnn(keras_module), workload.dataset(*workload.images(EXAMPLES))
     _evaluator(side)(model, data, directory, callbacks=[Began()]).start()
 
 

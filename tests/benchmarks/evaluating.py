@@ -42,7 +42,7 @@ class WrongScoreError(Exception):
 
 
 def rows(scratch: Path) -> Iterator[Row]:
-    """Measure for both Kerases."""
+    """Measure with Keras 3 and tf_keras."""
     for keras in workload.KERASES:
         directory = workload.checkpoints(scratch, keras, workload.TENSORFLOW)
         found = processes.call("benchmarks.evaluating:compare", keras=keras, directory=str(directory))

@@ -26,7 +26,7 @@ MODES: dict[str, dict[str, list[str]]] = {
 
 
 def rows(scratch: Path) -> Iterator[Row]:
-    """Measure both Kerases, the sides in turn."""
+    """Measure with Keras 3 and tf_keras, the sides in turn."""
     for keras in workload.KERASES:
         directory = _with_an_end(workload.checkpoints(scratch, keras, TENSORFLOW), scratch)
         ours = partial(processes.call, "benchmarks.memory:run", keras=keras, directory=directory)

@@ -135,9 +135,9 @@ def run(_report: processes.Report, directory: str, log: str, port: int, kubeconf
 
 def evaluation(log: str) -> Any:
     """Return the CNN and its data, with a callback that notes when evaluations end; the entry point."""
-    kit = workload.module(KERAS)
+    keras_module = workload.module(KERAS)
 
-    class Ended(kit.callbacks.Callback):  # type: ignore[name-defined, misc]
+    class Ended(keras_module.callbacks.Callback):  # type: ignore[name-defined, misc]
         def on_test_end(self, logs: object = None) -> None:
             at = time.monotonic()
             with Path(log).open("a") as file:

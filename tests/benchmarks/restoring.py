@@ -30,8 +30,8 @@ def rows(scratch: Path) -> Iterator[Row]:
 
 def compare(report: processes.Report, keras: str, form: str, directory: str) -> None:
     """Restore every checkpoint by both sides in turn; runs in a process of its own."""
-    kit, place = workload.module(keras), Path(directory)
-    model, other = workload.cnn(kit), workload.cnn(kit)
+    keras_module, place = workload.module(keras), Path(directory)
+    model, other = workload.cnn(keras_module), workload.cnn(keras_module)
     by_us, by_peer = ours.restorer(model), peer.restorer(keras, other, form)
     checkpoints = ours.found(place)
     numbers = {"ours": 0, "peer": 0}

@@ -24,7 +24,7 @@ WRITTEN_AS = {"tf_keras": "tf_keras", "keras": "Keras 3"}
 
 
 def module(keras: str) -> Any:
-    """Import one of the two Kerases."""
+    """Import Keras 3 or tf_keras."""
     return importlib.import_module(keras)
 
 
@@ -92,9 +92,9 @@ def checkpoints(scratch: Path, keras: str, form: str) -> Path:
 
 def train(_report: processes.Report, keras: str, form: str, folder: str) -> None:
     """Train the CNN a little for each checkpoint and save it, with its optimizer, as users do."""
-    kit, place = module(keras), Path(folder)
+    keras_module, place = module(keras), Path(folder)
     place.mkdir(parents=True)
-    model = cnn(kit)
+    model = cnn(keras_module)
     save = _saver(model, form, place)
     data = dataset(*images(BATCH, seed=2))
     for number in range(1, CHECKPOINTS + 1):

@@ -94,7 +94,7 @@ def test_the_evaluator_starts_and_explains_itself(namespace: Kubectl) -> None:
     assert "--checkpoint-dir" in printed
 
 
-def test_the_evaluator_has_tensorflow_and_both_kerases(namespace: Kubectl) -> None:
+def test_the_evaluator_has_tensorflow_keras_3_and_tf_keras(namespace: Kubectl) -> None:
     script = "import tensorflow, keras, tf_keras, tensorboard; tensorflow.summary.create_file_writer('/tmp/logs')"
     code, printed = run(namespace, pod("imports", "sidecar-evaluator", command=["python", "-c", script]))
     assert code == 0, printed

@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from mounts.training import kit, small_model
+from mounts.training import model_factory, small_model
 from unit.evaluator.support.models import dataset
 
 Scores = dict[str, float]
@@ -65,7 +65,7 @@ def make_specimens(folder: Path) -> Specimens:
     model = small_model(seed=1)
     for number in range(2):
         model.fit(dataset(1), shuffle=False, verbose=0)
-        scores = kit().score(model)
+        scores = model_factory().score(model)
         for name, save in SAVES.items():
             place = folder / f"{name}-{number}"
             place.mkdir()
@@ -97,7 +97,7 @@ def _save_keras(model: Any, folder: Path) -> None:
 
 def save_orbax(model: Any, folder: Path, epoch: int = 0) -> None:
     """Save a step as Keras's callback does."""
-    saver = kit().keras.callbacks.OrbaxCheckpoint(str(folder))
+    saver = model_factory().keras.callbacks.OrbaxCheckpoint(str(folder))
     saver.set_model(model)
     saver.on_epoch_end(epoch, {})
     saver.on_train_end()

@@ -21,7 +21,7 @@ from mounts.evaluating import SENTINEL
 from mounts.faults import Fail, Faults, Operation, Slow
 from mounts.process import Evaluator, Warm, lines, summaries
 from mounts.stores import store
-from mounts.training import kit, small_model
+from mounts.training import model_factory, small_model
 from sidecar_evaluator.errors import ExitCode
 from support.waiting import DEADLINE
 
@@ -113,7 +113,7 @@ def assert_best(folder: Path, version: Version) -> None:
     manifests = [(json.loads(path.read_bytes()), path.parent) for path in folder.glob("*/manifest.json")]
     manifest, copy = max(manifests, key=lambda found: str(found[0]["copiedAt"]))
     assert manifest["checkpoint"] == "ckpt-2"
-    assert kit().score(loaded(manifest, copy)) == pytest.approx(version.scores, abs=1e-6)
+    assert model_factory().score(loaded(manifest, copy)) == pytest.approx(version.scores, abs=1e-6)
 
 
 def loaded(manifest: dict[str, Any], copy: Path) -> Any:

@@ -16,7 +16,7 @@ from cluster.programs import Programs
 from mounts.checkpoints import Specimens, save_orbax
 from mounts.evaluating import SENTINEL, Running, Scorer, scores_of
 from mounts.stores import MOUNTS, Store, store
-from mounts.training import kit, small_model
+from mounts.training import model_factory, small_model
 from sidecar_evaluator.results.ledger import EndReason
 from sidecar_evaluator.results.outcome import OutcomeKind
 from support.waiting import until
@@ -54,7 +54,7 @@ class Training:
         """Train a little and save; return the checkpoint's name."""
         self.model.fit(dataset(1), shuffle=False, verbose=0)
         name = Path(self.manager.save()).name
-        self.saved[name] = (time.monotonic(), kit().score(self.model))
+        self.saved[name] = (time.monotonic(), model_factory().score(self.model))
         return name
 
     def finish(self) -> None:
@@ -136,5 +136,5 @@ def test_steps_that_orbax_renames_into_place_come_through(bucket: Store, scorer:
         for epoch in range(3):
             model.fit(dataset(1), shuffle=False, verbose=0)
             save_orbax(model, folder, epoch)
-            assert scores_of(running.outcome(str(epoch))) == pytest.approx(kit().score(model), abs=1e-6)
+            assert scores_of(running.outcome(str(epoch))) == pytest.approx(model_factory().score(model), abs=1e-6)
     assert [outcome.checkpoint for outcome in running.outcomes] == ["0", "1", "2"]

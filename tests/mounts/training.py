@@ -6,23 +6,23 @@
 from typing import Any
 
 from sidecar_evaluator.entrypoint import Evaluation
-from unit.evaluator.support.models import Kit, dataset
+from unit.evaluator.support.models import ModelFactory, dataset
 
 WIDTH = 48
 
 
-def kit() -> Kit:
+def model_factory() -> ModelFactory:
     """Return Keras 3."""
     import keras
 
-    return Kit(keras)
+    return ModelFactory(keras)
 
 
 def small_model(seed: int = 0) -> Any:
     """Return a compiled model whose weights come from the seed."""
-    keras = kit().keras
+    keras = model_factory().keras
     keras.utils.set_random_seed(seed)
-    return kit().model(WIDTH, depth=2)
+    return model_factory().model(WIDTH, depth=2)
 
 
 def small_evaluation() -> Evaluation:

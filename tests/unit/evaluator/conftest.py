@@ -18,7 +18,7 @@ from sidecar_evaluator.loop import Loop
 from sidecar_evaluator.results.ledger import Results, Rules
 from unit.evaluator.support.copied_best import LAYOUTS, Scene
 from unit.evaluator.support.fakes import FakeChangeWaiter, FakeClock, FakeWriter
-from unit.evaluator.support.models import Kit
+from unit.evaluator.support.models import ModelFactory
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
@@ -28,14 +28,14 @@ KERAS_AND_NUMPY = "ignore:__array__ implementation doesn't accept a copy keyword
 
 def pytest_itemcollected(item: pytest.Item) -> None:
     """Let Keras 3 call TensorFlow's variables as NumPy 2 no longer likes it."""
-    if "kit" in getattr(item, "fixturenames", ()):
+    if "factory" in getattr(item, "fixturenames", ()):
         item.add_marker(pytest.mark.filterwarnings(KERAS_AND_NUMPY))
 
 
 @pytest.fixture(params=["keras", "tf_keras"])
-def kit(request: pytest.FixtureRequest) -> Kit:
+def factory(request: pytest.FixtureRequest) -> ModelFactory:
     """Keras 3 and tf_keras, one after the other."""
-    return Kit(importlib.import_module(request.param))
+    return ModelFactory(importlib.import_module(request.param))
 
 
 @pytest.fixture

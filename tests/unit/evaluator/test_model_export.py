@@ -10,7 +10,7 @@ import pytest
 from sidecar_evaluator import SidecarEvaluator, SidecarEvaluatorModelExport
 from sidecar_evaluator.checkpoints.interface import Checkpoint, FileState
 from unit.evaluator.support.fakes import FORMAT
-from unit.evaluator.support.models import Kit, arrays, dataset
+from unit.evaluator.support.models import ModelFactory, arrays, dataset
 
 
 class FakeModel:
@@ -144,9 +144,9 @@ def test_a_mode_that_is_none_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("weights_only", [True, False])
-def test_the_example_of_keras_2_works(weights_only: bool, kit: Kit, tmp_path: Path) -> None:
-    ending = "" if weights_only or kit.is_keras3 else ".keras"
-    saver = kit.save_by_callback(tmp_path, epochs=3)
+def test_the_example_of_keras_2_works(weights_only: bool, factory: ModelFactory, tmp_path: Path) -> None:
+    ending = "" if weights_only or factory.is_keras3 else ".keras"
+    saver = factory.save_by_callback(tmp_path, epochs=3)
     export = SidecarEvaluatorModelExport(
         export_filepath=tmp_path / "best_model_eval" / ("best-model-{epoch:04d}" + ending),
         checkpoint_filepath=tmp_path / "ckpt-{epoch:04d}",
@@ -156,13 +156,13 @@ def test_the_example_of_keras_2_works(weights_only: bool, kit: Kit, tmp_path: Pa
         mode="min",
         verbose=1,
     )
-    SidecarEvaluator(kit.model(), dataset(), tmp_path, max_evaluations=3, callbacks=[export]).start()
+    SidecarEvaluator(factory.model(), dataset(), tmp_path, max_evaluations=3, callbacks=[export]).start()
     record = json.loads(next((tmp_path / "best_model_eval").glob("*.json")).read_text())
     assert record["value"] == pytest.approx(saver[2]["loss"], abs=1e-6)
     assert "best-model-0003" in record["path"]
     if weights_only:
-        model = kit.model()
-        model.load_weights(record["path"]) if kit.is_keras3 else model.load_weights(record["path"]).expect_partial()
+        model = factory.model()
+        model.load_weights(record["path"]) if factory.is_keras3 else model.load_weights(record["path"]).expect_partial()
     else:
-        model = kit.keras.models.load_model(record["path"])
+        model = factory.keras.models.load_model(record["path"])
     assert model.evaluate(*arrays(), verbose=0)[0] == pytest.approx(record["value"], abs=1e-6)

@@ -1,4 +1,4 @@
-"""The snippets of docs/results.md load what was copied: for each format, in both Kerases."""
+"""The snippets of docs/results.md load what was copied: for each format, with Keras 3 and tf_keras."""
 
 import importlib
 import json
@@ -18,7 +18,7 @@ from sidecar_evaluator.entrypoint import Evaluation
 from sidecar_evaluator.evaluator import ModelEvaluator
 from sidecar_evaluator.results.ranking import Goal, Primary
 from unit.evaluator.support.fakes import evaluated
-from unit.evaluator.support.models import Kit, dataset
+from unit.evaluator.support.models import ModelFactory, dataset
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
@@ -35,29 +35,29 @@ def snippets() -> list[str]:
     return re.findall(r"```python\n(.*?)```", text, re.DOTALL)
 
 
-def save_by_manager(kit: Kit, model: Any, directory: Path) -> None:
+def save_by_manager(factory: ModelFactory, model: Any, directory: Path) -> None:
     import tensorflow as tf
 
     checkpoint = tf.train.Checkpoint(model=model, optimizer=model.optimizer)
     tf.train.CheckpointManager(checkpoint, str(directory), max_to_keep=1).save()
 
 
-def save_weights(name: str) -> Callable[[Kit, Any, Path], None]:
-    return lambda kit, model, directory: model.save_weights(str(directory / name))
+def save_weights(name: str) -> Callable[[ModelFactory, Any, Path], None]:
+    return lambda factory, model, directory: model.save_weights(str(directory / name))
 
 
-def save_archive(kit: Kit, model: Any, directory: Path) -> None:
+def save_archive(factory: ModelFactory, model: Any, directory: Path) -> None:
     model.save(directory / "model-1.keras")
 
 
-def save_orbax(kit: Kit, model: Any, directory: Path) -> None:
-    saver = kit.keras.callbacks.OrbaxCheckpoint(str(directory), save_weights_only=True)
+def save_orbax(factory: ModelFactory, model: Any, directory: Path) -> None:
+    saver = factory.keras.callbacks.OrbaxCheckpoint(str(directory), save_weights_only=True)
     saver.set_model(model)
     saver.on_epoch_end(0, {})
     saver.on_train_end()
 
 
-Save = Callable[[Kit, Any, Path], None]
+Save = Callable[[ModelFactory, Any, Path], None]
 CASES: list[tuple[str, Save, str, int]] = [
     (keras, save, name, snippet)
     for keras in ("keras", "tf_keras")
@@ -70,9 +70,9 @@ CASES: list[tuple[str, Save, str, int]] = [
 CASES += [("tf_keras", save_weights("ckpt-1"), "TensorFlow", BY_SAVE_WEIGHTS), ("keras", save_orbax, "Orbax", ORBAX)]
 
 
-def trained(kit: Kit) -> Any:
-    kit.keras.backend.clear_session()
-    model = kit.model()
+def trained(factory: ModelFactory) -> Any:
+    factory.keras.backend.clear_session()
+    model = factory.model()
     model.fit(dataset(1), shuffle=False, verbose=0)
     return model
 
@@ -82,12 +82,12 @@ def newest(directory: Path) -> Checkpoint:
     return found
 
 
-def loaded(code: str, kit: Kit, **names: Any) -> Any:
+def loaded(code: str, factory: ModelFactory, **names: Any) -> Any:
     """Run lines of Python as a user would, in a process whose first model is this one; return the model."""
     import tensorflow as tf
 
-    kit.keras.backend.clear_session()
-    known = {"model": kit.model(), "tf": tf, "keras": kit.keras, "pathlib": pathlib, **names}
+    factory.keras.backend.clear_session()
+    known = {"model": factory.model(), "tf": tf, "keras": factory.keras, "pathlib": pathlib, **names}
     exec(code, known)
     return known["model"]
 
@@ -106,34 +106,34 @@ def copies_in(root: Path) -> BestCheckpointStore:
     ("keras", "save", "name", "snippet"), CASES, ids=[f"{case[0]}-{case[2]}-{case[3]}" for case in CASES]
 )
 def test_the_documented_lines_load_the_copy(keras: str, save: Save, name: str, snippet: int, root: Path) -> None:
-    kit = Kit(importlib.import_module(keras))
-    model = trained(kit)
+    factory = ModelFactory(importlib.import_module(keras))
+    model = trained(factory)
     (root / "ckpt").mkdir()
-    save(kit, model, root / "ckpt")
+    save(factory, model, root / "ckpt")
     checkpoint = newest(root / "ckpt")
     assert checkpoint.format.name == name
     outcome = evaluated(checkpoint.name, number=checkpoint.number)
     assert copies_in(root).keep(checkpoint, outcome) == ""
-    expected = pytest.approx(kit.score(model))
-    assert kit.score(loaded(snippets()[snippet], kit)) == expected
+    expected = pytest.approx(factory.score(model))
+    assert factory.score(loaded(snippets()[snippet], factory)) == expected
     manifest = json.loads((root / "output" / "best" / checkpoint.name / "manifest.json").read_text())
     path = str(Path("output/best") / checkpoint.name / manifest["path"])
     line = manifest["load"] if snippet != BY_SAVE_WEIGHTS else manifest["load"].partition("wrote: ")[2]
-    assert kit.score(loaded(line, kit, path=path)) == expected
+    assert factory.score(loaded(line, factory, path=path)) == expected
 
 
 @pytest.mark.parametrize("keras", ["keras", "tf_keras"])
 def test_the_documented_lines_load_what_was_written_from_memory(keras: str, root: Path) -> None:
-    kit = Kit(importlib.import_module(keras))
-    model = trained(kit)
+    factory = ModelFactory(importlib.import_module(keras))
+    model = trained(factory)
     (root / "ckpt").mkdir()
-    save_by_manager(kit, model, root / "ckpt")
+    save_by_manager(factory, model, root / "ckpt")
     checkpoint = newest(root / "ckpt")
-    evaluation = ModelEvaluator(Evaluation(kit.model(), dataset()), threading.Event())
+    evaluation = ModelEvaluator(Evaluation(factory.model(), dataset()), threading.Event())
     evaluation.prepare()
     weights = evaluation.read(checkpoint)
     for file in (root / "ckpt").iterdir():
         file.unlink()
     outcome = evaluated(checkpoint.name, number=checkpoint.number)
     assert copies_in(root).keep(checkpoint, outcome, lambda path: evaluation.export(weights, path)) == ""
-    assert kit.score(loaded(snippets()[WEIGHTS], kit)) == pytest.approx(kit.score(model))
+    assert factory.score(loaded(snippets()[WEIGHTS], factory)) == pytest.approx(factory.score(model))

@@ -22,7 +22,7 @@ from support.waiting import DEADLINE
 from unit.evaluator.engine.test_scoring import by_engine, checkpoints
 from unit.evaluator.support import mirrored
 from unit.evaluator.support.mirrored import OF_EACH_DATA, OF_EACH_KIND
-from unit.evaluator.support.models import Kit, dataset
+from unit.evaluator.support.models import ModelFactory, dataset
 
 TESTS = Path(__file__).parents[3]
 Differences = Callable[..., dict[str, float | str]]
@@ -52,13 +52,13 @@ def prepared(model: Any, options: Options) -> ModelEvaluator:
 
 
 @pytest.mark.parametrize("wanted", MIXED)
-def test_models_that_are_built_under_it_compute_in_mixed_precision(wanted: Precision, kit: Kit) -> None:
-    plain = kit.model()
+def test_models_that_are_built_under_it_compute_in_mixed_precision(wanted: Precision, factory: ModelFactory) -> None:
+    plain = factory.model()
     loaded = checkpoints(plain)[:2]
     expected = by_engine(prepared(plain, Options()), loaded)
     options = Options(precision=wanted)
     with precision(options):
-        model = kit.model()
+        model = factory.model()
         evaluation = prepared(model, options)
     assert model.layers[-1].compute_dtype == MIXED[wanted]
     assert {weight.dtype.name if hasattr(weight.dtype, "name") else weight.dtype for weight in model.weights} == {
@@ -70,8 +70,8 @@ def test_models_that_are_built_under_it_compute_in_mixed_precision(wanted: Preci
 
 
 @pytest.mark.parametrize("wanted", MIXED)
-def test_a_model_that_was_built_before_has_not_followed(wanted: Precision, kit: Kit) -> None:
-    model = kit.model()
+def test_a_model_that_was_built_before_has_not_followed(wanted: Precision, factory: ModelFactory) -> None:
+    model = factory.model()
     options = Options(precision=wanted)
     with (
         precision(options),
@@ -80,17 +80,17 @@ def test_a_model_that_was_built_before_has_not_followed(wanted: Precision, kit: 
         prepared(model, options)
 
 
-def test_a_model_without_layers_of_its_own_kind_still_tells_its_precision(kit: Kit) -> None:
+def test_a_model_without_layers_of_its_own_kind_still_tells_its_precision(factory: ModelFactory) -> None:
     options = Options(precision=Precision.MIXED_BFLOAT16)
     with precision(options):
-        prepared(kit.subclassed(), options)
+        prepared(factory.subclassed(), options)
 
 
-def test_with_one_device_nothing_is_distributed(kit: Kit, caplog: pytest.LogCaptureFixture) -> None:
+def test_with_one_device_nothing_is_distributed(factory: ModelFactory, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     options = Options(distribution=Distribution.MIRRORED)
     with strategy_scope(options):
-        model = kit.model()
+        model = factory.model()
     prepared(model, options)
     assert "There is only one device, so the evaluation is not distributed." in caplog.messages
 
@@ -142,8 +142,8 @@ from sidecar_evaluator.checkpoints.interface import Weights
 from sidecar_evaluator.entrypoint import Evaluation
 from sidecar_evaluator.evaluator import Loaded, ModelEvaluator
 from unit.evaluator.support.fakes import checkpoint
-from unit.evaluator.support.models import Kit, arrays
-model = Kit(keras).model()
+from unit.evaluator.support.models import ModelFactory, arrays
+model = ModelFactory(keras).model()
 evaluation = ModelEvaluator(Evaluation(model, arrays()), threading.Event())
 evaluation.prepare()
 loaded = Loaded(checkpoint("ckpt-7"), Weights(model.get_weights(), None))
@@ -156,9 +156,11 @@ assert int(model.optimizer.iterations) == 7
     subprocess.run([sys.executable, "-c", code], env=environment, check=True, timeout=DEADLINE)
 
 
-def test_a_model_outside_the_scope_is_a_configuration_error(kit: Kit, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_outside_the_scope_is_a_configuration_error(
+    factory: ModelFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from sidecar_evaluator.engine import apply_options
 
     monkeypatch.setattr(apply_options, "_devices", lambda: ["GPU:0", "GPU:1"])
     with pytest.raises(ConfigurationError, match="was not built for several devices; build it inside the entry point"):
-        prepared(kit.model(), Options(distribution=Distribution.MIRRORED))
+        prepared(factory.model(), Options(distribution=Distribution.MIRRORED))

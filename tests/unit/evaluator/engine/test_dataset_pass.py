@@ -14,7 +14,7 @@ from sidecar_evaluator.evaluator import Loaded, ModelEvaluator
 from unit.evaluator.conftest import KERAS_AND_NUMPY
 from unit.evaluator.engine.test_scoring import checkpoints
 from unit.evaluator.support.fakes import FORMAT
-from unit.evaluator.support.models import Kit, arrays, dataset
+from unit.evaluator.support.models import ModelFactory, arrays, dataset
 from unit.evaluator.support.scored_metrics import dict_metric
 from unit.evaluator.support.scored_models import (
     Case,
@@ -27,8 +27,8 @@ from unit.evaluator.support.scored_models import (
 )
 
 
-def recorder(kit: Kit, *, every_batch: bool = False) -> Any:
-    class Recorder(kit.keras.callbacks.Callback):  # type: ignore[name-defined, misc]
+def recorder(factory: ModelFactory, *, every_batch: bool = False) -> Any:
+    class Recorder(factory.keras.callbacks.Callback):  # type: ignore[name-defined, misc]
         evaluated_checkpoint: Checkpoint | None = None
         evaluated_dataset = ""
 
@@ -60,9 +60,9 @@ CASES = [Case(plain, uneven), Case(dict_metric, uneven), Case(two_heads, two_hea
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.model.__name__)
-def test_callbacks_see_what_evaluate_shows_them(case: Case, kit: Kit) -> None:
-    model, data = case.model(kit), case.data(kit)
-    ours, theirs = recorder(kit), recorder(kit)
+def test_callbacks_see_what_evaluate_shows_them(case: Case, factory: ModelFactory) -> None:
+    model, data = case.model(factory), case.data(factory)
+    ours, theirs = recorder(factory), recorder(factory)
     loaded = checkpoints(model)
     assert scored(model, data, [ours], loaded).examples > 0
     for one in loaded:
@@ -86,8 +86,8 @@ def flat(logs: Any) -> dict[str, Any]:
     return {name: value for level in nested for name, value in level.items()}
 
 
-def test_a_callback_of_every_batch_is_called_for_every_batch(kit: Kit) -> None:
-    model, callback = kit.model(), recorder(kit, every_batch=True)
+def test_a_callback_of_every_batch_is_called_for_every_batch(factory: ModelFactory) -> None:
+    model, callback = factory.model(), recorder(factory, every_batch=True)
     scored(model, dataset(), [callback], checkpoints(model)[:1])
     assert [call for call in callback.calls if call[0] == "batch"] == [("batch", at) for at in range(4)]
 
@@ -95,20 +95,20 @@ def test_a_callback_of_every_batch_is_called_for_every_batch(kit: Kit) -> None:
 def test_each_of_several_optimizers_has_the_iterations_of_the_training() -> None:
     import tf_keras
 
-    model = several_optimizers(Kit(tf_keras))
+    model = several_optimizers(ModelFactory(tf_keras))
     scored(model, dataset(), [], checkpoints(model)[1:2])
     assert [int(optimizer.iterations) for optimizer in model.optimizer] == [10, 10]
 
 
-def test_a_hook_that_was_set_on_the_callback_itself_is_called(kit: Kit) -> None:
-    model, callback, batches = kit.model(), kit.keras.callbacks.Callback(), []
+def test_a_hook_that_was_set_on_the_callback_itself_is_called(factory: ModelFactory) -> None:
+    model, callback, batches = factory.model(), factory.keras.callbacks.Callback(), []
     callback.on_test_batch_begin = lambda batch, logs=None: batches.append(batch)
     scored(model, dataset(), [callback], checkpoints(model)[:1])
     assert batches == [0, 1, 2, 3]
 
 
-def test_callbacks_are_told_which_checkpoint_and_which_dataset(kit: Kit) -> None:
-    model, callback = kit.model(), recorder(kit)
+def test_callbacks_are_told_which_checkpoint_and_which_dataset(factory: ModelFactory) -> None:
+    model, callback = factory.model(), recorder(factory)
     notes: list[Any] = []
     callback.on_test_end = lambda logs=None: notes.append((callback.evaluated_checkpoint, callback.evaluated_dataset))
     checkpoint = Checkpoint("ckpt-3", Path("ckpt-3"), FORMAT, (FileState("ckpt-3", 1, 1),))
@@ -123,8 +123,8 @@ def test_a_model_may_come_with_the_first_archive(tmp_path: Path) -> None:
 
     from sidecar_evaluator.discovery.directory import Directory
 
-    kit = Kit(keras)
-    trained = kit.model()
+    factory = ModelFactory(keras)
+    trained = factory.model()
     trained.fit(dataset(1), shuffle=False, verbose=0)
     trained.save(tmp_path / "ckpt-1.keras")
     evaluation = ModelEvaluator(Evaluation(None, dataset()), threading.Event())
@@ -134,7 +134,7 @@ def test_a_model_may_come_with_the_first_archive(tmp_path: Path) -> None:
         evaluation.score([])
     (checkpoint,) = checkpoints_in(Directory(tmp_path))
     ((loss, accuracy),) = evaluation.score([Loaded(checkpoint, evaluation.read(checkpoint))])
-    expected = kit.score(trained)
+    expected = factory.score(trained)
     assert {score.name: score.value for score in (loss, accuracy)} == pytest.approx(expected, abs=1e-6)
 
 
@@ -152,8 +152,8 @@ def test_without_a_model_other_checkpoints_are_a_configuration_error(tmp_path: P
         evaluation.read(Checkpoint("ckpt-3", tmp_path / "ckpt-3", FORMAT, ()))
 
 
-def test_export_writes_the_weights_that_were_given(kit: Kit, tmp_path: Path) -> None:
-    model, other = kit.model(), kit.model()
+def test_export_writes_the_weights_that_were_given(factory: ModelFactory, tmp_path: Path) -> None:
+    model, other = factory.model(), factory.model()
     loaded = checkpoints(model)
     evaluation = scored(model, dataset(), [], loaded)
     evaluation.export(loaded[1].weights, tmp_path / "best.weights.h5")

@@ -12,7 +12,7 @@ from sidecar_evaluator.errors import ConfigurationError, Stopped
 from sidecar_evaluator.evaluator import ModelEvaluator
 from sidecar_evaluator.options import DataInMemory, Options
 from unit.evaluator.engine.test_scoring import by_engine, checkpoints
-from unit.evaluator.support.models import BATCH, Kit, arrays, dataset
+from unit.evaluator.support.models import BATCH, ModelFactory, arrays, dataset
 from unit.evaluator.support.scored_models import UNEVEN, batches_of, over_ragged, ragged, uneven
 
 KEPT = [DataInMemory.HOST, DataInMemory.DEVICE]
@@ -40,8 +40,8 @@ class Reads:
         return tf.data.Dataset.from_tensor_slices(arrays(3, self._examples)).map(row).batch(BATCH)
 
 
-def evaluation_of(kit: Kit, data: Any, **options: Any) -> tuple[Any, ModelEvaluator]:
-    model = kit.model()
+def evaluation_of(factory: ModelFactory, data: Any, **options: Any) -> tuple[Any, ModelEvaluator]:
+    model = factory.model()
     evaluation = ModelEvaluator(Evaluation(model, data), threading.Event(), Options(**options))
     evaluation.prepare()
     return model, evaluation
@@ -54,18 +54,18 @@ def free(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
 
 
 @pytest.mark.parametrize("where", KEPT)
-def test_kept_data_is_read_once(where: DataInMemory, kit: Kit) -> None:
+def test_kept_data_is_read_once(where: DataInMemory, factory: ModelFactory) -> None:
     reads = Reads()
-    model, evaluation = evaluation_of(kit, reads.data(), data_in_memory=where)
+    model, evaluation = evaluation_of(factory, reads.data(), data_in_memory=where)
     loaded = checkpoints(model)
     for one in loaded:
         by_engine(evaluation, [one])
     assert reads.count == UNEVEN
 
 
-def test_data_is_read_once_for_all_checkpoints_of_a_pass(kit: Kit) -> None:
+def test_data_is_read_once_for_all_checkpoints_of_a_pass(factory: ModelFactory) -> None:
     reads = Reads()
-    model, evaluation = evaluation_of(kit, reads.data())
+    model, evaluation = evaluation_of(factory, reads.data())
     by_engine(evaluation, checkpoints(model))
     assert reads.count == UNEVEN
     by_engine(evaluation, checkpoints(model)[:1])
@@ -73,21 +73,21 @@ def test_data_is_read_once_for_all_checkpoints_of_a_pass(kit: Kit) -> None:
 
 
 @pytest.mark.parametrize("where", KEPT)
-def test_a_pass_that_is_stopped_keeps_nothing(where: DataInMemory, kit: Kit) -> None:
+def test_a_pass_that_is_stopped_keeps_nothing(where: DataInMemory, factory: ModelFactory) -> None:
     stop, stops = threading.Event(), iter([True])
-    model = kit.model()
+    model = factory.model()
 
     def progress(_done: int, _total: int | None) -> None:
         if next(stops, False):
             stop.set()
 
-    evaluation = ModelEvaluator(Evaluation(model, uneven(kit)), stop, Options(data_in_memory=where), progress)
+    evaluation = ModelEvaluator(Evaluation(model, uneven(factory)), stop, Options(data_in_memory=where), progress)
     evaluation.prepare()
     loaded = checkpoints(model)[:1]
     with pytest.raises(Stopped):
         evaluation.score(loaded)
     stop.clear()
-    plain = ModelEvaluator(Evaluation(model, uneven(kit)), threading.Event())
+    plain = ModelEvaluator(Evaluation(model, uneven(factory)), threading.Event())
     plain.prepare()
     expected = by_engine(plain, loaded)[0]
     assert by_engine(evaluation, loaded)[0] == pytest.approx(expected, abs=1e-6)
@@ -96,10 +96,10 @@ def test_a_pass_that_is_stopped_keeps_nothing(where: DataInMemory, kit: Kit) -> 
 
 @pytest.mark.parametrize("where", KEPT)
 def test_what_does_not_fit_into_memory_is_read_again(
-    where: DataInMemory, kit: Kit, free: Callable[[int], None], caplog: pytest.LogCaptureFixture
+    where: DataInMemory, factory: ModelFactory, free: Callable[[int], None], caplog: pytest.LogCaptureFixture
 ) -> None:
     reads = Reads()
-    model, evaluation = evaluation_of(kit, reads.data(), data_in_memory=where)
+    model, evaluation = evaluation_of(factory, reads.data(), data_in_memory=where)
     free(BATCH_BYTES)
     loaded = checkpoints(model)
     for one in loaded:
@@ -108,15 +108,20 @@ def test_what_does_not_fit_into_memory_is_read_again(
     assert sum("is read again for each checkpoint: memory is short" in line for line in caplog.messages) == 1
 
 
-def test_batches_of_different_widths_do_not_go_to_the_device(kit: Kit, caplog: pytest.LogCaptureFixture) -> None:
+def test_batches_of_different_widths_do_not_go_to_the_device(
+    factory: ModelFactory, caplog: pytest.LogCaptureFixture
+) -> None:
     import tensorflow as tf
 
     def row(at: Any) -> Any:
         return tf.ones([2 + at // BATCH, 1]) * tf.cast(at, tf.float32), at % 2
 
-    layers = kit.keras.layers
+    layers = factory.keras.layers
     pooled = [layers.Input((None, 1)), layers.GlobalAveragePooling1D(), layers.Dense(2)]
-    data, model = tf.data.Dataset.range(3 * BATCH).map(row).batch(BATCH), kit.compiled(kit.keras.Sequential(pooled))
+    data, model = (
+        tf.data.Dataset.range(3 * BATCH).map(row).batch(BATCH),
+        factory.compiled(factory.keras.Sequential(pooled)),
+    )
     options = Options(data_in_memory=DataInMemory.DEVICE)
     evaluation = ModelEvaluator(Evaluation(model, data), threading.Event(), options)
     evaluation.prepare()
@@ -126,39 +131,45 @@ def test_batches_of_different_widths_do_not_go_to_the_device(kit: Kit, caplog: p
     assert any("cannot be stored on the device" in line for line in caplog.messages)
 
 
-def test_arrays_that_do_not_fit_twice_are_left_to_keras(kit: Kit, free: Callable[[int], None]) -> None:
+def test_arrays_that_do_not_fit_twice_are_left_to_keras(factory: ModelFactory, free: Callable[[int], None]) -> None:
     free(100)
-    model, evaluation = evaluation_of(kit, arrays(3, UNEVEN))
+    model, evaluation = evaluation_of(factory, arrays(3, UNEVEN))
     by_engine(evaluation, checkpoints(model)[:1])
     assert evaluation.examples == 0
 
 
-def test_ragged_batches_cannot_be_rows_on_the_device(kit: Kit) -> None:
+def test_ragged_batches_cannot_be_rows_on_the_device(factory: ModelFactory) -> None:
     evaluation = ModelEvaluator(
-        Evaluation(over_ragged(kit), ragged(kit)), threading.Event(), Options(data_in_memory=DataInMemory.DEVICE)
+        Evaluation(over_ragged(factory), ragged(factory)),
+        threading.Event(),
+        Options(data_in_memory=DataInMemory.DEVICE),
     )
     with pytest.raises(ConfigurationError, match="are not dense tensors; keep them in memory on the Host"):
         evaluation.prepare()
 
 
-def test_what_only_keras_can_read_is_not_kept_and_that_is_said(kit: Kit, caplog: pytest.LogCaptureFixture) -> None:
-    evaluation_of(kit, batches_of(kit), data_in_memory=DataInMemory.HOST)
+def test_what_only_keras_can_read_is_not_kept_and_that_is_said(
+    factory: ModelFactory, caplog: pytest.LogCaptureFixture
+) -> None:
+    evaluation_of(factory, batches_of(factory), data_in_memory=DataInMemory.HOST)
     assert any("is not kept in memory: model.evaluate reads it" in line for line in caplog.messages)
 
 
-def test_data_that_ends_before_its_steps_is_scored_and_that_is_said(kit: Kit, caplog: pytest.LogCaptureFixture) -> None:
-    model = kit.model()
-    evaluation = ModelEvaluator(Evaluation(model, uneven(kit), steps=50), threading.Event())
+def test_data_that_ends_before_its_steps_is_scored_and_that_is_said(
+    factory: ModelFactory, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = factory.model()
+    evaluation = ModelEvaluator(Evaluation(model, uneven(factory), steps=50), threading.Event())
     evaluation.prepare()
-    plain = ModelEvaluator(Evaluation(model, uneven(kit)), threading.Event())
+    plain = ModelEvaluator(Evaluation(model, uneven(factory)), threading.Event())
     plain.prepare()
     loaded = checkpoints(model)[:1]
     assert by_engine(evaluation, loaded) == by_engine(plain, loaded)
     assert "The data ends after 6 batches, although steps is 50." in caplog.messages
 
 
-def test_data_without_a_batch_gives_no_scores(kit: Kit) -> None:
-    model, evaluation = evaluation_of(kit, dataset().filter(lambda x, y: False))
+def test_data_without_a_batch_gives_no_scores(factory: ModelFactory) -> None:
+    model, evaluation = evaluation_of(factory, dataset().filter(lambda x, y: False))
     assert evaluation.score(checkpoints(model)) == [(), (), ()]
     assert evaluation.score(checkpoints(model)[:1]) == [()]
 
@@ -172,23 +183,23 @@ def test_a_pass_is_as_large_as_half_of_the_memory_allows(
 ) -> None:
     import keras
 
-    kit = Kit(keras)
-    _, evaluation = evaluation_of(kit, uneven(kit), checkpoints_per_pass=most)
+    factory = ModelFactory(keras)
+    _, evaluation = evaluation_of(factory, uneven(factory), checkpoints_per_pass=most)
     free(10_000)
     assert evaluation.pass_size(waiting, weights) == expected
 
 
 @pytest.mark.parametrize("reason", ["callbacks", "arrays", "sequence"])
-def test_a_pass_is_for_one_checkpoint_where_several_would_gain_nothing(reason: str, kit: Kit) -> None:
-    data = {"callbacks": uneven, "arrays": lambda _: arrays(), "sequence": batches_of}[reason](kit)
-    callbacks = [kit.keras.callbacks.Callback()] if reason == "callbacks" else None
-    evaluation = ModelEvaluator(Evaluation(kit.model(), data, callbacks=callbacks), threading.Event())
+def test_a_pass_is_for_one_checkpoint_where_several_would_gain_nothing(reason: str, factory: ModelFactory) -> None:
+    data = {"callbacks": uneven, "arrays": lambda _: arrays(), "sequence": batches_of}[reason](factory)
+    callbacks = [factory.keras.callbacks.Callback()] if reason == "callbacks" else None
+    evaluation = ModelEvaluator(Evaluation(factory.model(), data, callbacks=callbacks), threading.Event())
     evaluation.prepare()
     assert evaluation.pass_size(8, 1) == 1
 
 
 def test_without_memory_for_several_they_are_scored_one_by_one(
-    kit: Kit, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    factory: ModelFactory, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     import tensorflow as tf
 
@@ -197,7 +208,7 @@ def test_without_memory_for_several_they_are_scored_one_by_one(
     def exhausted(*_: Any) -> Any:
         raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating")
 
-    model, evaluation = evaluation_of(kit, uneven(kit))
+    model, evaluation = evaluation_of(factory, uneven(factory))
     loaded = checkpoints(model)
     expected = by_engine(evaluation, loaded)
     monkeypatch.setattr(DatasetPass, "score_together", exhausted)

@@ -7,12 +7,14 @@ import numpy as np
 from sidecar_evaluator.checkpoints.tensorflow.format import TensorFlow
 from sidecar_evaluator.engine.keras_model import KerasModel
 from unit.evaluator.support.looking import read
-from unit.evaluator.support.models import Kit
+from unit.evaluator.support.models import ModelFactory
 
 
-def test_a_variable_takes_what_was_read_without_a_copy_and_never_changes_it(kit: Kit, tmp_path: Path) -> None:
-    kit.save_by_manager(tmp_path)
-    model = kit.model()
+def test_a_variable_takes_what_was_read_without_a_copy_and_never_changes_it(
+    factory: ModelFactory, tmp_path: Path
+) -> None:
+    factory.save_by_manager(tmp_path)
+    model = factory.model()
     held = KerasModel(model)
     weights = read(TensorFlow(), tmp_path, model)
     held.assign(weights, weights.iterations)

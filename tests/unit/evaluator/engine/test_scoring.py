@@ -15,7 +15,7 @@ from sidecar_evaluator.entrypoint import Evaluation
 from sidecar_evaluator.evaluator import Loaded, ModelEvaluator
 from sidecar_evaluator.options import DataInMemory, Options
 from unit.evaluator.support.fakes import checkpoint
-from unit.evaluator.support.models import Kit
+from unit.evaluator.support.models import ModelFactory
 from unit.evaluator.support.scored_models import CASES, Case
 
 Scores = dict[str, float]
@@ -23,9 +23,9 @@ pytestmark = pytest.mark.filterwarnings("ignore:Your input ran out of data")  # 
 CHECKPOINTS = 3
 
 
-def prepared(case: Case, kit: Kit, model: Any, where: DataInMemory = DataInMemory.NONE) -> ModelEvaluator:
+def prepared(case: Case, factory: ModelFactory, model: Any, where: DataInMemory = DataInMemory.NONE) -> ModelEvaluator:
     evaluation = ModelEvaluator(
-        Evaluation(model, case.data(kit), case.steps), threading.Event(), Options(data_in_memory=where)
+        Evaluation(model, case.data(factory), case.steps), threading.Event(), Options(data_in_memory=where)
     )
     evaluation.prepare()
     return evaluation
@@ -43,11 +43,11 @@ def _like(random: Any, value: Any) -> Any:
     return np.abs(random.normal(size=value.shape, scale=0.5)).astype(value.dtype)
 
 
-def by_keras(case: Case, kit: Kit, model: Any, loaded: Sequence[Loaded]) -> list[Scores]:
+def by_keras(case: Case, factory: ModelFactory, model: Any, loaded: Sequence[Loaded]) -> list[Scores]:
     scores = []
     for one in loaded:
         model.set_weights(one.weights.values)
-        arguments = arguments_of(case.data(kit))
+        arguments = arguments_of(case.data(factory))
         logs = model.evaluate(**arguments, steps=case.steps, verbose=0, return_dict=True)
         nested = logs.pop("nested", {})
         scores.append(
@@ -85,23 +85,23 @@ SIDE_BY_SIDE = {(name, keras) for name in OF_EACH_MODEL for keras in ("keras", "
 
 
 @pytest.mark.parametrize(
-    ("case", "kit", "kept", "side_by_side"),
+    ("case", "factory", "kept", "side_by_side"),
     [
         pytest.param(case, keras, (name, keras) in KEPT, (name, keras) in SIDE_BY_SIDE, id=f"{name}-{keras}")
         for name, case in CASES.items()
         for keras in ("keras", "tf_keras")
         if case.keras3 or keras == "tf_keras"  # some of it Keras 3 itself cannot evaluate
     ],
-    indirect=["kit"],
+    indirect=["factory"],
 )
 def test_scores_are_those_of_evaluate(
-    case: Case, kit: Kit, monkeypatch: pytest.MonkeyPatch, *, kept: bool, side_by_side: bool
+    case: Case, factory: ModelFactory, monkeypatch: pytest.MonkeyPatch, *, kept: bool, side_by_side: bool
 ) -> None:
     unroll_factors = unroll_factors_of_loops(monkeypatch)
-    model = case.model(kit)
-    evaluation = prepared(case, kit, model)
+    model = case.model(factory)
+    evaluation = prepared(case, factory, model)
     loaded = checkpoints(model)
-    expected = by_keras(case, kit, model, loaded)
+    expected = by_keras(case, factory, model, loaded)
     assert_scored(evaluation, loaded, expected)
     assert (evaluation.examples > 0) == case.compiled_loop
     if side_by_side:
@@ -110,7 +110,7 @@ def test_scores_are_those_of_evaluate(
         assert (compiled_loop.UNROLL in unroll_factors) == case.in_variables
     for where in (DataInMemory.HOST, DataInMemory.DEVICE) if kept else ():
         if where is DataInMemory.HOST or case.dense:
-            in_memory = prepared(case, kit, model, where)
+            in_memory = prepared(case, factory, model, where)
             assert_scored(in_memory, loaded, expected)
             assert in_memory.pass_size(8, 1) == 1
 

@@ -12,7 +12,7 @@ from sidecar_evaluator.errors import ConfigurationError, Stopped
 from sidecar_evaluator.evaluator import ModelEvaluator
 from sidecar_evaluator.options import Compilation, DataInMemory, Options
 from unit.evaluator.engine.test_scoring import by_engine, checkpoints
-from unit.evaluator.support.models import Kit, arrays, dataset
+from unit.evaluator.support.models import ModelFactory, arrays, dataset
 from unit.evaluator.support.scored_models import UNEVEN, uneven
 
 
@@ -41,24 +41,24 @@ def test_a_call_soon_takes_about_as_long_as_a_stop_may(seconds_per_step: float) 
     assert taken[-1] >= min(0.2, 4096 * seconds_per_step)
 
 
-def counting(kit: Kit) -> tuple[Any, list[Any]]:
+def counting(factory: ModelFactory) -> tuple[Any, list[Any]]:
     """Return a model that notes each tracing of its step."""
     traced: list[Any] = []
 
-    class Counting(kit.keras.Model):  # type: ignore[name-defined, misc]
+    class Counting(factory.keras.Model):  # type: ignore[name-defined, misc]
         def test_step(self, data: Any) -> Any:
             traced.append(data)
             return super().test_step(data)
 
-    inputs = kit.keras.layers.Input((4,))
-    return kit.compiled(Counting(inputs, kit.keras.layers.Dense(2)(inputs))), traced
+    inputs = factory.keras.layers.Input((4,))
+    return factory.compiled(Counting(inputs, factory.keras.layers.Dense(2)(inputs))), traced
 
 
 @pytest.mark.parametrize("data", ["dataset", "arrays", "full arrays"])
 @pytest.mark.parametrize("where", DataInMemory)
-def test_the_step_is_traced_once_for_all_evaluations(data: str, where: DataInMemory, kit: Kit) -> None:
-    datasets = {"dataset": uneven(kit), "arrays": arrays(3, UNEVEN), "full arrays": arrays(3, 96)}[data]
-    model, traced = counting(kit)
+def test_the_step_is_traced_once_for_all_evaluations(data: str, where: DataInMemory, factory: ModelFactory) -> None:
+    datasets = {"dataset": uneven(factory), "arrays": arrays(3, UNEVEN), "full arrays": arrays(3, 96)}[data]
+    model, traced = counting(factory)
     evaluation = ModelEvaluator(Evaluation(model, datasets), threading.Event(), Options(data_in_memory=where))
     evaluation.prepare()
     assert len(traced) == 0, "a built model needs no tracing before the first evaluation"
@@ -73,14 +73,14 @@ def test_the_step_is_traced_once_for_all_evaluations(data: str, where: DataInMem
     assert len(traced) == 0
 
 
-def test_an_unbuilt_model_is_traced_once_for_building_and_scoring(kit: Kit) -> None:
-    model = kit.subclassed()
-    evaluation = ModelEvaluator(Evaluation(model, uneven(kit)), threading.Event())
+def test_an_unbuilt_model_is_traced_once_for_building_and_scoring(factory: ModelFactory) -> None:
+    model = factory.subclassed()
+    evaluation = ModelEvaluator(Evaluation(model, uneven(factory)), threading.Event())
     evaluation.prepare()
     assert len(model.weights) == 4
 
 
-def test_a_stop_ends_an_evaluation_between_two_calls(kit: Kit) -> None:
+def test_a_stop_ends_an_evaluation_between_two_calls(factory: ModelFactory) -> None:
     stop = threading.Event()
     reported: list[tuple[int, int | None]] = []
 
@@ -89,8 +89,8 @@ def test_a_stop_ends_an_evaluation_between_two_calls(kit: Kit) -> None:
         if len(reported) == 1:
             stop.set()
 
-    model = kit.model()
-    evaluation = ModelEvaluator(Evaluation(model, uneven(kit)), stop, progress=progress)
+    model = factory.model()
+    evaluation = ModelEvaluator(Evaluation(model, uneven(factory)), stop, progress=progress)
     evaluation.prepare()
     loaded = checkpoints(model)
     for together in (loaded, loaded[:1]):
@@ -101,7 +101,7 @@ def test_a_stop_ends_an_evaluation_between_two_calls(kit: Kit) -> None:
     assert len(evaluation.score(loaded[:1])[0]) == 2
 
 
-def test_a_stop_is_seen_while_batches_are_read(kit: Kit) -> None:
+def test_a_stop_is_seen_while_batches_are_read(factory: ModelFactory) -> None:
     import tensorflow as tf
 
     stop = threading.Event()
@@ -112,18 +112,18 @@ def test_a_stop_is_seen_while_batches_are_read(kit: Kit) -> None:
 
     rows = tf.data.Dataset.range(10**9).map(lambda at: tf.numpy_function(read, [at], [tf.float32, tf.int64]))
     data = rows.map(lambda x, y: (tf.ensure_shape(x, [4]), tf.ensure_shape(y % 2, []))).batch(2)
-    model = kit.model()
+    model = factory.model()
     evaluation = ModelEvaluator(Evaluation(model, data), stop)
     evaluation.prepare()
     with pytest.raises(Stopped):
         evaluation.score(checkpoints(model)[:1])
 
 
-def test_progress_counts_batches_and_examples(kit: Kit) -> None:
+def test_progress_counts_batches_and_examples(factory: ModelFactory) -> None:
     reported: list[tuple[int, int | None]] = []
-    model = kit.model()
+    model = factory.model()
     evaluation = ModelEvaluator(
-        Evaluation(model, uneven(kit)), threading.Event(), progress=lambda *counts: reported.append(counts)
+        Evaluation(model, uneven(factory)), threading.Event(), progress=lambda *counts: reported.append(counts)
     )
     evaluation.prepare()
     for _ in range(2):
@@ -133,28 +133,28 @@ def test_progress_counts_batches_and_examples(kit: Kit) -> None:
     assert [done for done, _ in reported].count(6) == 2
 
 
-def test_xla_compiles_and_the_scores_stay(kit: Kit) -> None:
-    model = kit.model()
-    plain = ModelEvaluator(Evaluation(model, uneven(kit)), threading.Event())
+def test_xla_compiles_and_the_scores_stay(factory: ModelFactory) -> None:
+    model = factory.model()
+    plain = ModelEvaluator(Evaluation(model, uneven(factory)), threading.Event())
     plain.prepare()
     loaded = checkpoints(model)
     expected = by_engine(plain, loaded)
-    by_xla = ModelEvaluator(Evaluation(model, uneven(kit)), threading.Event(), Options(compilation=Compilation.XLA))
+    by_xla = ModelEvaluator(Evaluation(model, uneven(factory)), threading.Event(), Options(compilation=Compilation.XLA))
     by_xla.prepare()
     assert model.jit_compile is True
     for ours, theirs in zip(by_engine(by_xla, loaded), expected, strict=True):
         assert ours == pytest.approx(theirs, abs=1e-5)
 
 
-def test_what_xla_cannot_compile_is_a_configuration_error(kit: Kit) -> None:
+def test_what_xla_cannot_compile_is_a_configuration_error(factory: ModelFactory) -> None:
     import tensorflow as tf
 
-    class Unique(kit.keras.layers.Layer):  # type: ignore[name-defined, misc]
+    class Unique(factory.keras.layers.Layer):  # type: ignore[name-defined, misc]
         def call(self, inputs: Any) -> Any:
             return inputs * tf.cast(tf.strings.length(tf.strings.as_string(tf.reduce_sum(inputs))), inputs.dtype)
 
-    layers = kit.keras.layers
-    model = kit.compiled(kit.keras.Sequential([layers.Input((4,)), Unique(), layers.Dense(2)]))
+    layers = factory.keras.layers
+    model = factory.compiled(factory.keras.Sequential([layers.Input((4,)), Unique(), layers.Dense(2)]))
     evaluation = ModelEvaluator(Evaluation(model, dataset()), threading.Event(), Options(compilation=Compilation.XLA))
     evaluation.prepare()
     with pytest.raises(ConfigurationError, match=r"XLA cannot compile.*leave the compilation at Default"):

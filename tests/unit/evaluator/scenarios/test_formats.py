@@ -26,10 +26,10 @@ from support.waiting import DEADLINE
 from unit.evaluator.support import architectures
 from unit.evaluator.support.architectures import randomized
 from unit.evaluator.support.looking import is_same, look, only, read
-from unit.evaluator.support.models import Kit
+from unit.evaluator.support.models import ModelFactory
 from unit.evaluator.support.saving import SAVERS, Saver, orbax_callback
 
-Build = Callable[[Kit], Any]
+Build = Callable[[ModelFactory], Any]
 Action = Callable[[Path, Callable[[], None]], None]
 
 PAIRS = [
@@ -38,39 +38,41 @@ PAIRS = [
 
 
 @pytest.fixture(params=PAIRS, ids=lambda pair: f"{pair[0]}-{pair[1]}")
-def pair(request: pytest.FixtureRequest) -> tuple[Saver, Kit]:
+def pair(request: pytest.FixtureRequest) -> tuple[Saver, ModelFactory]:
     """Each format with each Keras that saves in it."""
     saver, name = request.param
-    return saver, Kit(importlib.import_module(name))
+    return saver, ModelFactory(importlib.import_module(name))
 
 
 @pytest.fixture
-def saver(pair: tuple[Saver, Kit]) -> Saver:
+def saver(pair: tuple[Saver, ModelFactory]) -> Saver:
     return pair[0]
 
 
 @pytest.fixture
-def kit(pair: tuple[Saver, Kit]) -> Kit:
+def factory(pair: tuple[Saver, ModelFactory]) -> ModelFactory:
     return pair[1]
 
 
-def trained(kit: Kit, build: Build = architectures.sequential, *, iterations: int = 7) -> Any:
-    model = randomized(build(kit), seed=iterations)
+def trained(factory: ModelFactory, build: Build = architectures.sequential, *, iterations: int = 7) -> Any:
+    model = randomized(build(factory), seed=iterations)
     getattr(model.optimizer, "inner_optimizer", model.optimizer).iterations.assign(iterations)
     return model
 
 
-def is_refused(build: Build, saver: Saver, kit: Kit) -> bool:
+def is_refused(build: Build, saver: Saver, factory: ModelFactory) -> bool:
     """Return whether it is refused: tf_keras layers that override `load_own_variables`, in the formats of Keras."""
-    return build is architectures.own_layer and not kit.is_keras3 and saver.format is not TensorFlow
+    return build is architectures.own_layer and not factory.is_keras3 and saver.format is not TensorFlow
 
 
 @pytest.mark.parametrize("build", architectures.ALL, ids=lambda build: build.__name__)
-def test_values_are_bit_equal_to_those_that_were_saved(build: Build, saver: Saver, kit: Kit, tmp_path: Path) -> None:
-    saved, model = trained(kit, build), build(kit)
+def test_values_are_bit_equal_to_those_that_were_saved(
+    build: Build, saver: Saver, factory: ModelFactory, tmp_path: Path
+) -> None:
+    saved, model = trained(factory, build), build(factory)
     saver.save(saved, tmp_path, 1)
     untouched = model.get_weights()
-    if is_refused(build, saver, kit):
+    if is_refused(build, saver, factory):
         with pytest.raises(
             CheckpointIncompatible, match=r"transposed\S* overrides load_own_variables.* save TensorFlow"
         ):
@@ -82,11 +84,11 @@ def test_values_are_bit_equal_to_those_that_were_saved(build: Build, saver: Save
     assert all((ours == theirs).all() for ours, theirs in zip(model.get_weights(), untouched, strict=True))
 
 
-def test_one_reader_reads_many_checkpoints(saver: Saver, kit: Kit, tmp_path: Path) -> None:
-    saved = [trained(kit, iterations=number) for number in (1, 2, 3)]
+def test_one_reader_reads_many_checkpoints(saver: Saver, factory: ModelFactory, tmp_path: Path) -> None:
+    saved = [trained(factory, iterations=number) for number in (1, 2, 3)]
     for number, trained_model in enumerate(saved, 1):
         saver.save(trained_model, tmp_path, number)
-    reader, model = saver.format(), architectures.sequential(kit)
+    reader, model = saver.format(), architectures.sequential(factory)
     checkpoints = look(reader, directory=tmp_path).values()
     assert [checkpoint.number for checkpoint in checkpoints] == ([3] if saver.keras3_only else [1, 2, 3])
     for checkpoint in checkpoints:
@@ -115,8 +117,8 @@ def score_of(saver: Saver, directory: Path, model: Any) -> Any:
     return None
 
 
-def test_half_written_files_never_give_a_score(saver: Saver, kit: Kit, tmp_path: Path) -> None:
-    saved, model = trained(kit), architectures.sequential(kit)
+def test_half_written_files_never_give_a_score(saver: Saver, factory: ModelFactory, tmp_path: Path) -> None:
+    saved, model = trained(factory), architectures.sequential(factory)
     saver.save(saved, tmp_path, 1)
     tried = useful = 0
     for path in files_below(tmp_path):
@@ -131,8 +133,8 @@ def test_half_written_files_never_give_a_score(saver: Saver, kit: Kit, tmp_path:
     assert score_of(saver, tmp_path, model) is not None
 
 
-def test_a_lost_file_never_gives_another_score(saver: Saver, kit: Kit, tmp_path: Path) -> None:
-    saved, model = trained(kit), architectures.sequential(kit)
+def test_a_lost_file_never_gives_another_score(saver: Saver, factory: ModelFactory, tmp_path: Path) -> None:
+    saved, model = trained(factory), architectures.sequential(factory)
     saver.save(saved, tmp_path, 1)
     lost = 0
     for path in files_below(tmp_path):
@@ -169,20 +171,20 @@ def write_over(directory: Path, save_another: Callable[[], None]) -> None:
         file.close()
 
 
-@pytest.mark.usefixtures("kit")
+@pytest.mark.usefixtures("factory")
 @pytest.mark.parametrize("at", [1, 2])
 @pytest.mark.parametrize(
     ("action", "error"),
     [(delete, CheckpointGone), (save_again, CheckpointUnreadable), (write_over, CheckpointUnreadable)],
 )
 def test_what_changes_while_it_is_read_is_not_used(
-    action: Action, error: type[Exception], at: int, pair: tuple[Saver, Kit], tmp_path: Path
+    action: Action, error: type[Exception], at: int, pair: tuple[Saver, ModelFactory], tmp_path: Path
 ) -> None:
     """The change comes when the reader asks the model for its weights: before it, and between two reads."""
-    saver, kit = pair
+    saver, factory = pair
     directory = tmp_path / "checkpoints"
     directory.mkdir()
-    saved, other, model = trained(kit), trained(kit, iterations=8), architectures.sequential(kit)
+    saved, other, model = trained(factory), trained(factory, iterations=8), architectures.sequential(factory)
     saver.save(saved, directory, 1)
     checkpoint = only(saver.format(), directory)
     change = partial(action, directory, partial(saver.save, other, directory, 1))
@@ -209,23 +211,23 @@ def when_asked_for_weights(model: Any, at: int, act: Callable[[], None]) -> Iter
     assert len(asked) >= at
 
 
-@pytest.mark.usefixtures("kit")
+@pytest.mark.usefixtures("factory")
 @pytest.mark.parametrize(("width", "depth", "deeper"), [(9, 1, 1), (8, 2, 1), (8, 2, 3)])
 def test_another_architecture_is_incompatible_and_named(
-    width: int, depth: int, deeper: int, pair: tuple[Saver, Kit], tmp_path: Path
+    width: int, depth: int, deeper: int, pair: tuple[Saver, ModelFactory], tmp_path: Path
 ) -> None:
-    saver, kit = pair
-    saver.save(trained(kit, lambda kit: kit.model(width, depth=depth)), tmp_path, 1)
+    saver, factory = pair
+    saver.save(trained(factory, lambda factory: factory.model(width, depth=depth)), tmp_path, 1)
     with pytest.raises(
         CheckpointIncompatible, match=r"another architecture.* is (\[.*\] in|not in) the (model|checkpoint)"
     ):
-        read(saver.format(), tmp_path, kit.model(depth=deeper))
+        read(saver.format(), tmp_path, factory.model(depth=deeper))
 
 
-def test_without_an_optimizer_there_are_no_iterations(saver: Saver, kit: Kit, tmp_path: Path) -> None:
-    saved, model = kit.model(compiled=False), kit.model()
+def test_without_an_optimizer_there_are_no_iterations(saver: Saver, factory: ModelFactory, tmp_path: Path) -> None:
+    saved, model = factory.model(compiled=False), factory.model()
     if saver.keras3_only:
-        orbax_callback(kit.compiled(saved), tmp_path, save_weights_only=True)
+        orbax_callback(factory.compiled(saved), tmp_path, save_weights_only=True)
     else:
         saver.save(saved, tmp_path, 1)
     if saver.format is TensorFlow:
@@ -237,16 +239,16 @@ def test_without_an_optimizer_there_are_no_iterations(saver: Saver, kit: Kit, tm
         assert is_same(weights, saved.get_weights())
 
 
-def test_reading_disturbs_no_evaluation(saver: Saver, kit: Kit, tmp_path: Path) -> None:
+def test_reading_disturbs_no_evaluation(saver: Saver, factory: ModelFactory, tmp_path: Path) -> None:
     """The first read also determines the layout, while the same model is being evaluated."""
-    saver.save(trained(kit), tmp_path, 1)
-    model = architectures.sequential(kit)
-    expected, done = kit.score(model), threading.Event()
+    saver.save(trained(factory), tmp_path, 1)
+    model = architectures.sequential(factory)
+    expected, done = factory.score(model), threading.Event()
     scores: list[dict[str, float]] = []
 
     def evaluate() -> None:
         while not done.is_set() or len(scores) < 3:
-            scores.append(kit.score(model))
+            scores.append(factory.score(model))
 
     thread = threading.Thread(target=evaluate)
     thread.start()
@@ -261,9 +263,9 @@ def test_reading_disturbs_no_evaluation(saver: Saver, kit: Kit, tmp_path: Path) 
     assert not any("save_own_variables" in vars(layer) for layer in model.layers)
 
 
-def test_saves_over_one_another_are_never_mixed(saver: Saver, kit: Kit, tmp_path: Path) -> None:
+def test_saves_over_one_another_are_never_mixed(saver: Saver, factory: ModelFactory, tmp_path: Path) -> None:
     """Each save is of one number throughout, and is written over the last one while that is read."""
-    saved, model = trained(kit), architectures.sequential(kit)
+    saved, model = trained(factory), architectures.sequential(factory)
     done = threading.Event()
     numbers: list[set[Any]] = []
 

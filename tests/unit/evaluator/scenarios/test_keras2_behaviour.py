@@ -16,7 +16,7 @@ import pytest
 from sidecar_evaluator import SidecarEvaluator
 from sidecar_evaluator.discovery.change_waiter import DirectoryWaiter
 from support.waiting import DEADLINE, once_inside, until
-from unit.evaluator.support.models import BATCH, EXAMPLES, Kit, arrays, dataset
+from unit.evaluator.support.models import BATCH, EXAMPLES, ModelFactory, arrays, dataset
 from unit.evaluator.support.scored_metrics import two_in_one
 
 BATCHES = EXAMPLES // BATCH
@@ -39,8 +39,8 @@ def finish(directory: Path) -> None:
     (directory / "training.finished").touch()
 
 
-def recorder(kit: Kit) -> Any:
-    class Recorder(kit.keras.callbacks.Callback):  # type: ignore[name-defined, misc]
+def recorder(factory: ModelFactory) -> Any:
+    class Recorder(factory.keras.callbacks.Callback):  # type: ignore[name-defined, misc]
         def __init__(self) -> None:
             super().__init__()
             self.calls: list[str] = []
@@ -64,47 +64,49 @@ def recorder(kit: Kit) -> Any:
     return Recorder()
 
 
-def test_checkpoints_of_a_custom_training_loop_are_evaluated(kit: Kit, tmp_path: Path, log: Any) -> None:
-    scores = kit.save_by_manager(tmp_path)
-    model = kit.model()
+def test_checkpoints_of_a_custom_training_loop_are_evaluated(factory: ModelFactory, tmp_path: Path, log: Any) -> None:
+    scores = factory.save_by_manager(tmp_path)
+    model = factory.model()
     SidecarEvaluator(model, dataset(), tmp_path, max_evaluations=1).start()
     assert ends(log) == [pytest.approx(scores[0], abs=1e-6)]
 
 
-def test_checkpoints_of_model_fit_are_evaluated(kit: Kit, tmp_path: Path, log: Any) -> None:
-    scores = kit.save_by_callback(tmp_path)
-    SidecarEvaluator(kit.model(), dataset(), tmp_path, max_evaluations=1).start()
+def test_checkpoints_of_model_fit_are_evaluated(factory: ModelFactory, tmp_path: Path, log: Any) -> None:
+    scores = factory.save_by_callback(tmp_path)
+    SidecarEvaluator(factory.model(), dataset(), tmp_path, max_evaluations=1).start()
     assert ends(log) == [pytest.approx(scores[0], abs=1e-6)]
 
 
-def test_the_weights_are_those_that_were_trained(kit: Kit, tmp_path: Path) -> None:
+def test_the_weights_are_those_that_were_trained(factory: ModelFactory, tmp_path: Path) -> None:
     trained: list[Any] = []
 
     def build() -> Any:
-        trained.append(kit.model())
+        trained.append(factory.model())
         return trained[0]
 
-    kit.save_by_manager(tmp_path, build=build)
-    model = kit.model()
+    factory.save_by_manager(tmp_path, build=build)
+    model = factory.model()
     SidecarEvaluator(model, dataset(), tmp_path, max_evaluations=1).start()
     for ours, theirs in zip(model.get_weights(), trained[0].get_weights(), strict=True):
         np.testing.assert_array_equal(ours, theirs)
 
 
-def test_a_subclassed_model_need_not_be_built(kit: Kit, tmp_path: Path, log: Any) -> None:
-    scores = kit.save_by_manager(tmp_path, build=kit.subclassed)
-    SidecarEvaluator(kit.subclassed(), dataset(), tmp_path, max_evaluations=1).start()
+def test_a_subclassed_model_need_not_be_built(factory: ModelFactory, tmp_path: Path, log: Any) -> None:
+    scores = factory.save_by_manager(tmp_path, build=factory.subclassed)
+    SidecarEvaluator(factory.subclassed(), dataset(), tmp_path, max_evaluations=1).start()
     assert ends(log) == [pytest.approx(scores[0], abs=1e-6)]
 
 
-def test_every_checkpoint_that_has_not_been_used_yet_starts_an_evaluation(kit: Kit, tmp_path: Path, log: Any) -> None:
-    kit.save_by_callback(tmp_path / "made", epochs=3)
+def test_every_checkpoint_that_has_not_been_used_yet_starts_an_evaluation(
+    factory: ModelFactory, tmp_path: Path, log: Any
+) -> None:
+    factory.save_by_callback(tmp_path / "made", epochs=3)
     (tmp_path / "seen").mkdir()
     publish = Publisher(tmp_path / "made", tmp_path / "seen")
-    callback = recorder(kit)
+    callback = recorder(factory)
     callback.on_test_end = lambda logs=None: publish()
     publish()
-    SidecarEvaluator(kit.model(), dataset(), tmp_path / "seen", callbacks=[callback]).start()
+    SidecarEvaluator(factory.model(), dataset(), tmp_path / "seen", callbacks=[callback]).start()
     assert len(ends(log)) == 3
 
 
@@ -123,58 +125,60 @@ class Publisher:
             finish(self.target)
 
 
-def test_it_always_picks_the_newest_checkpoint_and_may_skip_some(kit: Kit, tmp_path: Path, log: Any) -> None:
-    scores = kit.save_by_manager(tmp_path, epochs=3)
-    SidecarEvaluator(kit.model(), dataset(), tmp_path, max_evaluations=3).start()
+def test_it_always_picks_the_newest_checkpoint_and_may_skip_some(
+    factory: ModelFactory, tmp_path: Path, log: Any
+) -> None:
+    scores = factory.save_by_manager(tmp_path, epochs=3)
+    SidecarEvaluator(factory.model(), dataset(), tmp_path, max_evaluations=3).start()
     assert ends(log) == [pytest.approx(scores[2], abs=1e-6)]
 
 
 @pytest.mark.parametrize(("steps", "batches"), [(None, BATCHES), (2, 2)])
 def test_an_evaluation_goes_over_all_data_or_over_steps_batches(
-    steps: int | None, batches: int, kit: Kit, tmp_path: Path
+    steps: int | None, batches: int, factory: ModelFactory, tmp_path: Path
 ) -> None:
-    kit.save_by_manager(tmp_path)
-    callback = recorder(kit)
-    SidecarEvaluator(kit.model(), dataset(), tmp_path, steps, 1, [callback]).start()
+    factory.save_by_manager(tmp_path)
+    callback = recorder(factory)
+    SidecarEvaluator(factory.model(), dataset(), tmp_path, steps, 1, [callback]).start()
     assert callback.calls.count("batch end") == batches
 
 
-def test_with_steps_the_data_may_be_endless(kit: Kit, tmp_path: Path, log: Any) -> None:
-    kit.save_by_manager(tmp_path)
-    SidecarEvaluator(kit.model(), dataset().repeat(), tmp_path, steps=BATCHES, max_evaluations=1).start()
+def test_with_steps_the_data_may_be_endless(factory: ModelFactory, tmp_path: Path, log: Any) -> None:
+    factory.save_by_manager(tmp_path)
+    SidecarEvaluator(factory.model(), dataset().repeat(), tmp_path, steps=BATCHES, max_evaluations=1).start()
     assert len(ends(log)) == 1
 
 
-def test_callbacks_are_called_around_evaluations_and_batches(kit: Kit, tmp_path: Path) -> None:
-    kit.save_by_manager(tmp_path)
-    callback = recorder(kit)
-    SidecarEvaluator(kit.model(), dataset(), tmp_path, max_evaluations=1, callbacks=[callback]).start()
+def test_callbacks_are_called_around_evaluations_and_batches(factory: ModelFactory, tmp_path: Path) -> None:
+    factory.save_by_manager(tmp_path)
+    callback = recorder(factory)
+    SidecarEvaluator(factory.model(), dataset(), tmp_path, max_evaluations=1, callbacks=[callback]).start()
     assert callback.calls == ["begin", *["batch begin", "batch end"] * BATCHES, "end"]
     assert callback.logs[0].keys() == {"loss", "accuracy"}
 
 
 @pytest.mark.parametrize("saver", ["save_by_manager", "save_by_callback"])
-def test_callbacks_see_the_iterations_of_the_training(saver: str, kit: Kit, tmp_path: Path) -> None:
-    getattr(kit, saver)(tmp_path, epochs=2)
-    callback = recorder(kit)
-    SidecarEvaluator(kit.model(), dataset(), tmp_path, max_evaluations=2, callbacks=[callback]).start()
+def test_callbacks_see_the_iterations_of_the_training(saver: str, factory: ModelFactory, tmp_path: Path) -> None:
+    getattr(factory, saver)(tmp_path, epochs=2)
+    callback = recorder(factory)
+    SidecarEvaluator(factory.model(), dataset(), tmp_path, max_evaluations=2, callbacks=[callback]).start()
     assert callback.iterations == [2 * BATCHES]
 
 
 @pytest.mark.parametrize("maximum", [2, 3])
 def test_it_stops_after_the_checkpoint_that_max_evaluations_names_or_a_later_one(
-    maximum: int, kit: Kit, tmp_path: Path, log: Any
+    maximum: int, factory: ModelFactory, tmp_path: Path, log: Any
 ) -> None:
-    kit.save_by_manager(tmp_path, epochs=3)
-    SidecarEvaluator(kit.model(), dataset(), tmp_path, max_evaluations=maximum).start()
+    factory.save_by_manager(tmp_path, epochs=3)
+    SidecarEvaluator(factory.model(), dataset(), tmp_path, max_evaluations=maximum).start()
     assert len(ends(log)) == 1
 
 
-def test_without_max_evaluations_it_goes_on(kit: Kit, tmp_path: Path, log: Any) -> None:
+def test_without_max_evaluations_it_goes_on(factory: ModelFactory, tmp_path: Path, log: Any) -> None:
     saved, watched = tmp_path / "saved", tmp_path / "watched"
     watched.mkdir()
-    kit.save_by_manager(saved, epochs=2)
-    evaluator = SidecarEvaluator(kit.model(), dataset(), watched)
+    factory.save_by_manager(saved, epochs=2)
+    evaluator = SidecarEvaluator(factory.model(), dataset(), watched)
     thread = threading.Thread(target=evaluator.start)
     thread.start()
     for number in (1, 2):
@@ -189,10 +193,12 @@ def test_without_max_evaluations_it_goes_on(kit: Kit, tmp_path: Path, log: Any) 
 
 
 @pytest.mark.parametrize("saver", ["save_by_manager", "save_by_callback"])
-def test_tensorboard_shows_every_metric_by_iterations_below_validation(saver: str, kit: Kit, tmp_path: Path) -> None:
-    getattr(kit, saver)(tmp_path / "ckpt")
-    board = kit.keras.callbacks.TensorBoard(log_dir=str(tmp_path / "logs"))
-    SidecarEvaluator(kit.model(), dataset(), tmp_path / "ckpt", max_evaluations=1, callbacks=[board]).start()
+def test_tensorboard_shows_every_metric_by_iterations_below_validation(
+    saver: str, factory: ModelFactory, tmp_path: Path
+) -> None:
+    getattr(factory, saver)(tmp_path / "ckpt")
+    board = factory.keras.callbacks.TensorBoard(log_dir=str(tmp_path / "logs"))
+    SidecarEvaluator(factory.model(), dataset(), tmp_path / "ckpt", max_evaluations=1, callbacks=[board]).start()
     assert summaries(tmp_path / "logs" / "validation") == {
         ("evaluation_loss_vs_iterations", BATCHES),
         ("evaluation_accuracy_vs_iterations", BATCHES),
@@ -210,30 +216,32 @@ def summaries(directory: Path) -> set[tuple[str, int]]:
     return tags
 
 
-def test_metrics_whose_result_is_a_dict_are_flattened(kit: Kit, tmp_path: Path, log: Any) -> None:
+def test_metrics_whose_result_is_a_dict_are_flattened(factory: ModelFactory, tmp_path: Path, log: Any) -> None:
     def build() -> Any:
-        return kit.compiled(kit.model(compiled=False), metrics=["accuracy", two_in_one(kit)])
+        return factory.compiled(factory.model(compiled=False), metrics=["accuracy", two_in_one(factory)])
 
-    kit.save_by_manager(tmp_path, build=build)
-    board = kit.keras.callbacks.TensorBoard(log_dir=str(tmp_path / "logs"))
+    factory.save_by_manager(tmp_path, build=build)
+    board = factory.keras.callbacks.TensorBoard(log_dir=str(tmp_path / "logs"))
     SidecarEvaluator(build(), dataset(), tmp_path, max_evaluations=1, callbacks=[board]).start()
     assert ends(log)[0].keys() == {"loss", "accuracy", "error_1", "error_2"}
     assert ends(log)[0]["error_2"] == pytest.approx(2 * ends(log)[0]["error_1"])
     assert len(summaries(tmp_path / "logs" / "validation")) == 4
 
 
-def test_a_checkpoint_without_iterations_is_a_clear_error(kit: Kit, tmp_path: Path) -> None:
+def test_a_checkpoint_without_iterations_is_a_clear_error(factory: ModelFactory, tmp_path: Path) -> None:
     import tensorflow as tf
 
-    tf.train.Checkpoint(model=kit.model(compiled=False)).save(str(tmp_path / "ckpt"))
+    tf.train.Checkpoint(model=factory.model(compiled=False)).save(str(tmp_path / "ckpt"))
     finish(tmp_path)
     with pytest.raises(RuntimeError, match="`iterations` cannot be loaded from the checkpoint"):
-        SidecarEvaluator(kit.model(), dataset(), tmp_path).start()
+        SidecarEvaluator(factory.model(), dataset(), tmp_path).start()
 
 
 @pytest.mark.parametrize("compiled_without_anything", [False, True])
-def test_a_model_without_metrics_is_a_clear_error(compiled_without_anything: bool, kit: Kit, tmp_path: Path) -> None:
-    model = kit.model(compiled=False)
+def test_a_model_without_metrics_is_a_clear_error(
+    compiled_without_anything: bool, factory: ModelFactory, tmp_path: Path
+) -> None:
+    model = factory.model(compiled=False)
     if compiled_without_anything:
         model.compile()
     with pytest.raises(ValueError, match=r"has no metrics; call model.compile"):
@@ -241,16 +249,16 @@ def test_a_model_without_metrics_is_a_clear_error(compiled_without_anything: boo
 
 
 @pytest.mark.parametrize("kind", ["dataset", "sequence", "generator"])
-def test_any_data_that_evaluate_takes_will_do(kind: str, kit: Kit, tmp_path: Path, log: Any) -> None:
-    scores = kit.save_by_manager(tmp_path)
-    data = {"dataset": dataset, "sequence": lambda: sequence(kit), "generator": endless}[kind]()
+def test_any_data_that_evaluate_takes_will_do(kind: str, factory: ModelFactory, tmp_path: Path, log: Any) -> None:
+    scores = factory.save_by_manager(tmp_path)
+    data = {"dataset": dataset, "sequence": lambda: sequence(factory), "generator": endless}[kind]()
     steps = BATCHES if kind == "generator" else None
-    SidecarEvaluator(kit.model(), data, tmp_path, steps, 1).start()
+    SidecarEvaluator(factory.model(), data, tmp_path, steps, 1).start()
     assert ends(log) == [pytest.approx(scores[0], abs=1e-5)]
 
 
-def sequence(kit: Kit) -> Any:
-    base = kit.keras.utils.PyDataset if kit.is_keras3 else kit.keras.utils.Sequence
+def sequence(factory: ModelFactory) -> Any:
+    base = factory.keras.utils.PyDataset if factory.is_keras3 else factory.keras.utils.Sequence
 
     class Batches(base):  # type: ignore[misc, valid-type]
         def __len__(self) -> int:
@@ -283,43 +291,45 @@ class Repair(logging.Handler):
             self.repair()
 
 
-def test_a_read_that_failed_is_repeated(kit: Kit, tmp_path: Path, log: Any) -> None:
-    scores = kit.save_by_manager(tmp_path)
+def test_a_read_that_failed_is_repeated(factory: ModelFactory, tmp_path: Path, log: Any) -> None:
+    scores = factory.save_by_manager(tmp_path)
     shard = tmp_path / "ckpt-1.data-00000-of-00001"
     content = shard.read_bytes()
     shard.write_bytes(bytes(len(content)))
     repair = Repair(lambda: shard.write_bytes(content))
     logging.getLogger("sidecar_evaluator").addHandler(repair)
-    SidecarEvaluator(kit.model(), dataset(), tmp_path, max_evaluations=1).start()
+    SidecarEvaluator(factory.model(), dataset(), tmp_path, max_evaluations=1).start()
     logging.getLogger("sidecar_evaluator").removeHandler(repair)
     assert any("retrying" in line for line in log.messages)
     assert ends(log) == [pytest.approx(scores[0], abs=1e-6)]
 
 
-def test_attributes_set_before_start_are_what_counts(kit: Kit, tmp_path: Path, log: Any) -> None:
-    scores = kit.save_by_manager(tmp_path, epochs=2)
-    callback = recorder(kit)
+def test_attributes_set_before_start_are_what_counts(factory: ModelFactory, tmp_path: Path, log: Any) -> None:
+    scores = factory.save_by_manager(tmp_path, epochs=2)
+    callback = recorder(factory)
     evaluator = SidecarEvaluator(None, None, "elsewhere")
-    evaluator.model, evaluator.data, evaluator.checkpoint_dir = kit.model(), dataset(), tmp_path
+    evaluator.model, evaluator.data, evaluator.checkpoint_dir = factory.model(), dataset(), tmp_path
     evaluator.steps, evaluator.max_evaluations, evaluator.callbacks = BATCHES, 2, [callback]
     evaluator.start()
     assert ends(log) == [pytest.approx(scores[1], abs=1e-6)]
     assert callback.calls.count("batch end") == BATCHES
 
 
-def test_the_model_then_holds_weights_iterations_and_metrics_of_the_last_checkpoint(kit: Kit, tmp_path: Path) -> None:
-    scores = kit.save_by_manager(tmp_path, epochs=2)
-    evaluator = SidecarEvaluator(kit.model(), dataset(), tmp_path, max_evaluations=2)
+def test_the_model_then_holds_weights_iterations_and_metrics_of_the_last_checkpoint(
+    factory: ModelFactory, tmp_path: Path
+) -> None:
+    scores = factory.save_by_manager(tmp_path, epochs=2)
+    evaluator = SidecarEvaluator(factory.model(), dataset(), tmp_path, max_evaluations=2)
     evaluator.start()
     assert int(evaluator.model.optimizer.iterations) == 2 * BATCHES
     results = {name: float(value) for name, value in evaluator.model.get_metrics_result().items()}
     assert results == pytest.approx(scores[1], abs=1e-6)
-    assert kit.score(evaluator.model) == pytest.approx(scores[1], abs=1e-6)
+    assert factory.score(evaluator.model) == pytest.approx(scores[1], abs=1e-6)
 
 
-def test_start_may_be_called_again(kit: Kit, tmp_path: Path, log: Any) -> None:
-    scores = kit.save_by_manager(tmp_path, epochs=2)
-    evaluator = SidecarEvaluator(kit.model(), dataset(), tmp_path, max_evaluations=2)
+def test_start_may_be_called_again(factory: ModelFactory, tmp_path: Path, log: Any) -> None:
+    scores = factory.save_by_manager(tmp_path, epochs=2)
+    evaluator = SidecarEvaluator(factory.model(), dataset(), tmp_path, max_evaluations=2)
     evaluator.start()
     evaluator.max_evaluations, evaluator.steps = 1, 1
     evaluator.start()
@@ -327,25 +337,25 @@ def test_start_may_be_called_again(kit: Kit, tmp_path: Path, log: Any) -> None:
     assert len(ends(log)) == 2
 
 
-def test_a_limit_of_zero_is_none(kit: Kit, tmp_path: Path, log: Any) -> None:
-    kit.save_by_manager(tmp_path)
+def test_a_limit_of_zero_is_none(factory: ModelFactory, tmp_path: Path, log: Any) -> None:
+    factory.save_by_manager(tmp_path)
     finish(tmp_path)
-    SidecarEvaluator(kit.model(), dataset(), tmp_path, max_evaluations=0).start()
+    SidecarEvaluator(factory.model(), dataset(), tmp_path, max_evaluations=0).start()
     assert len(ends(log)) == 1
 
 
-def test_a_model_without_an_optimizer_of_its_own_is_evaluated(kit: Kit, tmp_path: Path, log: Any) -> None:
-    scores = kit.save_by_manager(tmp_path)
-    model = kit.model(compiled=False)
-    loss = kit.keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+def test_a_model_without_an_optimizer_of_its_own_is_evaluated(factory: ModelFactory, tmp_path: Path, log: Any) -> None:
+    scores = factory.save_by_manager(tmp_path)
+    model = factory.model(compiled=False)
+    loss = factory.keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(loss=loss, metrics=["accuracy"], jit_compile=False)
     SidecarEvaluator(model, dataset(), tmp_path, max_evaluations=1).start()
     assert ends(log) == [pytest.approx(scores[0], abs=1e-6)]
 
 
-def test_the_directory_need_not_exist_yet(kit: Kit, tmp_path: Path, log: Any) -> None:
-    scores = kit.save_by_manager(tmp_path / "made")
-    evaluator = SidecarEvaluator(kit.model(), dataset(), tmp_path / "ckpt", max_evaluations=1)
+def test_the_directory_need_not_exist_yet(factory: ModelFactory, tmp_path: Path, log: Any) -> None:
+    scores = factory.save_by_manager(tmp_path / "made")
+    evaluator = SidecarEvaluator(factory.model(), dataset(), tmp_path / "ckpt", max_evaluations=1)
     with once_inside(DirectoryWaiter.wait, lambda: (tmp_path / "made").rename(tmp_path / "ckpt")):
         evaluator.start()
     assert ends(log) == [pytest.approx(scores[0], abs=1e-6)]

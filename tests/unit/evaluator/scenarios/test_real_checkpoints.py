@@ -16,7 +16,7 @@ from sidecar_evaluator.evaluator import Loaded, ModelEvaluator
 from sidecar_evaluator.results.ledger import Results
 from sidecar_evaluator.results.outcome import OutcomeKind, Reason
 from unit.evaluator.support.fakes import checkpoint
-from unit.evaluator.support.models import BATCH, EXAMPLES, Kit, arrays, dataset
+from unit.evaluator.support.models import BATCH, EXAMPLES, ModelFactory, arrays, dataset
 
 Evaluate = Callable[..., Results]
 BATCHES = EXAMPLES // BATCH
@@ -25,12 +25,12 @@ BATCHES = EXAMPLES // BATCH
 @pytest.mark.parametrize("saver", ["save_by_manager", "save_by_callback"])
 @pytest.mark.parametrize("statistics", [True, False])
 def test_scores_and_steps_are_those_of_the_training(
-    saver: str, statistics: bool, kit: Kit, tmp_path: Path, evaluate_all: Evaluate
+    saver: str, statistics: bool, factory: ModelFactory, tmp_path: Path, evaluate_all: Evaluate
 ) -> None:
     def build() -> Any:
-        return kit.model(frozen_statistics=statistics)
+        return factory.model(frozen_statistics=statistics)
 
-    expected = getattr(kit, saver)(tmp_path, epochs=2, build=build)
+    expected = getattr(factory, saver)(tmp_path, epochs=2, build=build)
     history = evaluate_all(Evaluation(build(), dataset())).history
     assert [outcome.step for outcome in reversed(history)] == [BATCHES, 2 * BATCHES]
     for outcome, scores in zip(reversed(history), expected, strict=True):
@@ -40,11 +40,11 @@ def test_scores_and_steps_are_those_of_the_training(
 @pytest.mark.parametrize("saver", ["save_by_manager", "save_by_callback"])
 @pytest.mark.parametrize("trained", [(9, 1), (8, 2)])
 def test_another_architecture_is_incompatible_and_named(
-    saver: str, trained: tuple[int, int], kit: Kit, tmp_path: Path, evaluate_all: Evaluate
+    saver: str, trained: tuple[int, int], factory: ModelFactory, tmp_path: Path, evaluate_all: Evaluate
 ) -> None:
     width, depth = trained
-    getattr(kit, saver)(tmp_path, build=lambda: kit.model(width, depth=depth))
-    model = kit.model()
+    getattr(factory, saver)(tmp_path, build=lambda: factory.model(width, depth=depth))
+    model = factory.model()
     before = model.get_weights()
     (outcome,) = evaluate_all(Evaluation(model, dataset())).history
     assert (outcome.kind, outcome.reason) == (OutcomeKind.FAILED, Reason.INCOMPATIBLE)
@@ -58,64 +58,68 @@ def test_another_architecture_is_incompatible_and_named(
 
 @pytest.mark.parametrize("saver", ["save_by_manager", "save_by_callback"])
 def test_a_deeper_model_than_the_trained_one_is_incompatible(
-    saver: str, kit: Kit, tmp_path: Path, evaluate_all: Evaluate
+    saver: str, factory: ModelFactory, tmp_path: Path, evaluate_all: Evaluate
 ) -> None:
-    getattr(kit, saver)(tmp_path)
-    (outcome,) = evaluate_all(Evaluation(kit.model(depth=2), dataset())).history
+    getattr(factory, saver)(tmp_path)
+    (outcome,) = evaluate_all(Evaluation(factory.model(depth=2), dataset())).history
     assert outcome.reason is Reason.INCOMPATIBLE
 
 
-def test_a_truncated_shard_is_unreadable_in_the_end(kit: Kit, tmp_path: Path, evaluate_all: Evaluate) -> None:
-    kit.save_by_manager(tmp_path, epochs=2)
+def test_a_truncated_shard_is_unreadable_in_the_end(
+    factory: ModelFactory, tmp_path: Path, evaluate_all: Evaluate
+) -> None:
+    factory.save_by_manager(tmp_path, epochs=2)
     shard = tmp_path / "ckpt-2.data-00000-of-00001"
     shard.write_bytes(shard.read_bytes()[:-200])
-    newest, older = evaluate_all(Evaluation(kit.model(), dataset())).history
+    newest, older = evaluate_all(Evaluation(factory.model(), dataset())).history
     assert (newest.reason, older.kind) == (Reason.UNREADABLE, OutcomeKind.EVALUATED)
 
 
-def test_flipped_bits_are_noticed(kit: Kit, tmp_path: Path, evaluate_all: Evaluate) -> None:
-    kit.save_by_manager(tmp_path, build=lambda: kit.model(frozen_statistics=False))
+def test_flipped_bits_are_noticed(factory: ModelFactory, tmp_path: Path, evaluate_all: Evaluate) -> None:
+    factory.save_by_manager(tmp_path, build=lambda: factory.model(frozen_statistics=False))
     shard = tmp_path / "ckpt-1.data-00000-of-00001"
     shard.write_bytes(bytes(byte ^ 1 for byte in shard.read_bytes()))
-    (outcome,) = evaluate_all(Evaluation(kit.model(frozen_statistics=False), dataset())).history
+    (outcome,) = evaluate_all(Evaluation(factory.model(frozen_statistics=False), dataset())).history
     assert outcome.reason is Reason.UNREADABLE
 
 
 def test_mixed_precision_keeps_its_counter_in_the_inner_optimizer(
-    kit: Kit, tmp_path: Path, evaluate_all: Evaluate
+    factory: ModelFactory, tmp_path: Path, evaluate_all: Evaluate
 ) -> None:
     def build() -> Any:
-        scaled = kit.keras.mixed_precision.LossScaleOptimizer(kit.keras.optimizers.Adam())
-        return kit.compiled(kit.model(compiled=False), optimizer=scaled)
+        scaled = factory.keras.mixed_precision.LossScaleOptimizer(factory.keras.optimizers.Adam())
+        return factory.compiled(factory.model(compiled=False), optimizer=scaled)
 
-    kit.save_by_manager(tmp_path, build=build)
-    kit.save_by_callback(tmp_path / ".", build=build)
+    factory.save_by_manager(tmp_path, build=build)
+    factory.save_by_callback(tmp_path / ".", build=build)
     assert {outcome.step for outcome in evaluate_all(Evaluation(build(), dataset())).history} == {BATCHES}
 
 
 def test_weights_of_an_uncompiled_model_take_the_step_from_the_name(
-    kit: Kit, tmp_path: Path, evaluate_all: Evaluate
+    factory: ModelFactory, tmp_path: Path, evaluate_all: Evaluate
 ) -> None:
-    kit.model(compiled=False).save_weights(str(tmp_path / "ckpt-70.weights.h5"))
-    kit.model(compiled=False).save_weights(str(tmp_path / "last.weights.h5"))
-    history = evaluate_all(Evaluation(kit.model(), dataset())).history
+    factory.model(compiled=False).save_weights(str(tmp_path / "ckpt-70.weights.h5"))
+    factory.model(compiled=False).save_weights(str(tmp_path / "last.weights.h5"))
+    history = evaluate_all(Evaluation(factory.model(), dataset())).history
     assert {outcome.checkpoint: outcome.step for outcome in history} == {"ckpt-70": 70, "last": None}
 
 
-def test_named_datasets_are_scored_one_after_the_other(kit: Kit, tmp_path: Path, evaluate_all: Evaluate) -> None:
-    (expected,) = kit.save_by_manager(tmp_path)
+def test_named_datasets_are_scored_one_after_the_other(
+    factory: ModelFactory, tmp_path: Path, evaluate_all: Evaluate
+) -> None:
+    (expected,) = factory.save_by_manager(tmp_path)
     data = {"val": dataset(), "test": dataset(5), "arrays": arrays()}
-    (outcome,) = evaluate_all(Evaluation(kit.model(), data)).history
+    (outcome,) = evaluate_all(Evaluation(factory.model(), data)).history
     by_dataset = {name: {s.name: s.value for s in outcome.scores if s.dataset == name} for name in data}
     assert by_dataset["val"] == pytest.approx(expected, abs=1e-6)
     assert by_dataset["arrays"]["accuracy"] == pytest.approx(expected["accuracy"], abs=1e-6)
     assert by_dataset["test"] != by_dataset["val"]
 
 
-def test_a_stop_ends_an_evaluation_between_two_batches(kit: Kit) -> None:
+def test_a_stop_ends_an_evaluation_between_two_batches(factory: ModelFactory) -> None:
     stop = threading.Event()
 
-    class Stopper(kit.keras.callbacks.Callback):  # type: ignore[name-defined, misc]
+    class Stopper(factory.keras.callbacks.Callback):  # type: ignore[name-defined, misc]
         calls = 0
 
         def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
@@ -123,7 +127,7 @@ def test_a_stop_ends_an_evaluation_between_two_batches(kit: Kit) -> None:
             stop.set()
 
     stopper = Stopper()
-    model = kit.model()
+    model = factory.model()
     evaluation = ModelEvaluator(Evaluation(model, dataset(), callbacks=[stopper]), stop)
     evaluation.prepare()
     with pytest.raises(Stopped):
@@ -134,25 +138,28 @@ def test_a_stop_ends_an_evaluation_between_two_batches(kit: Kit) -> None:
 @pytest.mark.parametrize(
     ("evaluation", "message"),
     [
-        (lambda kit: Evaluation("model", None), "is a str; return a Keras model"),
-        (lambda kit: Evaluation(kit.model(compiled=False), dataset()), "has no metrics"),
-        (lambda kit: Evaluation(kit.model(), iter(dataset())), "can be read only once"),
-        (lambda kit: Evaluation(kit.model(), dataset().repeat()), "is infinite; set steps"),
-        (lambda kit: Evaluation(kit.subclassed(), "no data"), "cannot be evaluated on the data of dataset default"),
+        (lambda factory: Evaluation("model", None), "is a str; return a Keras model"),
+        (lambda factory: Evaluation(factory.model(compiled=False), dataset()), "has no metrics"),
+        (lambda factory: Evaluation(factory.model(), iter(dataset())), "can be read only once"),
+        (lambda factory: Evaluation(factory.model(), dataset().repeat()), "is infinite; set steps"),
+        (
+            lambda factory: Evaluation(factory.subclassed(), "no data"),
+            "cannot be evaluated on the data of dataset default",
+        ),
     ],
 )
 def test_what_cannot_be_evaluated_is_a_configuration_error(
-    evaluation: Callable[[Kit], Evaluation], message: str, kit: Kit
+    evaluation: Callable[[ModelFactory], Evaluation], message: str, factory: ModelFactory
 ) -> None:
     with pytest.raises(ConfigurationError, match=message):
-        ModelEvaluator(evaluation(kit), threading.Event()).prepare()
+        ModelEvaluator(evaluation(factory), threading.Event()).prepare()
 
 
 def test_the_metrics_of_the_training_need_not_be_those_of_the_evaluation(
-    kit: Kit, tmp_path: Path, evaluate_all: Evaluate
+    factory: ModelFactory, tmp_path: Path, evaluate_all: Evaluate
 ) -> None:
-    kit.save_by_callback(tmp_path, epochs=2)
-    model = kit.compiled(kit.model(compiled=False), metrics=["sparse_categorical_crossentropy"])
+    factory.save_by_callback(tmp_path, epochs=2)
+    model = factory.compiled(factory.model(compiled=False), metrics=["sparse_categorical_crossentropy"])
     history = evaluate_all(Evaluation(model, dataset())).history
     assert [outcome.kind for outcome in history] == [OutcomeKind.EVALUATED] * 2
 
@@ -162,8 +169,8 @@ def test_a_legacy_optimizer_of_tf_keras_keeps_its_counter_under_another_name(
 ) -> None:
     import tf_keras
 
-    kit = Kit(tf_keras)
+    factory = ModelFactory(tf_keras)
     legacy = tf_keras.optimizers.legacy.Adam()
-    kit.save_by_callback(tmp_path, build=lambda: kit.compiled(kit.model(compiled=False), optimizer=legacy))
-    (outcome,) = evaluate_all(Evaluation(kit.model(), dataset())).history
+    factory.save_by_callback(tmp_path, build=lambda: factory.compiled(factory.model(compiled=False), optimizer=legacy))
+    (outcome,) = evaluate_all(Evaluation(factory.model(), dataset())).history
     assert outcome.step == BATCHES

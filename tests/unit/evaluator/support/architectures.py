@@ -4,31 +4,31 @@ from typing import Any
 
 import numpy as np
 
-from unit.evaluator.support.models import Kit
+from unit.evaluator.support.models import ModelFactory
 
 
-def sequential(kit: Kit) -> Any:
+def sequential(factory: ModelFactory) -> Any:
     """BatchNormalization brings weights that are not trained."""
-    return kit.model(depth=3)
+    return factory.model(depth=3)
 
 
-def functional(kit: Kit) -> Any:
+def functional(factory: ModelFactory) -> Any:
     """One layer is used twice, a model is nested in another, and layers of one kind share shapes."""
-    layers = kit.keras.layers
+    layers = factory.keras.layers
     inner_input = layers.Input((8,))
-    inner = kit.keras.Model(inner_input, layers.Dense(8)(layers.Dense(8)(inner_input)), name="inner")
+    inner = factory.keras.Model(inner_input, layers.Dense(8)(layers.Dense(8)(inner_input)), name="inner")
     shared = layers.Dense(8, activation="relu")
     inputs = layers.Input((4,))
     hidden = shared(layers.Dense(8)(inputs))
     outputs = layers.Dense(2)(layers.Dropout(0.5)(inner(shared(hidden))))
-    return kit.compiled(kit.keras.Model(inputs, outputs))
+    return factory.compiled(factory.keras.Model(inputs, outputs))
 
 
-def subclassed(kit: Kit) -> Any:
+def subclassed(factory: ModelFactory) -> Any:
     """Layers in attributes, lists, tuples and dicts; a weight of the model's own; one layer under two names."""
-    layers = kit.keras.layers
+    layers = factory.keras.layers
 
-    class Subclassed(kit.keras.Model):  # type: ignore[name-defined, misc]
+    class Subclassed(factory.keras.Model):  # type: ignore[name-defined, misc]
         def __init__(self) -> None:
             super().__init__()
             self.first = layers.Dense(8, activation="relu")
@@ -44,31 +44,31 @@ def subclassed(kit: Kit) -> Any:
                 hidden = block(hidden)
             return self.heads["main"](hidden) * self.scale
 
-    model = kit.compiled(Subclassed())
+    model = factory.compiled(Subclassed())
     model(np.zeros((1, 4), "float32"))
     return model
 
 
-def wrapper(kit: Kit) -> Any:
+def wrapper(factory: ModelFactory) -> Any:
     """A model with an attribute called `model`."""
 
-    class Wrapper(kit.keras.Model):  # type: ignore[name-defined, misc]
+    class Wrapper(factory.keras.Model):  # type: ignore[name-defined, misc]
         def __init__(self) -> None:
             super().__init__()
-            self.model = kit.model(compiled=False)
+            self.model = factory.model(compiled=False)
 
         def call(self, inputs: Any) -> Any:
             return self.model(inputs)
 
-    model = kit.compiled(Wrapper())
+    model = factory.compiled(Wrapper())
     model(np.zeros((1, 4), "float32"))
     return model
 
 
-def own_layer(kit: Kit) -> Any:
+def own_layer(factory: ModelFactory) -> Any:
     """A layer that overrides `save_own_variables` and `load_own_variables`."""
 
-    class Transposed(kit.keras.layers.Layer):  # type: ignore[name-defined, misc]
+    class Transposed(factory.keras.layers.Layer):  # type: ignore[name-defined, misc]
         def build(self, shape: Any) -> None:
             self.matrix = self.add_weight(name="matrix", shape=(8, 8))
             self.offset = self.add_weight(name="offset", shape=(8,))
@@ -84,30 +84,30 @@ def own_layer(kit: Kit) -> Any:
             self.matrix.assign(np.asarray(store["matrix"]).T)
             self.offset.assign(np.asarray(store["offset"]))
 
-    layers = kit.keras.layers
-    model = kit.keras.Sequential([layers.Input((4,)), layers.Dense(8), Transposed(), Transposed(), layers.Dense(2)])
-    return kit.compiled(model)
+    layers = factory.keras.layers
+    model = factory.keras.Sequential([layers.Input((4,)), layers.Dense(8), Transposed(), Transposed(), layers.Dense(2)])
+    return factory.compiled(model)
 
 
-def half(kit: Kit, dtype: str = "float16") -> Any:
+def half(factory: ModelFactory, dtype: str = "float16") -> Any:
     """Every variable has two bytes."""
-    layers = kit.keras.layers
-    model = kit.keras.Sequential([layers.Input((4,)), layers.Dense(8, dtype=dtype), layers.Dense(2, dtype=dtype)])
-    return kit.compiled(model)
+    layers = factory.keras.layers
+    model = factory.keras.Sequential([layers.Input((4,)), layers.Dense(8, dtype=dtype), layers.Dense(2, dtype=dtype)])
+    return factory.compiled(model)
 
 
-def bfloat(kit: Kit) -> Any:
+def bfloat(factory: ModelFactory) -> Any:
     """The same in bfloat16."""
-    return half(kit, "bfloat16")
+    return half(factory, "bfloat16")
 
 
-def mixed(kit: Kit) -> Any:
+def mixed(factory: ModelFactory) -> Any:
     """Calculates in float16, keeps its variables in float32; the counter is the inner optimizer's."""
-    layers = kit.keras.layers
-    model = kit.keras.Sequential(
+    layers = factory.keras.layers
+    model = factory.keras.Sequential(
         [layers.Input((4,)), layers.Dense(8, dtype="mixed_float16"), layers.Dense(2, dtype="mixed_float16")]
     )
-    return kit.compiled(model, kit.keras.mixed_precision.LossScaleOptimizer(kit.keras.optimizers.Adam()))
+    return factory.compiled(model, factory.keras.mixed_precision.LossScaleOptimizer(factory.keras.optimizers.Adam()))
 
 
 ALL = (sequential, functional, subclassed, wrapper, own_layer, half, bfloat, mixed)

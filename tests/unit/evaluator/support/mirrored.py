@@ -14,7 +14,7 @@ from sidecar_evaluator.errors import ConfigurationError
 from sidecar_evaluator.evaluator import ModelEvaluator
 from sidecar_evaluator.options import DataInMemory, Distribution, Options
 from unit.evaluator.engine.test_scoring import checkpoints
-from unit.evaluator.support.models import Kit
+from unit.evaluator.support.models import ModelFactory
 from unit.evaluator.support.scored_models import CASES, Case
 
 OF_EACH_DATA = ("steps", "batches of any size", "arrays", "weighted dataset", "two heads", "a Sequence")
@@ -35,17 +35,17 @@ OF_EACH_KIND = (
 )
 
 
-def evaluation_of(case: Case, kit: Kit, options: Options) -> tuple[Any, ModelEvaluator]:
+def evaluation_of(case: Case, factory: ModelFactory, options: Options) -> tuple[Any, ModelEvaluator]:
     with strategy_scope(options):
-        model = case.model(kit)
-        evaluation = ModelEvaluator(Evaluation(model, case.data(kit), case.steps), threading.Event(), options)
+        model = case.model(factory)
+        evaluation = ModelEvaluator(Evaluation(model, case.data(factory), case.steps), threading.Event(), options)
         evaluation.prepare()
     return model, evaluation
 
 
-def difference(case: Case, kit: Kit, options: Options) -> float:
-    model, alone = evaluation_of(case, kit, Options())
-    _, together = evaluation_of(case, kit, options)
+def difference(case: Case, factory: ModelFactory, options: Options) -> float:
+    model, alone = evaluation_of(case, factory, Options())
+    _, together = evaluation_of(case, factory, options)
     loaded = checkpoints(model)
     expected = alone.score(loaded)
     pairs = [pair for _ in range(2) for pair in zip(expected, together.score(loaded), strict=True)]
@@ -59,12 +59,12 @@ def differences(keras: str, devices: int, where: str, kinds: Sequence[str]) -> d
 
     (cpu,) = tf.config.list_physical_devices("CPU")
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * devices)
-    kit = Kit(importlib.import_module(keras))
+    factory = ModelFactory(importlib.import_module(keras))
     options = Options(distribution=Distribution.MIRRORED, data_in_memory=DataInMemory(where))
     results: dict[str, float | str] = {}
     for name in kinds:
         try:
-            results[name] = difference(CASES[name], kit, options)
+            results[name] = difference(CASES[name], factory, options)
         except ConfigurationError as error:
             results[name] = str(error)
     return results

@@ -1,4 +1,4 @@
-"""Small models and data for tests, in either Keras."""
+"""Small models and data for tests, with Keras 3 or tf_keras."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,8 +26,8 @@ def dataset(seed: int = 0, examples: int = EXAMPLES) -> Any:
 
 
 @dataclass(frozen=True)
-class Kit:
-    """One Keras, and how a training saves with it."""
+class ModelFactory:
+    """Builds, trains and saves small models with Keras 3 or tf_keras."""
 
     keras: Any
 

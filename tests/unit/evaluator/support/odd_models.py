@@ -4,26 +4,26 @@ from typing import Any
 
 import numpy as np
 
-from unit.evaluator.support.models import Kit, arrays
+from unit.evaluator.support.models import ModelFactory, arrays
 
 
-def _compiled(kit: Kit, model: Any) -> Any:
+def _compiled(factory: ModelFactory, model: Any) -> Any:
     """Compile without metrics, which a `train_step` of one's own would have to update."""
-    model.compile("adam", loss=kit.keras.losses.SparseCategoricalCrossentropy(from_logits=True), jit_compile=False)
+    model.compile("adam", loss=factory.keras.losses.SparseCategoricalCrossentropy(from_logits=True), jit_compile=False)
     return model
 
 
-def two_optimizers(kit: Kit) -> Any:
+def two_optimizers(factory: ModelFactory) -> Any:
     """Each half is trained by an optimizer of its own, as in a GAN."""
-    layers = kit.keras.layers
+    layers = factory.keras.layers
 
-    class Halves(kit.keras.Model):  # type: ignore[name-defined, misc]
+    class Halves(factory.keras.Model):  # type: ignore[name-defined, misc]
         def __init__(self) -> None:
             super().__init__()
-            self.first = kit.keras.Sequential([layers.Input((4,)), layers.Dense(4)])
-            self.second = kit.keras.Sequential([layers.Input((4,)), layers.Dense(2)])
-            self.opt_first = kit.keras.optimizers.Adam()
-            self.more_optimizers = {"second": [kit.keras.optimizers.SGD(0.1, momentum=0.9)]}
+            self.first = factory.keras.Sequential([layers.Input((4,)), layers.Dense(4)])
+            self.second = factory.keras.Sequential([layers.Input((4,)), layers.Dense(2)])
+            self.opt_first = factory.keras.optimizers.Adam()
+            self.more_optimizers = {"second": [factory.keras.optimizers.SGD(0.1, momentum=0.9)]}
 
         def call(self, inputs: Any) -> Any:
             return self.second(self.first(inputs))
@@ -39,15 +39,15 @@ def two_optimizers(kit: Kit) -> Any:
                 optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
             return {"loss": loss}
 
-    return _compiled(kit, Halves())
+    return _compiled(factory, Halves())
 
 
-def compiled_part(kit: Kit) -> Any:
+def compiled_part(factory: ModelFactory) -> Any:
     """A part that was compiled to be trained before; see `trained`."""
-    layers = kit.keras.layers
-    part = kit.keras.Sequential([layers.Input((4,)), layers.Dense(4)])
+    layers = factory.keras.layers
+    part = factory.keras.Sequential([layers.Input((4,)), layers.Dense(4)])
     part.compile("adam", loss="mse", metrics=["mae"])
-    return kit.compiled(kit.keras.Sequential([layers.Input((4,)), part, layers.Dense(2)]))
+    return factory.compiled(factory.keras.Sequential([layers.Input((4,)), part, layers.Dense(2)]))
 
 
 class _Tracked:
@@ -71,17 +71,17 @@ class _Tracked:
         return tf.reduce_mean(tf.square(self(data[0]) - 1.0))
 
 
-def metrics_as_attributes(kit: Kit) -> Any:
+def metrics_as_attributes(factory: ModelFactory) -> Any:
     """Metrics in an attribute and in a list, before and between the layers."""
 
-    class Attributes(_Tracked, kit.keras.Model):  # type: ignore[name-defined, misc]
+    class Attributes(_Tracked, factory.keras.Model):  # type: ignore[name-defined, misc]
         def __init__(self) -> None:
             super().__init__()
-            self.total = kit.keras.metrics.Mean(name="total")
-            self.first = kit.keras.layers.Dense(4)
+            self.total = factory.keras.metrics.Mean(name="total")
+            self.first = factory.keras.layers.Dense(4)
             self.trackers = []
-            self.trackers.append(kit.keras.metrics.Mean(name="again"))
-            self.second = kit.keras.layers.Dense(2)
+            self.trackers.append(factory.keras.metrics.Mean(name="again"))
+            self.second = factory.keras.layers.Dense(2)
 
         def call(self, inputs: Any) -> Any:
             return self.second(self.first(inputs))
@@ -95,48 +95,48 @@ def metrics_as_attributes(kit: Kit) -> Any:
                 metric.update_state(loss)
             return self.metrics
 
-    return _compiled(kit, Attributes())
+    return _compiled(factory, Attributes())
 
 
-def metric_of_the_first_step(kit: Kit) -> Any:
+def metric_of_the_first_step(factory: ModelFactory) -> Any:
     """A metric that is there once the model is evaluated."""
 
-    class Late(_Tracked, kit.keras.Model):  # type: ignore[name-defined, misc]
+    class Late(_Tracked, factory.keras.Model):  # type: ignore[name-defined, misc]
         late: Any = None
 
         def updated(self, loss: Any) -> list[Any]:
             if self.late is None:
-                self.late = kit.keras.metrics.Mean(name="late")
+                self.late = factory.keras.metrics.Mean(name="late")
             self.late.update_state(loss)
             return [self.late]
 
-    inputs = kit.keras.layers.Input((4,))
-    return _compiled(kit, Late(inputs, kit.keras.layers.Dense(2)(inputs)))
+    inputs = factory.keras.layers.Input((4,))
+    return _compiled(factory, Late(inputs, factory.keras.layers.Dense(2)(inputs)))
 
 
-def vocabulary(kit: Kit) -> Any:
+def vocabulary(factory: ModelFactory) -> Any:
     """A lookup that was adapted, as text models have."""
-    layers = kit.keras.layers
+    layers = factory.keras.layers
     lookup = layers.IntegerLookup(max_tokens=6, output_mode="multi_hot")
     lookup.adapt(np.arange(-2, 3))
     inputs = layers.Input((4,), dtype="int64")
-    return kit.compiled(kit.keras.Model(inputs, layers.Dense(2)(lookup(inputs))))
+    return factory.compiled(factory.keras.Model(inputs, layers.Dense(2)(lookup(inputs))))
 
 
-def discretized(kit: Kit) -> Any:
+def discretized(factory: ModelFactory) -> Any:
     """In tf_keras it has a weight whose size is known once it was adapted."""
-    layers = kit.keras.layers
+    layers = factory.keras.layers
     buckets = layers.Discretization(num_bins=4, output_mode="multi_hot")
     buckets.adapt(arrays()[0])
     inputs = layers.Input((4,))
-    return kit.compiled(kit.keras.Model(inputs, layers.Dense(2)(buckets(inputs))))
+    return factory.compiled(factory.keras.Model(inputs, layers.Dense(2)(buckets(inputs))))
 
 
-def variables_of_tensorflow(kit: Kit) -> Any:
+def variables_of_tensorflow(factory: ModelFactory) -> Any:
     """In a layer, in a module within it, and of the model itself."""
     import tensorflow as tf
 
-    layers = kit.keras.layers
+    layers = factory.keras.layers
 
     class Shift(tf.Module):  # type: ignore[misc]
         def __init__(self) -> None:
@@ -152,7 +152,7 @@ def variables_of_tensorflow(kit: Kit) -> Any:
         def call(self, inputs: Any) -> Any:
             return inputs * self.scale + self.shift.values
 
-    class Whole(kit.keras.Model):  # type: ignore[name-defined, misc]
+    class Whole(factory.keras.Model):  # type: ignore[name-defined, misc]
         def __init__(self) -> None:
             super().__init__()
             self.scaled = Scaled()
@@ -162,14 +162,14 @@ def variables_of_tensorflow(kit: Kit) -> Any:
         def call(self, inputs: Any) -> Any:
             return self.head(self.scaled(inputs)) * self.factor
 
-    return kit.compiled(Whole())
+    return factory.compiled(Whole())
 
 
-def overriding_load_own_variables(kit: Kit) -> Any:
+def overriding_load_own_variables(factory: ModelFactory) -> Any:
     """A layer that saves a weight and a `tf.Variable`, and loads what `loads` names, which is not a variable."""
     import tensorflow as tf
 
-    class Own(kit.keras.layers.Layer):  # type: ignore[name-defined, misc]
+    class Own(factory.keras.layers.Layer):  # type: ignore[name-defined, misc]
         def __init__(self) -> None:
             super().__init__()
             self.scale = tf.Variable(tf.ones([4]))
@@ -195,15 +195,15 @@ def overriding_load_own_variables(kit: Kit) -> Any:
             elif self.loads == "shifts":
                 self.shifts["all"][0][:] = store["scale"]
 
-    layers = kit.keras.layers
-    return kit.compiled(kit.keras.Sequential([layers.Input((4,)), Own(), layers.Dense(2)]))
+    layers = factory.keras.layers
+    return factory.compiled(factory.keras.Sequential([layers.Input((4,)), Own(), layers.Dense(2)]))
 
 
-def with_a_table(kit: Kit) -> Any:
+def with_a_table(factory: ModelFactory) -> Any:
     """A layer that looks its factors up in a table, which can change."""
     import tensorflow as tf
 
-    class Table(kit.keras.layers.Layer):  # type: ignore[name-defined, misc]
+    class Table(factory.keras.layers.Layer):  # type: ignore[name-defined, misc]
         def __init__(self) -> None:
             super().__init__()
             self.table = tf.lookup.experimental.MutableHashTable(tf.string, tf.float32, 1.0)
@@ -212,16 +212,16 @@ def with_a_table(kit: Kit) -> Any:
         def call(self, inputs: Any) -> Any:
             return inputs * tf.ensure_shape(self.table.lookup(tf.constant(["a", "b", "a", "c"])), [4])
 
-    layers = kit.keras.layers
-    return kit.compiled(kit.keras.Sequential([layers.Input((4,)), Table(), layers.Dense(2)]))
+    layers = factory.keras.layers
+    return factory.compiled(factory.keras.Sequential([layers.Input((4,)), Table(), layers.Dense(2)]))
 
 
-def low_rank(kit: Kit) -> Any:
+def low_rank(factory: ModelFactory) -> Any:
     """Keras 3 saves such a layer's product and not its factors."""
-    model = kit.model(frozen_statistics=False)
-    if kit.is_keras3:
+    model = factory.model(frozen_statistics=False)
+    if factory.is_keras3:
         model.layers[0].enable_lora(2)
-    return kit.compiled(model)
+    return factory.compiled(model)
 
 
 ALL = (

@@ -4,13 +4,13 @@ from typing import Any
 
 import numpy as np
 
-from unit.evaluator.support.models import Kit
+from unit.evaluator.support.models import ModelFactory
 
 
-def two_in_one(kit: Kit) -> Any:
+def two_in_one(factory: ModelFactory) -> Any:
     """A metric whose result is a dict."""
 
-    class TwoInOne(kit.keras.metrics.Mean):  # type: ignore[name-defined, misc]
+    class TwoInOne(factory.keras.metrics.Mean):  # type: ignore[name-defined, misc]
         def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
             return super().update_state(y_pred[..., 0])
 
@@ -21,23 +21,25 @@ def two_in_one(kit: Kit) -> Any:
     return TwoInOne(name="two")
 
 
-def dict_metric(kit: Kit) -> Any:
-    return kit.compiled(kit.model(compiled=False), metrics=["accuracy", two_in_one(kit)])
+def dict_metric(factory: ModelFactory) -> Any:
+    return factory.compiled(factory.model(compiled=False), metrics=["accuracy", two_in_one(factory)])
 
 
-def auc(kit: Kit) -> Any:
-    model = kit.keras.Sequential([kit.keras.layers.Input((4,)), kit.keras.layers.Dense(1, activation="sigmoid")])
-    metrics = [kit.keras.metrics.AUC(name="auc"), kit.keras.metrics.Precision(name="precision")]
+def auc(factory: ModelFactory) -> Any:
+    model = factory.keras.Sequential(
+        [factory.keras.layers.Input((4,)), factory.keras.layers.Dense(1, activation="sigmoid")]
+    )
+    metrics = [factory.keras.metrics.AUC(name="auc"), factory.keras.metrics.Precision(name="precision")]
     model.compile("adam", loss="binary_crossentropy", metrics=metrics, jit_compile=False)
     return model
 
 
-def vector_metrics(kit: Kit) -> Any:
+def vector_metrics(factory: ModelFactory) -> Any:
     """Metrics with a result for each class, and with a vector of one."""
-    layers, metrics = kit.keras.layers, kit.keras.metrics
+    layers, metrics = factory.keras.layers, factory.keras.metrics
     inputs = layers.Input((4,))
     outputs = [layers.Dense(3, activation="softmax")(inputs), layers.Dense(1, activation="sigmoid")(inputs)]
-    model = kit.keras.Model(inputs, outputs)
+    model = factory.keras.Model(inputs, outputs)
     losses = ["categorical_crossentropy", "binary_crossentropy"]
     per_output = [
         [metrics.F1Score(name="f1")],
@@ -47,10 +49,10 @@ def vector_metrics(kit: Kit) -> Any:
     return model
 
 
-def kept_in_python(kit: Kit) -> Any:
+def kept_in_python(factory: ModelFactory) -> Any:
     """A metric that needs all predictions at once, and keeps them in a list; it notes in which order they came."""
 
-    class Spread(kit.keras.metrics.Metric):  # type: ignore[name-defined, misc]
+    class Spread(factory.keras.metrics.Metric):  # type: ignore[name-defined, misc]
         def __init__(self) -> None:
             super().__init__(name="spread")
             self.predictions: list[Any] = []
@@ -78,11 +80,11 @@ def kept_in_python(kit: Kit) -> Any:
         def reset_state(self) -> None:
             self.predictions.clear()
 
-    return kit.compiled(kit.model(compiled=False), metrics=["accuracy", Spread()])
+    return factory.compiled(factory.model(compiled=False), metrics=["accuracy", Spread()])
 
 
-def kept_in_a_table(kit: Kit) -> Any:
-    class Distinct(kit.keras.metrics.Metric):  # type: ignore[name-defined, misc]
+def kept_in_a_table(factory: ModelFactory) -> Any:
+    class Distinct(factory.keras.metrics.Metric):  # type: ignore[name-defined, misc]
         def __init__(self) -> None:
             import tensorflow as tf
 
@@ -103,11 +105,11 @@ def kept_in_a_table(kit: Kit) -> Any:
         def reset_state(self) -> None:
             self.table.remove(self.table.export()[0])
 
-    return kit.compiled(kit.model(compiled=False), metrics=["accuracy", Distinct()])
+    return factory.compiled(factory.model(compiled=False), metrics=["accuracy", Distinct()])
 
 
-def no_result_of_nothing(kit: Kit) -> Any:
-    class Positive(kit.keras.metrics.Mean):  # type: ignore[name-defined, misc]
+def no_result_of_nothing(factory: ModelFactory) -> Any:
+    class Positive(factory.keras.metrics.Mean):  # type: ignore[name-defined, misc]
         def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
             return super().update_state(y_pred)
 
@@ -117,4 +119,4 @@ def no_result_of_nothing(kit: Kit) -> Any:
             tf.debugging.assert_positive(tf.convert_to_tensor(self.count))
             return super().result()
 
-    return kit.compiled(kit.model(compiled=False), metrics=["accuracy", Positive(name="mean")])
+    return factory.compiled(factory.model(compiled=False), metrics=["accuracy", Positive(name="mean")])

@@ -17,15 +17,17 @@ from sidecar_evaluator.errors import CheckpointIncompatible, CheckpointUnreadabl
 from unit.evaluator.support import saving
 from unit.evaluator.support.architectures import randomized
 from unit.evaluator.support.looking import is_same, look, only, read
-from unit.evaluator.support.models import Kit
+from unit.evaluator.support.models import ModelFactory
 
 ARCHIVE, MEMBER = "ckpt-1.keras", "model.weights.h5"
 
-KERAS_3 = pytest.mark.parametrize("kit", ["keras"], indirect=True)
+KERAS_3 = pytest.mark.parametrize("factory", ["keras"], indirect=True)
 
 
-def test_a_compressed_archive_is_read_and_a_bomb_is_not(kit: Kit, tmp_path: Path, monkeypatch: Any) -> None:
-    saved, model = randomized(kit.model()), kit.model()
+def test_a_compressed_archive_is_read_and_a_bomb_is_not(
+    factory: ModelFactory, tmp_path: Path, monkeypatch: Any
+) -> None:
+    saved, model = randomized(factory.model()), factory.model()
     saving.archive(saved, tmp_path)
     repack(tmp_path / ARCHIVE)
     assert is_same(read(KerasArchive(), tmp_path, model), saved.get_weights())
@@ -45,8 +47,8 @@ def repack(path: Path, changed: dict[str, bytes] | None = None, *, without: str 
             archive.writestr(name, content)
 
 
-def test_a_flipped_byte_in_an_archive_is_noticed(kit: Kit, tmp_path: Path) -> None:
-    saved, model = randomized(kit.model()), kit.model()
+def test_a_flipped_byte_in_an_archive_is_noticed(factory: ModelFactory, tmp_path: Path) -> None:
+    saved, model = randomized(factory.model()), factory.model()
     saving.archive(saved, tmp_path)
     whole = (tmp_path / ARCHIVE).read_bytes()
     checkpoint = only(KerasArchive(), tmp_path)
@@ -58,8 +60,8 @@ def test_a_flipped_byte_in_an_archive_is_noticed(kit: Kit, tmp_path: Path) -> No
 
 
 @KERAS_3
-def test_archives_that_keras_did_not_write_are_refused(kit: Kit, tmp_path: Path) -> None:
-    model, path = kit.model(), tmp_path / ARCHIVE
+def test_archives_that_keras_did_not_write_are_refused(factory: ModelFactory, tmp_path: Path) -> None:
+    model, path = factory.model(), tmp_path / ARCHIVE
     saving.archive(model, tmp_path)
     with zipfile.ZipFile(path, "a") as archive, pytest.warns(UserWarning, match="Duplicate name"):
         archive.writestr(MEMBER, b"another")
@@ -84,53 +86,53 @@ def test_an_archive_that_is_hdf5_is_told_apart_from_half_an_archive(tmp_path: Pa
 
 
 @KERAS_3
-def test_a_model_is_built_compiled_from_an_archive(kit: Kit, tmp_path: Path) -> None:
-    saved = randomized(kit.model())
+def test_a_model_is_built_compiled_from_an_archive(factory: ModelFactory, tmp_path: Path) -> None:
+    saved = randomized(factory.model())
     saving.archive(saved, tmp_path)
     checkpoint = only(KerasArchive(), tmp_path)
     built = checkpoint.format.model_in(checkpoint)
-    assert kit.score(built) == kit.score(saved)
+    assert factory.score(built) == factory.score(saved)
     assert is_same(read_checkpoint(checkpoint, built), saved.get_weights())
 
 
-def with_code(kit: Kit) -> Any:
-    layers = kit.keras.layers
-    return kit.keras.Sequential([layers.Input((4,)), layers.Lambda(lambda x: x * 2), layers.Dense(2)])
+def with_code(factory: ModelFactory) -> Any:
+    layers = factory.keras.layers
+    return factory.keras.Sequential([layers.Input((4,)), layers.Lambda(lambda x: x * 2), layers.Dense(2)])
 
 
-def with_own_class(kit: Kit) -> Any:
-    class Doubled(kit.keras.layers.Layer):  # type: ignore[name-defined, misc]
+def with_own_class(factory: ModelFactory) -> Any:
+    class Doubled(factory.keras.layers.Layer):  # type: ignore[name-defined, misc]
         def call(self, inputs: Any) -> Any:
             return inputs * 2
 
-    return kit.keras.Sequential([kit.keras.layers.Input((4,)), Doubled(), kit.keras.layers.Dense(2)])
+    return factory.keras.Sequential([factory.keras.layers.Input((4,)), Doubled(), factory.keras.layers.Dense(2)])
 
 
 @KERAS_3
 @pytest.mark.parametrize("build", [with_code, with_own_class], ids=["lambda", "class"])
 def test_a_model_that_needs_code_is_not_built_from_an_archive(
-    build: Callable[[Kit], Any], kit: Kit, tmp_path: Path
+    build: Callable[[ModelFactory], Any], factory: ModelFactory, tmp_path: Path
 ) -> None:
-    saved = kit.compiled(build(kit))
+    saved = factory.compiled(build(factory))
     saving.archive(saved, tmp_path)
     checkpoint = only(KerasArchive(), tmp_path)
     with pytest.raises(
         CheckpointIncompatible, match=r"cannot be built from the checkpoint alone.* Return a model from"
     ):
         checkpoint.format.model_in(checkpoint)
-    assert is_same(read_checkpoint(checkpoint, kit.compiled(build(kit))), saved.get_weights())
+    assert is_same(read_checkpoint(checkpoint, factory.compiled(build(factory))), saved.get_weights())
 
 
 @KERAS_3
-def test_only_a_whole_archive_of_keras_3_is_built(kit: Kit, tmp_path: Path, monkeypatch: Any) -> None:
+def test_only_a_whole_archive_of_keras_3_is_built(factory: ModelFactory, tmp_path: Path, monkeypatch: Any) -> None:
     import tf_keras
 
     monkeypatch.setattr(archive, "_MAX_TEXT_BYTES", 2**20)
-    saving.archive(Kit(tf_keras).model(), tmp_path, 2)
-    saving.weights_file(kit.model(), tmp_path, 3)
-    saving.archive(kit.model(), tmp_path, 4)
+    saving.archive(ModelFactory(tf_keras).model(), tmp_path, 2)
+    saving.weights_file(factory.model(), tmp_path, 3)
+    saving.archive(factory.model(), tmp_path, 4)
     repack(tmp_path / "ckpt-4.keras", {"config.json": b" " * 2**21})
-    saving.archive(kit.model(), tmp_path, 5)
+    saving.archive(factory.model(), tmp_path, 5)
     checkpoints = look(KerasArchive(), KerasWeights(), directory=tmp_path)
     whole = (tmp_path / "ckpt-5.keras").read_bytes()
     (tmp_path / "ckpt-5.keras").write_bytes(whole.replace(b"batch_normalization", b"match_normalization"))

@@ -13,7 +13,7 @@ from sidecar_evaluator.checkpoints.keras.weights_file import KerasWeights
 from sidecar_evaluator.errors import CheckpointIncompatible, CheckpointUnreadable
 from unit.evaluator.support import saving
 from unit.evaluator.support.looking import read
-from unit.evaluator.support.models import Kit
+from unit.evaluator.support.models import ModelFactory
 
 FILE = "ckpt-1.weights.h5"
 
@@ -30,26 +30,28 @@ def virtual(directory: Path, group: Any) -> None:
 
 
 @pytest.mark.parametrize("keep_elsewhere", [outside, virtual])
-def test_data_of_another_file_are_refused(keep_elsewhere: Callable[..., None], kit: Kit, tmp_path: Path) -> None:
-    saving.weights_file(kit.model(), tmp_path)
+def test_data_of_another_file_are_refused(
+    keep_elsewhere: Callable[..., None], factory: ModelFactory, tmp_path: Path
+) -> None:
+    saving.weights_file(factory.model(), tmp_path)
     with h5py.File(tmp_path / FILE, "a") as file:
         group = file["layers/dense/vars"]
         del group["0"]
         keep_elsewhere(tmp_path, group)
     with pytest.raises(CheckpointUnreadable, match="keeps its data in another file, which is refused"):
-        read(KerasWeights(), tmp_path, kit.model())
+        read(KerasWeights(), tmp_path, factory.model())
 
 
 @pytest.mark.parametrize("link", [h5py.ExternalLink("other.h5", "/layers"), h5py.SoftLink("/elsewhere")])
 @pytest.mark.parametrize("place", ["layers", "layers/dense", "layers/dense/vars/0"])
-def test_links_are_not_followed(link: Any, place: str, kit: Kit, tmp_path: Path) -> None:
-    saving.weights_file(kit.model(), tmp_path)
+def test_links_are_not_followed(link: Any, place: str, factory: ModelFactory, tmp_path: Path) -> None:
+    saving.weights_file(factory.model(), tmp_path)
     with h5py.File(tmp_path / FILE, "a") as file, h5py.File(tmp_path / "other.h5", "w") as other:
         file.copy("layers", other)
         file.move(place, "elsewhere") if place == "layers" else file.move(place, "aside")
         file[place] = link
     with pytest.raises((CheckpointUnreadable, CheckpointIncompatible), match=r"is refused|is not in the checkpoint"):
-        read(KerasWeights(), tmp_path, kit.model())
+        read(KerasWeights(), tmp_path, factory.model())
 
 
 def test_the_training_can_write_a_file_that_is_being_read(tmp_path: Path) -> None:

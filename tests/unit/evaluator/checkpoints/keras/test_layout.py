@@ -7,16 +7,16 @@ from sidecar_evaluator.checkpoints.keras.weights_file import KerasWeights
 from unit.evaluator.support import saving
 from unit.evaluator.support.architectures import randomized
 from unit.evaluator.support.looking import is_same, read
-from unit.evaluator.support.models import Kit
+from unit.evaluator.support.models import ModelFactory
 
 
-def test_recurrent_and_random_layers_find_their_places(kit: Kit, tmp_path: Path) -> None:
+def test_recurrent_and_random_layers_find_their_places(factory: ModelFactory, tmp_path: Path) -> None:
     def build() -> Any:
-        layers = kit.keras.layers
+        layers = factory.keras.layers
         inputs = layers.Input((4,))
         hidden = layers.Bidirectional(layers.LSTM(3, return_sequences=True))(layers.Reshape((4, 1))(inputs))
         hidden = layers.Dropout(0.5)(layers.GaussianNoise(1.0)(layers.GRU(3)(hidden)))
-        return kit.compiled(kit.keras.Model(inputs, layers.Dense(2)(hidden)))
+        return factory.compiled(factory.keras.Model(inputs, layers.Dense(2)(hidden)))
 
     saved, model = randomized(build()), build()
     saving.weights_file(saved, tmp_path)

@@ -11,23 +11,23 @@ from sidecar_evaluator.errors import CheckpointIncompatible
 from unit.evaluator.support import saving
 from unit.evaluator.support.architectures import randomized
 from unit.evaluator.support.looking import is_same, read
-from unit.evaluator.support.models import Kit
+from unit.evaluator.support.models import ModelFactory
 
 FILE = "ckpt-1.weights.h5"
 
 
-def test_a_file_of_an_older_layout_is_refused_by_name(kit: Kit, tmp_path: Path) -> None:
-    saving.weights_file(kit.model(), tmp_path)
+def test_a_file_of_an_older_layout_is_refused_by_name(factory: ModelFactory, tmp_path: Path) -> None:
+    saving.weights_file(factory.model(), tmp_path)
     with h5py.File(tmp_path / FILE, "a") as file:
         file.move("layers/dense", "layers/another")
     with pytest.raises(
         CheckpointIncompatible, match=r"is not in the checkpoint.*layers/another/vars/0 is not in the model"
     ):
-        read(KerasWeights(), tmp_path, kit.model())
+        read(KerasWeights(), tmp_path, factory.model())
 
 
-def test_optimizers_of_the_training_alone_are_passed_over(kit: Kit, tmp_path: Path) -> None:
-    saved, model = randomized(kit.model()), kit.model()
+def test_optimizers_of_the_training_alone_are_passed_over(factory: ModelFactory, tmp_path: Path) -> None:
+    saved, model = randomized(factory.model()), factory.model()
     saving.weights_file(saved, tmp_path)
     with h5py.File(tmp_path / FILE, "a") as file:
         file["gen_opt/vars/0"] = np.int64(7)

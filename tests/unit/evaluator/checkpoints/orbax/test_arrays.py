@@ -11,15 +11,15 @@ from sidecar_evaluator.checkpoints.reader import read_checkpoint
 from sidecar_evaluator.errors import CheckpointIncompatible, CheckpointUnreadable
 from unit.evaluator.support.architectures import randomized
 from unit.evaluator.support.looking import is_same, look, only, read
-from unit.evaluator.support.models import Kit
+from unit.evaluator.support.models import ModelFactory
 from unit.evaluator.support.saving import orbax_manager
 
 
-def test_a_lost_array_is_no_zero(kit: Kit, tmp_path: Path) -> None:
+def test_a_lost_array_is_no_zero(factory: ModelFactory, tmp_path: Path) -> None:
     """Without OCDBT each array is a directory, and a missing chunk would be read as the fill value."""
     import orbax.checkpoint as ocp
 
-    saved, model = randomized(kit.model()), kit.model()
+    saved, model = randomized(factory.model()), factory.model()
     with ocp.Checkpointer(ocp.PyTreeCheckpointHandler(use_ocdbt=False)) as checkpointer:
         checkpointer.save(tmp_path / "7", args=ocp.args.PyTreeSave({"params": saved.get_weights()}))
     assert is_same(read(Orbax(), tmp_path, model), saved.get_weights())
@@ -34,11 +34,11 @@ def test_a_lost_array_is_no_zero(kit: Kit, tmp_path: Path) -> None:
         read_checkpoint(checkpoint, model)
 
 
-def test_tables_of_several_levels_are_measured_to_the_last_file(kit: Kit, tmp_path: Path) -> None:
+def test_tables_of_several_levels_are_measured_to_the_last_file(factory: ModelFactory, tmp_path: Path) -> None:
     """Orbax merges the databases of the processes into one, whose nodes remain in the directories of the processes."""
     import tensorstore as ts
 
-    orbax_manager({"params": kit.model().get_weights()}, tmp_path, 7)
+    orbax_manager({"params": factory.model().get_weights()}, tmp_path, 7)
     item = tmp_path / "7" / "default"
     source = ts.KvStore.open({"driver": "ocdbt", "base": f"file://{item}/"}).result()
     written = {key: source.read(key).result().value for key in source.list().result()}

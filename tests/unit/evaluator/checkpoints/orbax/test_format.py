@@ -10,11 +10,11 @@ import pytest
 from sidecar_evaluator.checkpoints.orbax.format import Orbax
 from sidecar_evaluator.discovery.directory import Directory
 from unit.evaluator.support.looking import look, only
-from unit.evaluator.support.models import Kit
+from unit.evaluator.support.models import ModelFactory
 from unit.evaluator.support.saving import orbax_callback, orbax_manager
 from unit.evaluator.support.trees import by_path
 
-KERAS_3 = pytest.mark.parametrize("kit", ["keras"], indirect=True)
+KERAS_3 = pytest.mark.parametrize("factory", ["keras"], indirect=True)
 
 STEP, COMMITTED = "_CHECKPOINT_METADATA", "commit_success.txt"
 
@@ -28,8 +28,8 @@ STEP, COMMITTED = "_CHECKPOINT_METADATA", "commit_success.txt"
         ({"step_prefix": "my_ckpt", "step_format_fixed_length": 8}, "my_ckpt_00000012"),
     ],
 )
-def test_steps_are_named_by_a_number(options: dict[str, Any], name: str, kit: Kit, tmp_path: Path) -> None:
-    orbax_manager(by_path(kit.model()), tmp_path, 12, **options)
+def test_steps_are_named_by_a_number(options: dict[str, Any], name: str, factory: ModelFactory, tmp_path: Path) -> None:
+    orbax_manager(by_path(factory.model()), tmp_path, 12, **options)
     checkpoint = only(Orbax(), tmp_path)
     assert (checkpoint.name, checkpoint.number) == (name, 12)
 
@@ -58,9 +58,9 @@ def test_numbered_directories_of_checkpoints_are_told_as_nested(tmp_path: Path) 
 
 
 @KERAS_3
-def test_a_step_is_committed_by_its_time_or_by_a_file(kit: Kit, tmp_path: Path) -> None:
+def test_a_step_is_committed_by_its_time_or_by_a_file(factory: ModelFactory, tmp_path: Path) -> None:
     """Where nothing can be renamed, a step is written under its own name and marked when it is whole."""
-    orbax_callback(kit.model(), tmp_path, 7)
+    orbax_callback(factory.model(), tmp_path, 7)
     step = tmp_path / "7"
     metadata = json.loads((step / STEP).read_text())
     (step / COMMITTED).unlink()
@@ -74,8 +74,8 @@ def test_a_step_is_committed_by_its_time_or_by_a_file(kit: Kit, tmp_path: Path) 
 
 
 @KERAS_3
-def test_a_step_that_was_copied_in_part_is_not_whole(kit: Kit, tmp_path: Path) -> None:
-    orbax_callback(kit.model(), tmp_path / "source", 7)
+def test_a_step_that_was_copied_in_part_is_not_whole(factory: ModelFactory, tmp_path: Path) -> None:
+    orbax_callback(factory.model(), tmp_path / "source", 7)
     source, copy = tmp_path / "source" / "7", tmp_path / "copy" / "7"
     files = sorted((path for path in source.rglob("*") if path.is_file()), key=lambda path: path.name != STEP)
     for count, path in enumerate(files, 1):

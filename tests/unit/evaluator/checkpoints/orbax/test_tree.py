@@ -15,12 +15,12 @@ from sidecar_evaluator.errors import CheckpointIncompatible
 from unit.evaluator.support import architectures
 from unit.evaluator.support.architectures import randomized
 from unit.evaluator.support.looking import is_same, look, read
-from unit.evaluator.support.models import Kit
+from unit.evaluator.support.models import ModelFactory
 from unit.evaluator.support.odd_models import metrics_as_attributes, trained
 from unit.evaluator.support.saving import orbax_callback, orbax_manager
 from unit.evaluator.support.trees import by_path, nested
 
-KERAS_3 = pytest.mark.parametrize("kit", ["keras"], indirect=True)
+KERAS_3 = pytest.mark.parametrize("factory", ["keras"], indirect=True)
 
 TREES: dict[str, Callable[[Any], Any]] = {
     "flat": by_path,
@@ -33,19 +33,21 @@ TREES: dict[str, Callable[[Any], Any]] = {
 
 
 @pytest.mark.parametrize("tree", TREES.values(), ids=TREES.keys())
-def test_trees_of_all_the_weights_are_understood(tree: Callable[[Any], Any], kit: Kit, tmp_path: Path) -> None:
+def test_trees_of_all_the_weights_are_understood(
+    tree: Callable[[Any], Any], factory: ModelFactory, tmp_path: Path
+) -> None:
     """The names that Keras generates differ, as if the training had created other models before."""
-    saved, model = randomized(architectures.functional(kit)), architectures.functional(kit)
+    saved, model = randomized(architectures.functional(factory)), architectures.functional(factory)
     orbax_manager(tree(saved), tmp_path, 3)
     weights = read(Orbax(), tmp_path, model)
     assert is_same(weights, saved.get_weights())
     assert weights.iterations == (7 if "step" in tree(saved) or "iterations" in tree(saved) else None)
 
 
-def test_metrics_among_the_weights_are_passed_over(kit: Kit, tmp_path: Path) -> None:
+def test_metrics_among_the_weights_are_passed_over(factory: ModelFactory, tmp_path: Path) -> None:
     """tf_keras has them among the weights, and `get_weights` returns them."""
-    saved, model = (metrics_as_attributes(kit) for _ in range(2))
-    kit.score(model)
+    saved, model = (metrics_as_attributes(factory) for _ in range(2))
+    factory.score(model)
     orbax_manager({"model": trained(saved).get_weights()}, tmp_path, 3)
     expected = [np.array(variable) for variable in variables_to_restore(saved)]
     assert is_same(read(Orbax(), tmp_path, model), expected)
@@ -53,10 +55,12 @@ def test_metrics_among_the_weights_are_passed_over(kit: Kit, tmp_path: Path) -> 
 
 @KERAS_3
 @pytest.mark.parametrize("name", ["step", "epoch", "metrics", "iterations", "opt", "optimizer_head"])
-def test_a_layer_may_have_any_name(name: str, kit: Kit, tmp_path: Path) -> None:
+def test_a_layer_may_have_any_name(name: str, factory: ModelFactory, tmp_path: Path) -> None:
     def build() -> Any:
-        layers = kit.keras.layers
-        return kit.compiled(kit.keras.Sequential([layers.Input((4,)), layers.Dense(4, name=name), layers.Dense(2)]))
+        layers = factory.keras.layers
+        return factory.compiled(
+            factory.keras.Sequential([layers.Input((4,)), layers.Dense(4, name=name), layers.Dense(2)])
+        )
 
     saved, model = randomized(build()), build()
     orbax_callback(saved, tmp_path)
@@ -64,13 +68,13 @@ def test_a_layer_may_have_any_name(name: str, kit: Kit, tmp_path: Path) -> None:
 
 
 @KERAS_3
-def test_names_with_a_number_in_the_middle_are_told_apart(kit: Kit, tmp_path: Path) -> None:
+def test_names_with_a_number_in_the_middle_are_told_apart(factory: ModelFactory, tmp_path: Path) -> None:
     """As in the layers of a FeatureSpace: the numbers in the model differ from those in the training."""
 
     def build(first: int) -> Any:
-        layers = kit.keras.layers
+        layers = factory.keras.layers
         hidden = [layers.Dense(4, name=f"float_{number}_encoder") for number in (first, first + 1)]
-        return kit.compiled(kit.keras.Sequential([layers.Input((4,)), *hidden, layers.Dense(2, name="out")]))
+        return factory.compiled(factory.keras.Sequential([layers.Input((4,)), *hidden, layers.Dense(2, name="out")]))
 
     saved = randomized(build(9))
     orbax_callback(saved, tmp_path)
@@ -78,17 +82,17 @@ def test_names_with_a_number_in_the_middle_are_told_apart(kit: Kit, tmp_path: Pa
 
 
 @KERAS_3
-def test_a_model_without_weights_is_scored(kit: Kit, tmp_path: Path) -> None:
-    layers = kit.keras.layers
-    model = kit.compiled(kit.keras.Sequential([layers.Input((4,)), layers.Rescaling(0.5)]), metrics=())
-    kit.score(model)
+def test_a_model_without_weights_is_scored(factory: ModelFactory, tmp_path: Path) -> None:
+    layers = factory.keras.layers
+    model = factory.compiled(factory.keras.Sequential([layers.Input((4,)), layers.Rescaling(0.5)]), metrics=())
+    factory.score(model)
     orbax_callback(model, tmp_path)
     assert read(Orbax(), tmp_path, model).values == []
 
 
-def test_a_tree_without_the_weights_or_with_two_of_them_is_refused(kit: Kit, tmp_path: Path) -> None:
-    saved, model = kit.model(), kit.model()
-    trees = {1: {"a": by_path(saved), "b": by_path(saved)}, 2: {"params": by_path(kit.model(9))}, 3: {"step": 7}}
+def test_a_tree_without_the_weights_or_with_two_of_them_is_refused(factory: ModelFactory, tmp_path: Path) -> None:
+    saved, model = factory.model(), factory.model()
+    trees = {1: {"a": by_path(saved), "b": by_path(saved)}, 2: {"params": by_path(factory.model(9))}, 3: {"step": 7}}
     for number, tree in trees.items():
         orbax_manager(tree, tmp_path, number)
     checkpoints = look(Orbax(), directory=tmp_path)

@@ -15,7 +15,7 @@ from sidecar_evaluator.errors import CheckpointError, CheckpointUnreadable
 from unit.evaluator.support import saving
 from unit.evaluator.support.architectures import randomized
 from unit.evaluator.support.looking import files_in, is_same, look, only, read
-from unit.evaluator.support.models import Kit
+from unit.evaluator.support.models import ModelFactory
 
 INDEX, SHARD = "ckpt-1.index", "ckpt-1.data-00000-of-00001"
 
@@ -47,20 +47,22 @@ def test_an_index_that_is_no_table_is_half_written(content: bytes, tmp_path: Pat
 
 
 @pytest.mark.parametrize(("index", "shard"), [("old", "new"), ("new", "old")])
-def test_an_index_and_a_shard_of_two_saves_are_unreadable(index: str, shard: str, kit: Kit, tmp_path: Path) -> None:
+def test_an_index_and_a_shard_of_two_saves_are_unreadable(
+    index: str, shard: str, factory: ModelFactory, tmp_path: Path
+) -> None:
     """As between the two renames of a save that replaces an older one; both shards have the same size."""
-    saved = kit.model()
+    saved = factory.model()
     for seed, name in enumerate(("old", "new", "mix")):
         (tmp_path / name).mkdir()
         saving.tensorflow(randomized(saved, seed), tmp_path / name)
     shutil.copy(tmp_path / index / INDEX, tmp_path / "mix")
     shutil.copy(tmp_path / shard / SHARD, tmp_path / "mix")
     with pytest.raises(CheckpointUnreadable):
-        read(TensorFlow(), tmp_path / "mix", kit.model())
+        read(TensorFlow(), tmp_path / "mix", factory.model())
 
 
 def test_an_index_written_again_while_tensorflow_opens_it_does_no_harm(
-    kit: Kit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    factory: ModelFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """TensorFlow may crash if the index is truncated while it opens it, so it must open a copy."""
     import tensorflow as tf
@@ -74,14 +76,14 @@ def test_an_index_written_again_while_tensorflow_opens_it_does_no_harm(
         return really_open(path)
 
     monkeypatch.setattr(tf.train, "load_checkpoint", open_late)
-    saving.tensorflow(randomized(kit.model()), tmp_path)
+    saving.tensorflow(randomized(factory.model()), tmp_path)
     with pytest.raises(CheckpointUnreadable, match="written again while it was read"):
-        read(TensorFlow(), tmp_path, kit.model())
+        read(TensorFlow(), tmp_path, factory.model())
     assert not opened[0].parent.exists(), "the copy is deleted"
 
 
-def test_a_flipped_byte_never_changes_a_score(kit: Kit, tmp_path: Path) -> None:
-    saved, model = randomized(kit.model()), kit.model()
+def test_a_flipped_byte_never_changes_a_score(factory: ModelFactory, tmp_path: Path) -> None:
+    saved, model = randomized(factory.model()), factory.model()
     saving.tensorflow(saved, tmp_path)
     reader = TensorFlow()
     checkpoint = only(reader, tmp_path)
@@ -102,8 +104,8 @@ def _read_flipped(checkpoint: Any, path: Path, model: Any) -> Iterator[Weights |
     path.write_bytes(whole)
 
 
-def test_every_shard_is_read_and_measured(kit: Kit, tmp_path: Path) -> None:
-    saved, model = randomized(kit.model(depth=3)), kit.model(depth=3)
+def test_every_shard_is_read_and_measured(factory: ModelFactory, tmp_path: Path) -> None:
+    saved, model = randomized(factory.model(depth=3)), factory.model(depth=3)
     saving.write(tmp_path, shard_bytes=600, model=saved, optimizer=saved.optimizer)
     shards = sorted(tmp_path.glob("*.data-*"))
     assert len(shards) > 3

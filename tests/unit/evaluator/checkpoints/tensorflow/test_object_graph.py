@@ -13,29 +13,31 @@ from sidecar_evaluator.errors import CheckpointIncompatible
 from unit.evaluator.support import architectures, saving
 from unit.evaluator.support.architectures import randomized
 from unit.evaluator.support.looking import is_same, look, read
-from unit.evaluator.support.models import Kit
+from unit.evaluator.support.models import ModelFactory
 
 
 @pytest.mark.parametrize("build", [architectures.functional, architectures.wrapper], ids=["functional", "wrapper"])
-def test_weights_may_be_saved_alone_or_under_any_name(build: Callable[[Kit], Any], kit: Kit, tmp_path: Path) -> None:
-    saved = randomized(build(kit))
+def test_weights_may_be_saved_alone_or_under_any_name(
+    build: Callable[[ModelFactory], Any], factory: ModelFactory, tmp_path: Path
+) -> None:
+    saved = randomized(build(factory))
     for number, objects in enumerate(
         [{"net": saved, "opt": saved.optimizer}, {"model": saved, "opt": saved.optimizer}]
     ):
         saving.write(tmp_path, f"ckpt-{number}", **objects)
-    if not kit.is_keras3:
+    if not factory.is_keras3:
         saved.save_weights(str(tmp_path / "ckpt-7"), save_format="tf")
-    reader, model = TensorFlow(), build(kit)
+    reader, model = TensorFlow(), build(factory)
     checkpoints = look(reader, directory=tmp_path).values()
-    assert len(checkpoints) == (2 if kit.is_keras3 else 3)
+    assert len(checkpoints) == (2 if factory.is_keras3 else 3)
     assert all(is_same(read_checkpoint(checkpoint, model), saved.get_weights()) for checkpoint in checkpoints)
 
 
-def test_two_objects_that_could_be_the_model_are_refused(kit: Kit, tmp_path: Path) -> None:
-    student, teacher = kit.model(), kit.model()
+def test_two_objects_that_could_be_the_model_are_refused(factory: ModelFactory, tmp_path: Path) -> None:
+    student, teacher = factory.model(), factory.model()
     saving.write(tmp_path, student=student, teacher=teacher, optimizer=student.optimizer)
     with pytest.raises(CheckpointIncompatible, match=r"contains student, teacher.* save the one to evaluate as"):
-        read(TensorFlow(), tmp_path, kit.model())
+        read(TensorFlow(), tmp_path, factory.model())
 
 
 def in_a_list(*, normalized: bool = False) -> Any:
@@ -53,7 +55,7 @@ def in_a_list(*, normalized: bool = False) -> Any:
                 inputs = block(inputs)
             return inputs
 
-    model = Kit(keras).compiled(Listed())
+    model = ModelFactory(keras).compiled(Listed())
     model(np.zeros((1, 4), "float32"))
     return model
 
