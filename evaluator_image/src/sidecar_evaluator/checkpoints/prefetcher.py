@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from time import monotonic
 
 from sidecar_evaluator.checkpoints.interface import Checkpoint, Weights
-from sidecar_evaluator.checkpoints.reader import require_whole
+from sidecar_evaluator.checkpoints.reader import require_complete
 
 _log = logging.getLogger(__name__)
 
@@ -60,10 +60,10 @@ class Prefetcher:
     def take(self, checkpoint: Checkpoint) -> Weights:
         """Return the weights: those read ahead, even if the checkpoint was deleted since, or read now.
 
-        Raises what `read` raised ahead, or raises now, and what `require_whole` raises.
+        Raises what `read` raised ahead, or raises now, and what `require_complete` raises.
         """
         if not self.holds(checkpoint):
-            require_whole(checkpoint)
+            require_complete(checkpoint)
         with self._lock:
             reading = self._reads.pop(checkpoint.version, None)
         return self._measured(self._read(checkpoint) if reading is None else reading.result())

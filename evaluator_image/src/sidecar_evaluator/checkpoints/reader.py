@@ -31,11 +31,11 @@ def read_checkpoint(checkpoint: Checkpoint, model: Any) -> Weights:
     return weights
 
 
-def require_whole(checkpoint: Checkpoint) -> None:
-    """Let a checkpoint pass that a listing showed complete.
+def require_complete(checkpoint: Checkpoint) -> None:
+    """Check that a checkpoint is complete, and still exists, according to its last listing.
 
-    Raises CheckpointGone: it was deleted since.
-    CheckpointUnreadable: it is half-written, and will not be completed.
+    Raises CheckpointGone: it was deleted.
+    CheckpointUnreadable: it is half-written and is not expected to be completed.
     """
     if checkpoint.is_deleted:
         raise CheckpointGone("It was deleted before it was evaluated.")
@@ -48,7 +48,7 @@ def _states(checkpoint: Checkpoint) -> list[FileState]:
     try:
         return [state_of(directory, file.name) for file in checkpoint.files]
     except FileNotFoundError as error:
-        raise CheckpointGone("It was deleted before it was read whole.") from error
+        raise CheckpointGone("It was deleted before it was read completely.") from error
     except OSError as error:
         if is_storage_gone(error):
             raise

@@ -1,6 +1,6 @@
-"""Can an evaluation start? Two events between the threads, answered by `/readyz`.
+"""Whether an evaluation can start, as `/readyz` reports it: two events, set and read by different threads.
 
-`run` sets them; the HTTP server asks. Nothing waits for them.
+`commands.run` sets them, the HTTP server reads them. Nothing may wait for them.
 """
 
 import threading
@@ -14,5 +14,5 @@ class Readiness:
         self.directory_seen = threading.Event()
 
     def is_ready(self) -> bool:
-        """Tell whether both are there."""
+        """Return whether the model is built and the directory was listed."""
         return self.model_built.is_set() and self.directory_seen.is_set()
