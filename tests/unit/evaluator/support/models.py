@@ -64,7 +64,7 @@ class ModelFactory:
     def save_by_manager(self, directory: Path, epochs: int = 1, build: Callable[[], Any] | None = None) -> list[Any]:
         """Train as a custom loop would; return the scores of each checkpoint."""
         if build is None:
-            return _saved_once(self, Kit.save_by_manager, epochs).place(directory)
+            return _saved_once(self, ModelFactory.save_by_manager, epochs).place(directory)
         import tensorflow as tf
 
         model = build()
@@ -75,7 +75,7 @@ class ModelFactory:
     def save_by_callback(self, directory: Path, epochs: int = 1, build: Callable[[], Any] | None = None) -> list[Any]:
         """Train with Model.fit and ModelCheckpoint; return the scores of each checkpoint."""
         if build is None:
-            return _saved_once(self, Kit.save_by_callback, epochs).place(directory)
+            return _saved_once(self, ModelFactory.save_by_callback, epochs).place(directory)
         suffix = ".weights.h5" if self.is_keras3 else ""
         model = build()
         saver = self.keras.callbacks.ModelCheckpoint(str(directory / ("ckpt-{epoch}" + suffix)), save_weights_only=True)
@@ -113,9 +113,9 @@ class Saved:
 
 
 @cache
-def _saved_once(kit: Kit, save: Callable[..., list[Any]], epochs: int) -> Saved:
+def _saved_once(factory: ModelFactory, save: Callable[..., list[Any]], epochs: int) -> Saved:
     """Train the usual model: once in a process, since every test that starts from it may have the same."""
     with TemporaryDirectory() as folder:
-        scores = save(kit, Path(folder), epochs, kit.model)
+        scores = save(factory, Path(folder), epochs, factory.model)
         paths = sorted(Path(folder).iterdir(), key=lambda path: path.stat().st_mtime_ns)
         return Saved({path.name: path.read_bytes() for path in paths}, scores)
