@@ -95,9 +95,10 @@ def _bound_name(node: ast.AST) -> str | None:
 
 
 def python_files(root: Path, folder: str) -> list[Path]:
-    """Return the Python files below a folder, in order; hidden folders are left out."""
-    paths = sorted((root / folder).rglob("*.py"))
-    return [path for path in paths if not any(part.startswith(".") for part in path.relative_to(root).parts)]
+    """Return the Python files below a folder, in order; hidden folders in it are left out."""
+    base = root / folder
+    paths = sorted(base.rglob("*.py"))
+    return [path for path in paths if not any(part.startswith(".") for part in path.relative_to(base).parts)]
 
 
 def read(root: Path, folder: str) -> list[Source]:

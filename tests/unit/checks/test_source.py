@@ -111,3 +111,4 @@ def test_files_are_read_below_a_folder_and_hidden_folders_left_out(tmp_path: Pat
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("x = 1\n")
     assert [str(read.path) for read in source.read(tmp_path, "folder")] == ["folder/a.py", "folder/inner/b.py"]
+    assert [str(read.path) for read in source.read(tmp_path, "folder/.venv")] == ["folder/.venv/c.py"]
