@@ -17,7 +17,9 @@ def test_the_build_tools_are_updated_in_the_lock_and_not_where_they_are_generate
     assert RENOVATE["pip_requirements"]["enabled"] is False
     (rule,) = [rule for rule in rules("pep621") if rule["groupName"] == "build tools"]
     groups = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
-    assert rule["matchPackageNames"] == sorted(line.split(">=")[0] for group in ("build", "uv") for line in groups[group])
+    assert rule["matchPackageNames"] == sorted(
+        line.split(">=")[0] for group in ("build", "uv") for line in groups[group]
+    )
 
 
 def test_the_programs_of_the_cluster_are_updated_although_they_count_as_indirect() -> None:
