@@ -25,8 +25,8 @@ def check_python(version: tuple[int, int]) -> None:
     """End with a clear line unless TensorFlow can be installed for this version."""
     if not OLDEST <= version <= NEWEST:
         low, high = (".".join(map(str, bound)) for bound in (OLDEST, NEWEST))
-        found = ".".join(map(str, version))
-        sys.exit(f"Python {low} to {high} is needed, this is {found}: name another one with `make PYTHON=...`")
+        current = ".".join(map(str, version))
+        sys.exit(f"Python {low} to {high} is needed, this is {current}: name another one with `make PYTHON=...`")
 
 
 def ensure_venv() -> None:

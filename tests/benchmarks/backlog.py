@@ -54,21 +54,21 @@ def evaluation(keras: str) -> Any:
 
 def compare(report: processes.Report, keras: str, directory: str) -> None:
     """Score all that wait by passes of each size; runs in a process of its own."""
-    made, given = ours.built("benchmarks.backlog:evaluation", keras=keras), evaluation(keras)
-    found = ours.found(Path(directory))
-    waiting = [ours.read(made, found[number]) for number in range(1, WAITING + 1)]
-    expected = _by_passes(made, waiting, 1)
+    evaluator, peer_evaluation = ours.built("benchmarks.backlog:evaluation", keras=keras), evaluation(keras)
+    checkpoints = ours.complete_checkpoints(Path(directory))
+    waiting = [ours.read(evaluator, checkpoints[number]) for number in range(1, WAITING + 1)]
+    expected = _by_passes(evaluator, waiting, 1)
     for size in SIZES[1:]:
-        for one, another in zip(expected, _by_passes(made, waiting, size), strict=True):
+        for one, another in zip(expected, _by_passes(evaluator, waiting, size), strict=True):
             require_same(one, another)
-    sides: dict[str, measure.Side] = {str(size): partial(_by_passes, made, waiting, size) for size in SIZES}
-    sides["peer"] = lambda: [peer.score(given.model, given.data) for _ in waiting]
+    sides: dict[str, measure.Side] = {str(size): partial(_by_passes, evaluator, waiting, size) for size in SIZES}
+    sides["peer"] = lambda: [peer.score(peer_evaluation.model, peer_evaluation.data) for _ in waiting]
     report({name: vars(side) for name, side in measure.interleaved(sides, ROUNDS, warm_up=0).items()})
 
 
-def _by_passes(made: ModelEvaluator, waiting: Sequence[Loaded], size: int) -> list[dict[str, float]]:
+def _by_passes(evaluator: ModelEvaluator, waiting: Sequence[Loaded], size: int) -> list[dict[str, float]]:
     passes = [waiting[first : first + size] for first in range(0, len(waiting), size)]
-    return [scores for one_pass in passes for scores in ours.scores(made, one_pass)]
+    return [scores for one_pass in passes for scores in ours.scores(evaluator, one_pass)]
 
 
 def _decode(encoded: Any, label: Any) -> tuple[Any, Any]:

@@ -31,8 +31,8 @@ def rows(scratch: Path) -> Iterator[Row]:
     ours(workload.KERASES[0], directory)
     for keras in workload.KERASES:
         sides = {"ours": partial(ours, keras, directory), "limit": partial(limit, keras)}
-        found = measure.in_turn(sides, ROUNDS)
-        yield Row(WRITTEN_AS[keras], Unit.SECONDS, found["ours"], limit=found["limit"], budgets=BUDGETS)
+        figures = measure.in_turn(sides, ROUNDS)
+        yield Row(WRITTEN_AS[keras], Unit.SECONDS, figures["ours"], limit=figures["limit"], budgets=BUDGETS)
 
 
 def ours(keras: str, directory: Path) -> float:

@@ -39,8 +39,8 @@ def rows(scratch: Path) -> Iterator[Row]:
         for number in range(1, count + 1):
             save(source, directory, number)
         arguments: dict[str, Any] = {"source": str(source), "directory": str(directory), "count": count}
-        found = processes.call("benchmarks.directory_size:watch", **arguments)
-        figures = {name: Figure(**figure) for name, figure in found.items()}
+        measurements = processes.call("benchmarks.directory_size:watch", **arguments)
+        figures = {name: Figure(**figure) for name, figure in measurements.items()}
         for name, most in MOST_OF_A_LISTING.items():
             budgets = (Budget(Bound.OF_LIMIT, most),) if count >= FROM_SIZE else ()
             what = f"one poll, {count:,} checkpoints, {name}"
@@ -60,7 +60,7 @@ def watch(report: processes.Report, source: str, directory: str, count: int) -> 
     training = _Training(Path(source), _Looks(place), count)
     watcher = training.watcher()
     for (candidate,) in watcher:
-        training.found()
+        training.note_checkpoint()
         watcher.settle(candidate)
     figures = {"nothing new": training.quiet, "one is new": training.news, "listing": training.listings}
     report({name: vars(Figure.of(taken)) for name, taken in figures.items()} | {"held": vars(_held(place))})
@@ -102,7 +102,7 @@ class _Training:
     def looked(self, seconds: float, newest: float | None) -> None:
         """Learn nothing: there is no pace to find."""
 
-    def found(self) -> None:
+    def note_checkpoint(self) -> None:
         """Note that a poll ended with a checkpoint; the first of all found what was there at the start."""
         if self._waits:
             self.news.append(time.perf_counter() - self._resumed)

@@ -45,19 +45,21 @@ def rows(scratch: Path) -> Iterator[Row]:
     """Measure with Keras 3 and tf_keras."""
     for keras in workload.KERASES:
         directory = workload.checkpoints(scratch, keras, workload.TENSORFLOW)
-        found = processes.call("benchmarks.evaluating:compare", keras=keras, directory=str(directory))
-        yield from _rows(WRITTEN_AS[keras], {name: Figure(**side) for name, side in found["times"].items()}, found)
+        comparison = processes.call("benchmarks.evaluating:compare", keras=keras, directory=str(directory))
+        yield from _rows(
+            WRITTEN_AS[keras], {name: Figure(**side) for name, side in comparison["times"].items()}, comparison
+        )
 
 
-def require_same(expected: Scores, found: Scores, tolerance: float = TOLERANCE) -> None:
+def require_same(expected: Scores, actual: Scores, tolerance: float = TOLERANCE) -> None:
     """Raise WrongScoreError unless both have the same metrics with the same values."""
-    if expected.keys() != found.keys() or not distance(expected, found) <= tolerance:  # NaN is in no order
-        raise WrongScoreError(f"expected {expected}, found {found}")
+    if expected.keys() != actual.keys() or not distance(expected, actual) <= tolerance:  # NaN is in no order
+        raise WrongScoreError(f"expected {expected}, found {actual}")
 
 
-def distance(expected: Scores, found: Scores) -> float:
+def distance(expected: Scores, actual: Scores) -> float:
     """Return how far the metric is off that is furthest off."""
-    return float(np.max([abs(expected[name] - found[name]) for name in expected]))  # NaN if any is
+    return float(np.max([abs(expected[name] - actual[name]) for name in expected]))  # NaN if any is
 
 
 def compare(report: processes.Report, keras: str, directory: str) -> None:
@@ -89,16 +91,16 @@ def _scorers(keras: str, directory: Path, modes: Mapping[str, Options]) -> dict[
 def _scorer(keras: str, directory: Path, options: Options) -> Scorer:
     evaluation = ours.built(options=options, keras=keras)
     workload.module(keras).mixed_precision.set_global_policy("float32")  # the next one is built in this process too
-    loaded = ours.read(evaluation, ours.found(directory)[1])
+    loaded = ours.read(evaluation, ours.complete_checkpoints(directory)[1])
     return lambda: ours.scores(evaluation, [loaded])[0]
 
 
-def _rows(keras: str, times: Mapping[str, Figure], found: Mapping[str, Any]) -> Iterator[Row]:
+def _rows(keras: str, times: Mapping[str, Figure], comparison: Mapping[str, Any]) -> Iterator[Row]:
     budgets = {
         DEFAULT: (Budget(Bound.OF_PEER, 0.8),),
         "data kept in device memory": (Budget(Bound.OF_PEER, 0.5), Budget(Bound.OF_LIMIT, 1.2)),
     }
     for name in (*EXACT, *INEXACT):
-        note = f"scores {found['off'][name]:.1e} off" if name in INEXACT else ""
+        note = f"scores {comparison['off'][name]:.1e} off" if name in INEXACT else ""
         what = f"{keras}, {name}"
         yield Row(what, Unit.SECONDS, times[name], times["peer"], times["limit"], budgets.get(name, ()), note)

@@ -34,17 +34,17 @@ def rows(scratch: Path) -> Iterator[Row]:
         sides["bare"] = partial(processes.call, "benchmarks.memory:bare", keras=keras)
         if keras == "tf_keras":
             sides["peer"] = partial(processes.call, "benchmarks.memory:peers", directory=directory)
-        found = measure.in_turn(sides, ROUNDS)
+        figures = measure.in_turn(sides, ROUNDS)
         for name in MODES[keras]:
             what, budgets = f"{WRITTEN_AS[keras]}, {name}", BUDGETS if name == DEFAULT else ()
-            yield Row(what, Unit.MEBIBYTES, found[name], found.get("peer"), found["bare"], budgets)
+            yield Row(what, Unit.MEBIBYTES, figures[name], figures.get("peer"), figures["bare"], budgets)
 
 
 def bare(report: processes.Report, keras: str) -> None:
     """Evaluate again and again with nothing around it."""
-    given = workload.evaluation(keras)
+    evaluation = workload.evaluation(keras)
     for _ in range(EVALUATIONS):
-        peer.score(given.model, given.data)
+        peer.score(evaluation.model, evaluation.data)
     report(measure.peak_memory())
 
 
@@ -52,9 +52,9 @@ def peers(report: processes.Report, directory: str) -> None:
     """Evaluate by tf_keras's SidecarEvaluator: it takes the newest checkpoint only, so it is asked ten times."""
     from tf_keras.utils import SidecarEvaluator
 
-    given = workload.evaluation("tf_keras")
+    evaluation = workload.evaluation("tf_keras")
     for _ in range(EVALUATIONS):
-        SidecarEvaluator(given.model, given.data, directory, max_evaluations=EVALUATIONS).start()
+        SidecarEvaluator(evaluation.model, evaluation.data, directory, max_evaluations=EVALUATIONS).start()
     report(measure.peak_memory())
 
 

@@ -33,10 +33,10 @@ def rows(scratch: Path) -> Iterator[Row]:
     processes.call("benchmarks.model_size:save_all", scratch=str(scratch))
     for parameters in SIZES:
         directory = scratch / f"sized-{parameters}"
-        found, times = _compare(parameters, str(directory))
-        require_same(found["peer"]["scores"], found["ours"]["scores"])
+        first_reports, times = _compare(parameters, str(directory))
+        require_same(first_reports["peer"]["scores"], first_reports["ours"]["scores"])
         shutil.rmtree(directory)
-        yield from _rows(f"{parameters // 1_000_000} M parameters", found, times)
+        yield from _rows(f"{parameters // 1_000_000} M parameters", first_reports, times)
 
 
 def _compare(parameters: int, directory: str) -> tuple[dict[str, Any], dict[str, Figure]]:
@@ -48,13 +48,15 @@ def _compare(parameters: int, directory: str) -> tuple[dict[str, Any], dict[str,
             )
             for side in SIDES
         }
-        found = {side: child.next_report(LIMIT) for side, child in sides.items()}
-        return found, measure.in_turn({side: partial(child.ask, LIMIT) for side, child in sides.items()}, ROUNDS)
+        first_reports = {side: child.next_report(LIMIT) for side, child in sides.items()}
+        return first_reports, measure.in_turn(
+            {side: partial(child.ask, LIMIT) for side, child in sides.items()}, ROUNDS
+        )
 
 
-def _rows(size: str, found: dict[str, Any], times: dict[str, Figure]) -> Iterator[Row]:
-    peaks = {side: Figure(found[side]["peak"]) for side in SIDES}
-    without = Figure(found["peer"]["before"])
+def _rows(size: str, first_reports: dict[str, Any], times: dict[str, Figure]) -> Iterator[Row]:
+    peaks = {side: Figure(first_reports[side]["peak"]) for side in SIDES}
+    without = Figure(first_reports["peer"]["before"])
     yield Row(f"{size}, restore and evaluate", Unit.SECONDS, times["ours"], times["peer"], budgets=BUDGETS)
     yield Row(f"{size}, peak memory", Unit.MEBIBYTES, peaks["ours"], peaks["peer"], without)
 
@@ -89,24 +91,24 @@ def _save(parameters: int, directory: str) -> None:
 
 def by_peer(report: processes.Report, parameters: int, directory: str) -> None:
     """Restore and evaluate as tf_keras's SidecarEvaluator does."""
-    given = evaluation(parameters)
-    restore, path = peer.restorer("tf_keras", given.model, workload.TENSORFLOW), f"{directory}/ckpt-1"
-    peer.score(given.model, given.data)
+    peer_evaluation = evaluation(parameters)
+    restore, path = peer.restorer("tf_keras", peer_evaluation.model, workload.TENSORFLOW), f"{directory}/ckpt-1"
+    peer.score(peer_evaluation.model, peer_evaluation.data)
     before = measure.peak_memory()
 
     def one() -> dict[str, float]:
         restore(path)
-        return peer.score(given.model, given.data)
+        return peer.score(peer_evaluation.model, peer_evaluation.data)
 
     _serve(report, one, before)
 
 
 def by_ours(report: processes.Report, parameters: int, directory: str) -> None:
     """Read and score as the loop does."""
-    made = ours.built("benchmarks.model_size:evaluation", parameters=str(parameters))
-    checkpoint = ours.found(Path(directory))[1]
+    evaluator = ours.built("benchmarks.model_size:evaluation", parameters=str(parameters))
+    checkpoint = ours.complete_checkpoints(Path(directory))[1]
     before = measure.peak_memory()
-    _serve(report, lambda: ours.scores(made, [ours.read(made, checkpoint)])[0], before)
+    _serve(report, lambda: ours.scores(evaluator, [ours.read(evaluator, checkpoint)])[0], before)
 
 
 def _serve(report: processes.Report, one: Callable[[], dict[str, float]], before: float) -> None:

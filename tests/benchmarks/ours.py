@@ -27,7 +27,7 @@ def built(entrypoint: str = ENTRYPOINT, options: Options | None = None, **parame
     return model_setup.evaluator_of(config, threading.Event())
 
 
-def found(directory: Path) -> dict[int, Checkpoint]:
+def complete_checkpoints(directory: Path) -> dict[int, Checkpoint]:
     """Return the complete checkpoints of a directory by their number."""
     looking = Directory(directory)
     looking.look()  # a weights file is complete at its second look

@@ -35,5 +35,5 @@ def path_of(directory: Any, number: int, form: str) -> str:
 
 def score(model: Any, data: Any) -> dict[str, float]:
     """Score as the peer does: `model.evaluate`."""
-    found = model.evaluate(data, verbose=0, return_dict=True)
-    return {str(name): float(value) for name, value in found.items()}
+    metrics = model.evaluate(data, verbose=0, return_dict=True)
+    return {str(name): float(value) for name, value in metrics.items()}

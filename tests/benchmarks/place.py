@@ -26,8 +26,8 @@ def gpus(report: Report) -> None:
     """Report the names of the GPUs that TensorFlow finds."""
     import tensorflow as tf
 
-    found = tf.config.list_physical_devices("GPU")
-    report([str(tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name)) for gpu in found])
+    devices = tf.config.list_physical_devices("GPU")
+    report([str(tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name)) for gpu in devices])
 
 
 def _processor() -> str:
@@ -37,12 +37,12 @@ def _processor() -> str:
 
 
 def _versions() -> str:
-    found = []
+    installed = []
     for name in PACKAGES:
         for flavour in (name, f"{name}-cpu"):
             try:
-                found.append(f"{name} {version(flavour)}")
+                installed.append(f"{name} {version(flavour)}")
                 break
             except ImportError:
                 continue
-    return ", ".join(found)
+    return ", ".join(installed)

@@ -116,8 +116,8 @@ class Child:
 
     def _complaint(self, what: str) -> str:
         self._log.seek(0)
-        said = self._log.read().decode(errors="replace").splitlines()[-_LOG_LINES:]
-        return "\n".join([f"{self._function} {what}", *said])
+        lines = self._log.read().decode(errors="replace").splitlines()[-_LOG_LINES:]
+        return "\n".join([f"{self._function} {what}", *lines])
 
 
 def call(function: str, limit: float = 300, **arguments: Any) -> Any:

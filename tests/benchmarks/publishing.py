@@ -38,7 +38,7 @@ PUBLISHED, WRITES, MEMORY = "in the resource", "writes per evaluation", "peak me
 
 
 @dataclass(frozen=True)
-class Found:
+class Measurements:
     """What was measured of one run."""
 
     on_metrics: Figure
@@ -51,13 +51,13 @@ def rows(scratch: Path) -> Iterator[Row]:
     """Let twenty checkpoints come to the command."""
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(installed_server(scratch / "api-server")) if _is_built() else None
-        found = _follow(scratch, server)
+        measurements = _follow(scratch, server)
     bare = Figure(processes.call("benchmarks.memory:bare", keras=KERAS)) if server else None
     note = "" if server else "no API server is built: run make programs"
-    yield Row("on /metrics", Unit.SECONDS, found.on_metrics, budgets=(Budget(Bound.AT_MOST, 0.010),))
-    yield Row(PUBLISHED, Unit.SECONDS, found.in_resource, budgets=(Budget(Bound.P95, 0.150),), note=note)
-    yield Row(WRITES, Unit.REQUESTS, found.writes, budgets=(Budget(Bound.AT_MOST, 2),), note=note)
-    yield Row(MEMORY, Unit.MEBIBYTES, found.peak, None, bare, (Budget(Bound.OVER_LIMIT, 60),), note)
+    yield Row("on /metrics", Unit.SECONDS, measurements.on_metrics, budgets=(Budget(Bound.AT_MOST, 0.010),))
+    yield Row(PUBLISHED, Unit.SECONDS, measurements.in_resource, budgets=(Budget(Bound.P95, 0.150),), note=note)
+    yield Row(WRITES, Unit.REQUESTS, measurements.writes, budgets=(Budget(Bound.AT_MOST, 2),), note=note)
+    yield Row(MEMORY, Unit.MEBIBYTES, measurements.peak, None, bare, (Budget(Bound.OVER_LIMIT, 60),), note)
 
 
 def _is_built() -> bool:
@@ -65,7 +65,7 @@ def _is_built() -> bool:
     return all(programs.path(name).exists() for name in NEEDED)
 
 
-def _follow(scratch: Path, server: ApiServer | None) -> Found:
+def _follow(scratch: Path, server: ApiServer | None) -> Measurements:
     """Let checkpoints come one by one; note when each step is seen where."""
     source = workload.checkpoints(scratch, KERAS, workload.TENSORFLOW)
     directory = scratch / "published"
@@ -88,10 +88,10 @@ def _follow(scratch: Path, server: ApiServer | None) -> Found:
         counted = range(2, EVALUATIONS + 2)  # the first is slower, since it traces
         on_metrics = Figure.of([seen[number] - ended[number] for number in counted])
         if not server or not watch:
-            return Found(on_metrics)
+            return Measurements(on_metrics)
         in_resource = Figure.of([watch.seen[number] - ended[number] for number in counted])
         written = Figure((writes(server.client) - before) / EVALUATIONS)
-        return Found(on_metrics, in_resource, written, Figure(peak))
+        return Measurements(on_metrics, in_resource, written, Figure(peak))
 
 
 def _seen(port: int, number: int) -> float:
@@ -101,9 +101,9 @@ def _seen(port: int, number: int) -> float:
     def shows() -> bool:
         nonlocal at
         with contextlib.suppress(OSError, http.client.HTTPException):
-            found = STEP.search(scraped(port))
+            match = STEP.search(scraped(port))
             at = time.monotonic()
-            return bool(found and float(found[1]) == number)
+            return bool(match and float(match[1]) == number)
         return False
 
     measure.until(shows, WITHIN, pause=0.001)
@@ -143,6 +143,6 @@ def evaluation(log: str) -> Any:
             with Path(log).open("a") as file:
                 file.write(f"{int(self.model.optimizer.iterations.numpy())} {at}\n")
 
-    given = workload.evaluation(KERAS)
-    given.callbacks = [Ended()]
-    return given
+    cnn_evaluation = workload.evaluation(KERAS)
+    cnn_evaluation.callbacks = [Ended()]
+    return cnn_evaluation

@@ -23,8 +23,8 @@ def rows(scratch: Path) -> Iterator[Row]:
     """Measure each format."""
     for keras, form in CASES:
         directory = str(workload.checkpoints(scratch, keras, form))
-        found = processes.call("benchmarks.restoring:compare", keras=keras, form=form, directory=directory)
-        times = {name: Figure(**side) for name, side in found.items()}
+        sides = processes.call("benchmarks.restoring:compare", keras=keras, form=form, directory=directory)
+        times = {name: Figure(**side) for name, side in sides.items()}
         yield Row(f"{WRITTEN_AS[keras]}, {form}", Unit.SECONDS, times["ours"], times["peer"])
 
 
@@ -33,7 +33,7 @@ def compare(report: processes.Report, keras: str, form: str, directory: str) -> 
     keras_module, place = workload.module(keras), Path(directory)
     model, other = workload.cnn(keras_module), workload.cnn(keras_module)
     by_us, by_peer = ours.restorer(model), peer.restorer(keras, other, form)
-    checkpoints = ours.found(place)
+    checkpoints = ours.complete_checkpoints(place)
     numbers = {"ours": 0, "peer": 0}
 
     def following(side: str) -> int:

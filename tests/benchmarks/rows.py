@@ -86,8 +86,8 @@ def ratio(side: Figure | None, other: Figure | None) -> float | None:
 
 def is_met(row: Row, budget: Budget) -> bool | None:
     """Tell whether the row keeps to the budget; None where the figures for it are missing."""
-    found = _bounded(row, budget.bound)
-    return None if found is None else found <= budget.value
+    value = _bounded(row, budget.bound)
+    return None if value is None else value <= budget.value
 
 
 def _bounded(row: Row, bound: Bound) -> float | None:

@@ -71,8 +71,8 @@ class IsolatedMachine:
 
     def processes(self) -> dict[int, str]:
         """Return the command lines of its processes by their ids within it, less the first and the one that looks."""
-        found: dict[str, str] = json.loads(self.output(sys.executable, "-I", "-S", "-c", LOOK))
-        return {int(pid): text for pid, text in found.items()}
+        command_lines: dict[str, str] = json.loads(self.output(sys.executable, "-I", "-S", "-c", LOOK))
+        return {int(pid): text for pid, text in command_lines.items()}
 
     def kill(self, *pids: int) -> None:
         """Kill processes by their ids within it."""
@@ -92,6 +92,6 @@ class IsolatedMachine:
 
     def _environment(self) -> dict[str, str]:
         settings = Settings.from_environment()
-        own = {"SIDECAR_CACHE": str(settings.cache), "SIDECAR_STATE": str(self.state)}
+        folders = {"SIDECAR_CACHE": str(settings.cache), "SIDECAR_STATE": str(self.state)}
         python_path = str(Path(__file__).parents[1])
-        return {**os.environ, **own, "PYTHONPATH": python_path, "CLUSTER": "local"}
+        return {**os.environ, **folders, "PYTHONPATH": python_path, "CLUSTER": "local"}

@@ -56,14 +56,14 @@ def remove(settings: Settings, records: Records, containerd: Containerd) -> None
 
 def end(records: Records) -> None:
     """End every recorded process that still is the recorded one."""
-    found = records.read()
-    for role, record in found.items():
+    recorded = records.read()
+    for role, record in recorded.items():
         if role not in GENTLY:
             record.signal(signal.SIGKILL)
     for role in GENTLY:
-        if role in found:
-            stop(found[role])
-    poll(lambda: not any(map(ProcessRecord.alive, found.values())), KILLED_SECONDS)
+        if role in recorded:
+            stop(recorded[role])
+    poll(lambda: not any(map(ProcessRecord.alive, recorded.values())), KILLED_SECONDS)
 
 
 def remove_files(state: Path) -> None:

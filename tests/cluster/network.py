@@ -81,13 +81,13 @@ def _remove_chains(tool: str) -> None:
 def removal(saved: str) -> str:
     """Return the script that takes our chains out of a table as iptables-save prints it; empty if it has none."""
     chains = [line[1:].split()[0] for line in saved.splitlines() if line.startswith(":")]
-    own = [chain for chain in chains if chain.startswith(PREFIXES)]
-    if not own:
+    our_chains = [chain for chain in chains if chain.startswith(PREFIXES)]
+    if not our_chains:
         return ""
     table = next(line for line in saved.splitlines() if line.startswith("*"))
     jumps = [line.replace("-A ", "-D ", 1) for line in saved.splitlines() if _jumps_to_us(line)]
-    flushes = [f"-F {chain}" for chain in own]
-    return "\n".join([table, *jumps, *flushes, *(f"-X {chain}" for chain in own), "COMMIT\n"])
+    flushes = [f"-F {chain}" for chain in our_chains]
+    return "\n".join([table, *jumps, *flushes, *(f"-X {chain}" for chain in our_chains), "COMMIT\n"])
 
 
 def _jumps_to_us(rule: str) -> bool:

@@ -57,8 +57,8 @@ class Node:
     @cached_property
     def plane(self) -> ControlPlane:
         """The control plane's place."""
-        own = self.settings.network
-        return ControlPlane(self.settings.state, own.host, own.api_port, own.services)
+        addresses = self.settings.network
+        return ControlPlane(self.settings.state, addresses.host, addresses.api_port, addresses.services)
 
     @cached_property
     def files(self) -> NodeFiles:
@@ -125,9 +125,11 @@ class Node:
     def ailments(self) -> list[str]:
         """Return what is not as it should be, one line each; none if the cluster is well."""
         records = self.records.read()
-        found = [f"{role} {ill}" for role in ROLES if (ill := self._process_ailment(role, records.get(role)))]
-        if found:
-            return found
+        process_ailments = [
+            f"{role} {ill}" for role in ROLES if (ill := self._process_ailment(role, records.get(role)))
+        ]
+        if process_ailments:
+            return process_ailments
         try:
             return self._node_ailments()
         except (OSError, HTTPException, ApiError, ValueError, KeyError) as error:
@@ -135,8 +137,8 @@ class Node:
 
     def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
         """Run kubectl as the administrator and return what it printed."""
-        own = [f"--kubeconfig={self.settings.kubeconfig}", f"--cache-dir={self.settings.state / 'kubectl'}"]
-        return run([self.programs.path("kubectl"), *own, *arguments], stdin=stdin)
+        flags = [f"--kubeconfig={self.settings.kubeconfig}", f"--cache-dir={self.settings.state / 'kubectl'}"]
+        return run([self.programs.path("kubectl"), *flags, *arguments], stdin=stdin)
 
     def _is_well(self) -> bool:
         """Say whether the cluster is up; a busy one gets time, since what replaces it holds nothing of it."""
@@ -157,12 +159,12 @@ class Node:
         return "runs in another version than the pinned one" if another else ""
 
     def _node_ailments(self) -> list[str]:
-        found = self.admin.get(f"/api/v1/nodes/{self.settings.node}")
-        ready = {entry["type"]: entry for entry in found["status"].get("conditions", [])}.get("Ready", {})
+        node = self.admin.get(f"/api/v1/nodes/{self.settings.node}")
+        ready = {entry["type"]: entry for entry in node["status"].get("conditions", [])}.get("Ready", {})
         checks = {
             f"the node is not ready: {ready.get('message')}": ready.get("status") == "True",
-            "the node takes no pods yet": not found["spec"].get("taints"),
-            "the node advertises no GPU": found["status"]["allocatable"].get(GPU) == "1",
+            "the node takes no pods yet": not node["spec"].get("taints"),
+            "the node advertises no GPU": node["status"]["allocatable"].get(GPU) == "1",
             "CoreDNS does not answer": dns.resolves(self.settings.network.host, "kubernetes.default.svc.cluster.local"),
             "the default ServiceAccount is missing": self.admin.answers(
                 "/api/v1/namespaces/default/serviceaccounts/default"
@@ -215,10 +217,10 @@ class Node:
         self.progress.say("starting the node")
         self._grant()
         self._start_kubelet()
-        own = self.settings.network
-        proxy = node_config.kube_proxy(own, self.settings.node, self._kubeconfig("kube-proxy"))
+        addresses = self.settings.network
+        proxy = node_config.kube_proxy(addresses, self.settings.node, self._kubeconfig("kube-proxy"))
         self._start("kube-proxy", [f"--config={self._write('kube-proxy.yaml', json.dumps(proxy, indent=1))}"])
-        corefile = node_config.corefile(own, self._kubeconfig("coredns"))
+        corefile = node_config.corefile(addresses, self._kubeconfig("coredns"))
         self._start("coredns", ["-conf", str(self._write("Corefile", corefile))])
         volumes.fill_pool(self.kubectl, self.settings.state / "volumes")
 

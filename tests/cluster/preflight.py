@@ -50,10 +50,10 @@ class Machine:
         """Return the path of something in PACKAGES, or None."""
         if name == "bridge":
             return next((folder for folder in CNI_FOLDERS if (folder / name).exists()), None)
-        found = self.find(name)
-        if found is None or (name == "busybox" and not is_static(Path(found))):
+        path = self.find(name)
+        if path is None or (name == "busybox" and not is_static(Path(path))):
             return None
-        return Path(found)
+        return Path(path)
 
     def require(self, name: str) -> Path:
         """Return the path of a tool that the preflight has made sure of."""
@@ -67,9 +67,9 @@ class Machine:
         return [package for name, package in PACKAGES.items() if self.tool(name) is None]
 
 
-def problems(machine: Machine, own: frozenset[int] = frozenset()) -> list[tuple[str, str]]:
-    """Return every (problem, advice) that no package can mend; `own` are process ids of this cluster."""
-    found = []
+def problems(machine: Machine, cluster_pids: frozenset[int] = frozenset()) -> list[tuple[str, str]]:
+    """Return every (problem, advice) that no package can mend; `cluster_pids` are process ids of this cluster."""
+    findings = []
     if machine.platform != "linux":
         return [
             (
@@ -78,14 +78,14 @@ def problems(machine: Machine, own: frozenset[int] = frozenset()) -> list[tuple[
             )
         ]
     if machine.python < OLDEST_PYTHON:
-        found.append(
+        findings.append(
             (
                 f"Python 3.11 or newer is needed, this is {machine.python[0]}.{machine.python[1]}",
                 "install a newer python3",
             )
         )
     if machine.user != 0:
-        found.append(
+        findings.append(
             (
                 "the local node needs root (containers, links, mounts)",
                 "run as root, or use a cluster of yours: CLUSTER=current",
@@ -93,14 +93,14 @@ def problems(machine: Machine, own: frozenset[int] = frozenset()) -> list[tuple[
         )
     lacking = machine.cgroups.lacking()
     if lacking:
-        found.append((f"the kernel's control groups lack {', '.join(lacking)}", "mount cgroup2 at /sys/fs/cgroup"))
-    others = foreign_kubelets(machine.proc) - own
+        findings.append((f"the kernel's control groups lack {', '.join(lacking)}", "mount cgroup2 at /sys/fs/cgroup"))
+    others = foreign_kubelets(machine.proc) - cluster_pids
     if others:
         ids = ", ".join(map(str, sorted(others)))
-        found.append(
+        findings.append(
             (f"another Kubernetes node runs on this machine (process {ids})", "stop it, or use it: CLUSTER=current")
         )
-    return found
+    return findings
 
 
 def require_root(machine: Machine) -> None:
@@ -111,25 +111,25 @@ def require_root(machine: Machine) -> None:
 
 def foreign_kubelets(proc: Path) -> set[int]:
     """Return the ids of processes named kubelet or kube-proxy that share our links; one in a container does not."""
-    found = set()
+    pids = set()
     for path in proc.glob("[0-9]*/comm"):
         try:
             if path.read_text().strip() in {"kubelet", "kube-proxy"} and _shares_links(path.parent):
-                found.add(int(path.parent.name))
+                pids.add(int(path.parent.name))
         except OSError:
             continue
-    return found
+    return pids
 
 
 def _shares_links(process: Path) -> bool:
     return (process / "ns/net").readlink() == (process.parent / "self/ns/net").readlink()  # OSError for a zombie
 
 
-def check(machine: Machine, progress: Progress, own: frozenset[int] = frozenset()) -> None:
+def check(machine: Machine, progress: Progress, cluster_pids: frozenset[int] = frozenset()) -> None:
     """Raise with all problems at once; install the packages that are missing."""
-    found = problems(machine, own)
-    if found:
-        raise ClusterError("\n".join(problem for problem, _ in found), "; ".join(advice for _, advice in found))
+    findings = problems(machine, cluster_pids)
+    if findings:
+        raise ClusterError("\n".join(problem for problem, _ in findings), "; ".join(advice for _, advice in findings))
     packages = machine.missing_packages()
     if packages:
         install(packages, progress, machine.find("apt-get"))

@@ -75,15 +75,15 @@ def _state(pid: int, proc: Path) -> tuple[str, int] | None:
 
 def naming(folder: Path, programs: Collection[str], proc: Path = PROC) -> list[ProcessRecord]:
     """Return the running processes of these program names that have a path below the folder in an argument."""
-    found = []
+    records = []
     for path in proc.glob("[0-9]*/cmdline"):
         try:
             words = path.read_bytes().decode(errors="replace").split("\0")
             if Path(words[0]).name in programs and any(f"{folder}/" in word for word in words):
-                found.append(ProcessRecord.of(int(path.parent.name), proc))
+                records.append(ProcessRecord.of(int(path.parent.name), proc))
         except OSError:
             continue  # it ended meanwhile
-    return found
+    return records
 
 
 def spawn(
@@ -140,13 +140,13 @@ class Records:
 
     def read(self) -> dict[str, ProcessRecord]:
         """Return all records by role; a half-written file counts as none."""
-        found = {}
+        records = {}
         for path in sorted(self.folder.glob("*.json")):
             try:
-                found[path.stem] = ProcessRecord(**json.loads(path.read_text()))
+                records[path.stem] = ProcessRecord(**json.loads(path.read_text()))
             except (ValueError, TypeError):
                 continue
-        return found
+        return records
 
     def forget(self, name: str) -> None:
         """Remove a role's record."""

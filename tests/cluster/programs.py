@@ -88,10 +88,10 @@ PROGRAMS = {
 
 def pinned_version(go_mod: str, module: str) -> str:
     """Return the version that the text of a go.mod requires of a module."""
-    found = re.search(rf"^\s*(?:require )?{re.escape(module)} (v\S+)", go_mod, re.MULTILINE)
-    if not found:
+    match = re.search(rf"^\s*(?:require )?{re.escape(module)} (v\S+)", go_mod, re.MULTILINE)
+    if not match:
         raise ClusterError(f"go.mod does not require {module}")
-    return found[1]
+    return match[1]
 
 
 def linker_flags(program: Program) -> str:
@@ -108,8 +108,8 @@ def digest(program: Program, go_version: str) -> str:
     """Return 12 hex digits over everything that decides what a build gives."""
     flags = f"{COMPILER_FLAGS}\n{linker_flags(program)}"
     summed = hashlib.sha256(f"{go_version}\n{program.package}\n{flags}\n".encode())
-    own = sorted((program.folder / program.package).glob("*.go")) if program.package.startswith("./") else []
-    for path in (program.folder / "go.mod", program.folder / "go.sum", *own):
+    sources = sorted((program.folder / program.package).glob("*.go")) if program.package.startswith("./") else []
+    for path in (program.folder / "go.mod", program.folder / "go.sum", *sources):
         summed.update(path.read_bytes())
     return summed.hexdigest()[:12]
 
@@ -182,10 +182,10 @@ class Programs:
         title = ", ".join(f"{program.name} {program.version}" for program in programs)
         self.progress.say(f"building {title}")
         began = time.monotonic()
-        own = self.path(programs[0].name).parent
-        for leftover in own.glob(".build-*"):  # of a build that was killed: whoever builds holds the folder's lock
+        folder = self.path(programs[0].name).parent
+        for leftover in folder.glob(".build-*"):  # of a build that was killed: whoever builds holds the folder's lock
             shutil.rmtree(leftover)
-        with tempfile.TemporaryDirectory(prefix=".build-", dir=own) as temporary:
+        with tempfile.TemporaryDirectory(prefix=".build-", dir=folder) as temporary:
             self._run(programs, Path(temporary))
             for program in programs:
                 Path(temporary, program.binary).rename(self.path(program.name))

@@ -49,8 +49,8 @@ def fill_pool(kubectl: Kubectl, root: Path) -> None:
 
 def read_phases(kubectl: Kubectl) -> dict[str, str]:
     """Return the phase of each volume in the cluster by name."""
-    found = json.loads(kubectl("get", "persistentvolumes", "--output=json"))["items"]
-    return {item["metadata"]["name"]: item.get("status", {}).get("phase", "Pending") for item in found}
+    volumes = json.loads(kubectl("get", "persistentvolumes", "--output=json"))["items"]
+    return {item["metadata"]["name"]: item.get("status", {}).get("phase", "Pending") for item in volumes}
 
 
 def empty(folder: Path) -> None:

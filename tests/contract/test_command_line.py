@@ -68,27 +68,27 @@ def performing(**performance: Any) -> dict[str, Any]:
 
 def properties(schema: dict[str, Any], *path: str) -> dict[str, Any]:
     """Return the properties of the spec, or of an object in it."""
-    found: dict[str, Any] = schema["properties"]["spec"]["properties"]
+    level: dict[str, Any] = schema["properties"]["spec"]["properties"]
     for name in path:
-        found = found[name]["properties"]
-    return found
+        level = level[name]["properties"]
+    return level
 
 
 def test_everything_that_the_spec_says_arrives() -> None:
-    found = parsed(FULL)
-    assert found.model.checkpoint_dir == Path("/checkpoints/run-42/ckpt")
-    assert found.output_dir == Path("/output/run-42/eval")
-    assert (found.model.entrypoint, found.model.format) == ("evaluate:build", "KerasWeights")
-    assert found.model.parameters == {"batch": "256", "split": "-a=b c"}
-    assert (found.model.steps, found.evaluation_timeout, found.rules.history_limit) == (100, 60, 5)
-    assert found.model.options == Options(
+    run = parsed(FULL)
+    assert run.model.checkpoint_dir == Path("/checkpoints/run-42/ckpt")
+    assert run.output_dir == Path("/output/run-42/eval")
+    assert (run.model.entrypoint, run.model.format) == ("evaluate:build", "KerasWeights")
+    assert run.model.parameters == {"batch": "256", "split": "-a=b c"}
+    assert (run.model.steps, run.evaluation_timeout, run.rules.history_limit) == (100, 60, 5)
+    assert run.model.options == Options(
         DataInMemory.DEVICE, Compilation.XLA, Precision.MIXED_BFLOAT16, Distribution.MIRRORED, checkpoints_per_pass=4
     )
-    assert found.rules.primary is not None
-    assert (found.rules.primary.name, found.rules.primary.goal) == ("loss", Goal.MINIMIZE)
-    assert (found.policy.selection, found.policy.listing_age, found.keep_best) == (Selection.EVERY, 0, 3)
-    assert (found.policy.max_evaluations, found.policy.no_checkpoint_timeout) == (7, 30)
-    assert (found.resource, found.follow_training, found.port) == ("team/mnist", True, evaluator_args.PORT)
+    assert run.rules.primary is not None
+    assert (run.rules.primary.name, run.rules.primary.goal) == ("loss", Goal.MINIMIZE)
+    assert (run.policy.selection, run.policy.listing_age, run.keep_best) == (Selection.EVERY, 0, 3)
+    assert (run.policy.max_evaluations, run.policy.no_checkpoint_timeout) == (7, 30)
+    assert (run.resource, run.follow_training, run.port) == ("team/mnist", True, evaluator_args.PORT)
 
 
 def test_every_flag_but_a_few_can_be_reached_by_the_spec() -> None:
@@ -98,13 +98,13 @@ def test_every_flag_but_a_few_can_be_reached_by_the_spec() -> None:
 
 
 def test_the_least_spec_arrives_with_the_defaults_of_the_schema(schema: dict[str, Any]) -> None:
-    found = parsed(SPEC)
-    assert found.model.format == properties(schema, "checkpoints")["format"]["default"]
-    assert found.policy.selection == properties(schema, "checkpoints")["selection"]["default"]
-    assert found.evaluation_timeout == properties(schema, "evaluator")["evaluationTimeoutSeconds"]["default"]
-    assert found.rules.history_limit == properties(schema)["historyLimit"]["default"]
-    assert found.model.options == Options()
-    assert (found.follow_training, found.policy.listing_age, found.keep_best) == (False, None, None)
+    run = parsed(SPEC)
+    assert run.model.format == properties(schema, "checkpoints")["format"]["default"]
+    assert run.policy.selection == properties(schema, "checkpoints")["selection"]["default"]
+    assert run.evaluation_timeout == properties(schema, "evaluator")["evaluationTimeoutSeconds"]["default"]
+    assert run.rules.history_limit == properties(schema)["historyLimit"]["default"]
+    assert run.model.options == Options()
+    assert (run.follow_training, run.policy.listing_age, run.keep_best) == (False, None, None)
 
 
 def test_performance_said_by_its_defaults_is_no_other_than_performance_unsaid(schema: dict[str, Any]) -> None:
@@ -115,8 +115,8 @@ def test_performance_said_by_its_defaults_is_no_other_than_performance_unsaid(sc
 
 
 def test_the_best_checkpoint_is_kept_as_often_as_the_schema_says(schema: dict[str, Any]) -> None:
-    unsaid, said = ({**FULL, "bestCheckpoint": best} for best in ({}, {"keep": 1}))
-    assert parsed(unsaid).keep_best == parsed(said).keep_best == properties(schema, "bestCheckpoint")["keep"]["default"]
+    bare, single = ({**FULL, "bestCheckpoint": best} for best in ({}, {"keep": 1}))
+    assert parsed(bare).keep_best == parsed(single).keep_best == properties(schema, "bestCheckpoint")["keep"]["default"]
 
 
 @pytest.mark.parametrize(

@@ -24,15 +24,15 @@ def run_demo(kubectl: Kubectl) -> None:
     with step("applying a training Job and its SidecarEvaluation (deploy/samples/demo)"):
         install_demo(kubectl)
     demo = kubectl.within(DEMO)
-    found, screen = follow(demo, NAME, SECONDS)
-    print_ending(demo, found, screen)
-    if not is_true(found["status"], "Succeeded"):
-        raise RuntimeError(headline(found["status"]))
+    evaluation, screen = follow(demo, NAME, SECONDS)
+    print_ending(demo, evaluation, screen)
+    if not is_true(evaluation["status"], "Succeeded"):
+        raise RuntimeError(headline(evaluation["status"]))
 
 
-def print_ending(kubectl: Kubectl, found: Manifest, screen: Screen) -> None:
+def print_ending(kubectl: Kubectl, evaluation: Manifest, screen: Screen) -> None:
     """Print the conditions, a sample of /metrics and the commands to look further."""
-    print("\nConditions:", *condition_lines(found["status"]), sep="\n")
+    print("\nConditions:", *condition_lines(evaluation["status"]), sep="\n")
     print("\nFrom the evaluator pod's /metrics, while it ran:", *(f"  {line}" for line in screen.metrics), sep="\n")
     print("\n$ kubectl get sidecarevaluations --namespace", DEMO)
     print(kubectl.run("get", "sidecarevaluations"))

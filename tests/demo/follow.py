@@ -42,11 +42,11 @@ def follow(kubectl: Kubectl, name: str, seconds: float) -> tuple[Manifest, Scree
     """Show the evaluation until it is Finished; return it and what was shown. Raise TimeoutError after `seconds`."""
     screen = Screen(started=time.monotonic())
     while True:
-        found = kubectl.read("sidecarevaluation", name)
-        status = found.get("status", {})
+        evaluation = kubectl.read("sidecarevaluation", name)
+        status = evaluation.get("status", {})
         screen.show(status, time.monotonic())
         if table.is_true(status, "Finished"):
-            return found, screen
+            return evaluation, screen
         if time.monotonic() - screen.started > seconds:
             raise TimeoutError(f"{name} was not Finished within {seconds:.0f} s: {table.headline(status)}")
         screen.metrics = sample_metrics(kubectl, name) or screen.metrics

@@ -16,7 +16,7 @@ from cluster.programs import Programs
 from cluster.progress import Progress
 from cluster.settings import Settings
 
-Found = TypeVar("Found")
+Value = TypeVar("Value")
 
 Manifest = dict[str, Any]
 """A Kubernetes object as JSON."""
@@ -57,8 +57,8 @@ class Kubectl:
 
     def read(self, *arguments: str) -> Manifest:
         """Return the object (or the list) that `kubectl get <arguments>` finds."""
-        found: Manifest = json.loads(self.run("get", *arguments, "--output=json"))
-        return found
+        manifest: Manifest = json.loads(self.run("get", *arguments, "--output=json"))
+        return manifest
 
     def find(self, *arguments: str) -> Manifest | None:
         """Return the named object, or None where there is none."""
@@ -85,11 +85,11 @@ class Kubectl:
         return self.run("get", "--raw", path, f"--request-timeout={seconds:.0f}s")
 
 
-def wait_for(what: str, look: Callable[[], Found | None], seconds: float, every: float = 1.0) -> Found:
+def wait_for(what: str, look: Callable[[], Value | None], seconds: float, every: float = 1.0) -> Value:
     """Poll `look` until it finds something; raise `TimeoutError` naming `what` at the deadline."""
     deadline = time.monotonic() + seconds
-    while (found := look()) is None:
+    while (value := look()) is None:
         if time.monotonic() > deadline:
             raise TimeoutError(f"{what}: not within {seconds:.0f} s")
         time.sleep(every)
-    return found
+    return value

@@ -41,8 +41,8 @@ def condition(status: Status, kind: str) -> dict[str, Any] | None:
 
 def is_true(status: Status, kind: str) -> bool:
     """Say whether the condition of that type is True."""
-    found = condition(status, kind)
-    return found is not None and found["status"] == "True"
+    entry = condition(status, kind)
+    return entry is not None and entry["status"] == "True"
 
 
 def headline(status: Status) -> str:

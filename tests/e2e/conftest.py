@@ -51,7 +51,7 @@ def cluster_with_operator(node: Kubectl) -> Kubectl:
 def new_namespace(cluster_with_operator: Kubectl) -> Iterator[NewNamespace]:
     """Make restricted namespaces, and remove them when the module's tests are done."""
     numbers = itertools.count()
-    made: list[str] = []
+    names: list[str] = []
 
     def make(prefix: str) -> Kubectl:
         name = f"e2e-{prefix}-{next(numbers)}"
@@ -59,8 +59,8 @@ def new_namespace(cluster_with_operator: Kubectl) -> Iterator[NewNamespace]:
         timeout = f"--timeout={CLUSTER_DEADLINE:.0f}s"
         cluster_with_operator.run("delete", "namespace", name, "--ignore-not-found", "--wait", timeout)
         cluster_with_operator.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
-        made.append(name)
+        names.append(name)
         return cluster_with_operator.within(name)
 
     yield make
-    cluster_with_operator.run("delete", "namespace", "--wait=false", "--ignore-not-found", *made)
+    cluster_with_operator.run("delete", "namespace", "--wait=false", "--ignore-not-found", *names)

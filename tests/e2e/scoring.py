@@ -59,6 +59,6 @@ def scraped_scores(exposition: str) -> dict[str, float]:
     return {sample.labels["metric"]: sample.value for sample in samples}
 
 
-def as_json(found: Manifest) -> str:
+def as_json(evaluation: Manifest) -> str:
     """Return a resource's status as a failing test prints it."""
-    return json.dumps(found.get("status", {}), indent=2)
+    return json.dumps(evaluation.get("status", {}), indent=2)

@@ -131,10 +131,10 @@ def wait_for_reason(kubectl: Kubectl, name: str, reason: str, *, finished: bool)
 
     def look() -> Manifest | None:
         nonlocal seen
-        found = kubectl.read("sidecarevaluation", name)
-        seen = table.headline(found.get("status", {}))
-        ended = table.is_true(found.get("status", {}), "Finished")
-        return found if seen.startswith(f"{reason}:") and ended == finished else None
+        resource = kubectl.read("sidecarevaluation", name)
+        seen = table.headline(resource.get("status", {}))
+        ended = table.is_true(resource.get("status", {}), "Finished")
+        return resource if seen.startswith(f"{reason}:") and ended == finished else None
 
     try:
         return wait_for(name, look, CLUSTER_DEADLINE)
@@ -145,19 +145,19 @@ def wait_for_reason(kubectl: Kubectl, name: str, reason: str, *, finished: bool)
 @pytest.mark.parametrize("name", WAITING)
 def test_what_may_heal_is_told_and_waited_for(namespace: Kubectl, name: str) -> None:
     mistake = WAITING[name]
-    found = wait_for_reason(namespace, name, mistake.reason, finished=False)
-    assert mistake.words in table.headline(found["status"])
-    assert not table.is_true(found["status"], "Stalled")
+    resource = wait_for_reason(namespace, name, mistake.reason, finished=False)
+    assert mistake.words in table.headline(resource["status"])
+    assert not table.is_true(resource["status"], "Stalled")
 
 
 @pytest.mark.parametrize("name", TERMINAL)
 def test_what_cannot_heal_ends_once_and_says_why(namespace: Kubectl, name: str) -> None:
     mistake = TERMINAL[name]
-    found = wait_for_reason(namespace, name, mistake.reason, finished=True)
-    assert mistake.words in table.headline(found["status"]), scoring.as_json(found)
-    assert table.is_true(found["status"], "Stalled")
+    resource = wait_for_reason(namespace, name, mistake.reason, finished=True)
+    assert mistake.words in table.headline(resource["status"]), scoring.as_json(resource)
+    assert table.is_true(resource["status"], "Stalled")
     assert len(namespace.items("pods", PODS.format(name=name))) == 1, "it was tried again"
-    history = found["status"].get("results", {}).get("history", [])
+    history = resource["status"].get("results", {}).get("history", [])
     assert [one.get("reason") for one in history] == ([mistake.outcome] if mistake.outcome else [])
     events = namespace.items("events", f"--field-selector=involvedObject.name={name},reason={mistake.reason}")
     assert events

@@ -102,8 +102,8 @@ def containers(machine: IsolatedMachine) -> list[str]:
 
 def groups(names: list[str]) -> list[Path]:
     """Return the control groups of these containers; those of other pods may vanish meanwhile."""
-    found = (Path(folder) for folder, _, _ in os.walk("/sys/fs/cgroup"))
-    return [group for group in found if group.parent.name == "k8s.io" and group.name in names]
+    control_groups = (Path(folder) for folder, _, _ in os.walk("/sys/fs/cgroup"))
+    return [group for group in control_groups if group.parent.name == "k8s.io" and group.name in names]
 
 
 def files(machine: IsolatedMachine, folder: str) -> list[str]:
@@ -203,5 +203,5 @@ def test_down_leaves_nothing(machine: IsolatedMachine, tmp_path: Path) -> None:
     for _ in range(2):
         done = machine.cluster("down")
         assert done.returncode == 0, done.stderr
-        assert not [f"{kind}: {found}" for kind, found in traces(machine).items() if found]
+        assert not [f"{kind}: {remains}" for kind, remains in traces(machine).items() if remains]
         assert not groups(names)

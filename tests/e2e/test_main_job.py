@@ -37,9 +37,9 @@ def folder(demo: Kubectl, finished: Manifest) -> Path:
     return scoring.claim_folder(demo, CLAIM) / path
 
 
-def history(found: Manifest) -> list[dict[str, Any]]:
+def history(evaluation: Manifest) -> list[dict[str, Any]]:
     """Return what was settled, oldest first."""
-    entries: list[dict[str, Any]] = found["status"]["results"]["history"]
+    entries: list[dict[str, Any]] = evaluation["status"]["results"]["history"]
     return entries[::-1]
 
 
@@ -91,17 +91,17 @@ def test_metrics_agree_with_status_after_pod_and_operator_were_killed(
     system.run("delete", "pod", "--selector=app.kubernetes.io/name=sidecar-operator", "--grace-period=0", "--force")
     names = scoring.checkpoint_names(folder)
     wait_for("all checkpoints evaluated", lambda: evaluated(demo, name) >= len(names) or None, CLUSTER_DEADLINE)
-    found = demo.read("sidecarevaluation", name)
-    assert [entry["checkpoint"] for entry in history(found)] == names, scoring.as_json(found)
-    assert found["status"]["results"]["counts"]["evaluated"] == len(names)
+    evaluation = demo.read("sidecarevaluation", name)
+    assert [entry["checkpoint"] for entry in history(evaluation)] == names, scoring.as_json(evaluation)
+    assert evaluation["status"]["results"]["counts"]["evaluated"] == len(names)
     assert evaluator_pod(demo, name) != pod
     scraped = scoring.scraped_scores(demo.scrape(evaluator_pod(demo, name), DEADLINE))
-    assert scraped == pytest.approx(scoring.scores_of(history(found)[-1]), abs=scoring.TOLERANCE)
+    assert scraped == pytest.approx(scoring.scores_of(history(evaluation)[-1]), abs=scoring.TOLERANCE)
     output = scoring.claim_folder(demo, CLAIM) / name
     journal = output / "results.jsonl"
     lines = wait_for("all lines", lambda: whole_lines(journal, len(names)), CLUSTER_DEADLINE)
     assert [json.loads(line)["checkpoint"] for line in lines] == names
-    assert_best_is_there(output / "best", found["status"]["results"]["best"])
+    assert_best_is_there(output / "best", evaluation["status"]["results"]["best"])
 
 
 def whole_lines(path: Path, count: int) -> list[str] | None:
@@ -113,10 +113,10 @@ def whole_lines(path: Path, count: int) -> list[str] | None:
 def assert_best_is_there(copies: Path, best: dict[str, Any]) -> None:
     """Check that the copy of the best checkpoint is whole, and that its weights have the scores it says."""
     (manifest,) = wait_for("the best copied", lambda: list(copies.glob("*/manifest.json")) or None, CLUSTER_DEADLINE)
-    said = json.loads(manifest.read_text())
-    assert said["checkpoint"] == best["checkpoint"]
-    expected = scoring.evaluate_by_hand(ENTRYPOINT, manifest.parent, said["path"], images=IMAGES)
-    assert scoring.scores_of(said) == pytest.approx(expected, abs=scoring.TOLERANCE)
+    fields = json.loads(manifest.read_text())
+    assert fields["checkpoint"] == best["checkpoint"]
+    expected = scoring.evaluate_by_hand(ENTRYPOINT, manifest.parent, fields["path"], images=IMAGES)
+    assert scoring.scores_of(fields) == pytest.approx(expected, abs=scoring.TOLERANCE)
 
 
 def evaluation_of_all(finished: Manifest, name: str) -> Manifest:

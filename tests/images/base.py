@@ -55,10 +55,10 @@ def ensure(builder: Buildah, suite: str, environ: Mapping[str, str]) -> str:
     if builder.has(name):
         return name
     builder.progress.say(f"base: making a root of {suite} with mmdebstrap")
-    with tempfile.TemporaryDirectory(dir=builder.folder / "tmp") as made:
-        _make_root(suite, Path(made, "root.tar"), environ)
-        Path(made, "Dockerfile").write_text(DOCKERFILE)
-        builder.bud("base", [f"--tag={name}", "."], Path(made))
+    with tempfile.TemporaryDirectory(dir=builder.folder / "tmp") as folder:
+        _make_root(suite, Path(folder, "root.tar"), environ)
+        Path(folder, "Dockerfile").write_text(DOCKERFILE)
+        builder.bud("base", [f"--tag={name}", "."], Path(folder))
     builder.progress.say(f"base: made {name}")
     return name
 

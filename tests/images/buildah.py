@@ -93,13 +93,13 @@ class Buildah:
 
     def layers(self, image: str) -> dict[str, str]:
         """Return the storage's ids of an image's layers by their digests."""
-        found = {}
+        ids_by_digest = {}
         layer = json.loads(self._call("image", "--json", image))[0]["layer"]
         while layer:
             entry = json.loads(self._call("layer", "--json", layer))[0]
-            found[entry["diff-digest"]] = layer
+            ids_by_digest[entry["diff-digest"]] = layer
             layer = entry.get("parent")
-        return found
+        return ids_by_digest
 
     def tidy(self) -> None:
         """Leave no mount, no container of a failed build, and no large layer that the next build has no use for."""

@@ -59,7 +59,7 @@ def tool(environ: Mapping[str, str]) -> str | None:
     if not named and environ.get("CLUSTER", "local") != "current":
         return None
     wanted = [named] if named else [*TOOLS]
-    found = [name for name in wanted if shutil.which(name, path=environ.get("PATH"))]
-    if not found:
+    installed = [name for name in wanted if shutil.which(name, path=environ.get("PATH"))]
+    if not installed:
         raise ClusterError(f"{' or '.join(wanted)} is not there", "install it, or name yours: CONTAINER_TOOL=...")
-    return found[0]
+    return installed[0]

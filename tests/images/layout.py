@@ -89,9 +89,9 @@ class Layout:
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(".partial")
         write(partial)
-        found = digest_of(partial)
-        if found != digest:
-            raise ValueError(f"the builder's blob {digest} has the digest {found}")
+        actual_digest = digest_of(partial)
+        if actual_digest != digest:
+            raise ValueError(f"the builder's blob {digest} has the digest {actual_digest}")
         partial.rename(path)
 
     def add_image(self, image: Image) -> None:

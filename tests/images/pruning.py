@@ -17,7 +17,11 @@ def outdated(images: list[Json], layers: list[Json]) -> list[str]:
     """Return the ids of the images to delete, from the storage's own lists of images and layers."""
     by_id = {layer["id"]: layer for layer in layers}
     kept = {layer for image in images if image.get("names") for layer in _chain(image, by_id)}
-    return [image["id"] for image in images if any(_is_large(by_id[each]) for each in set(_chain(image, by_id)) - kept)]
+    return [
+        image["id"]
+        for image in images
+        if any(_is_large(by_id[layer_id]) for layer_id in set(_chain(image, by_id)) - kept)
+    ]
 
 
 def _chain(image: Json, by_id: dict[str, Json]) -> Iterator[str]:

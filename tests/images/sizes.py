@@ -33,8 +33,8 @@ class Distributions:
 
     def owner(self, path: str) -> str:
         """Return the distribution that owns a path of the image, or OTHER; bytecode belongs to its source."""
-        inside, found = SITE_PACKAGES.subn("", path)
-        if not found:
+        inside, substitutions = SITE_PACKAGES.subn("", path)
+        if not substitutions:
             return OTHER
         compiled = BYTECODE.match(inside)
         source = f"{compiled['folder'] or ''}{compiled['name']}.py" if compiled else inside
@@ -42,35 +42,35 @@ class Distributions:
 
     def closure(self, names: Iterable[str]) -> set[str]:
         """Return these distributions and all that they need."""
-        found: set[str] = set()
+        reached: set[str] = set()
         waiting = [name for name in names if name in self.needs]
         while waiting:
             name = waiting.pop()
-            if name not in found:
-                found.add(name)
+            if name not in reached:
+                reached.add(name)
                 waiting.extend(self.needs.get(name, ()))
-        return found & self.needs.keys()
+        return reached & self.needs.keys()
 
 
 def distributions(layer: Path) -> Distributions:
     """Read the metadata of the distributions in a layer's site-packages."""
-    found = Distributions()
+    installed = Distributions()
     for path, content in _metadata(layer):
         name = _normal(path.parent.name.removesuffix(".dist-info").rsplit("-", 1)[0])
         if path.name == "RECORD":
-            found.owners |= {line.rsplit(",", 2)[0]: name for line in content.splitlines()}
+            installed.owners |= {line.rsplit(",", 2)[0]: name for line in content.splitlines()}
         else:
-            found.needs[name] = set(map(_normal, REQUIREMENT.findall(content)))
-    return found
+            installed.needs[name] = set(map(_normal, REQUIREMENT.findall(content)))
+    return installed
 
 
-def sizes_by_owner(layer: Path, known: Distributions) -> Counter[str]:
+def sizes_by_owner(layer: Path, installed: Distributions) -> Counter[str]:
     """Return the bytes of a layer after compression, by the distribution that owns them."""
     compressors = defaultdict[str, Any](partial(zlib.compressobj, 6))
     total: Counter[str] = Counter()
     with tarfile.open(layer) as tar:
         for member in tar:
-            owner = known.owner(member.name)
+            owner = installed.owner(member.name)
             for chunk in _chunks(tar, member):
                 total[owner] += len(compressors[owner].compress(chunk))
     for owner, compressor in compressors.items():
@@ -94,8 +94,8 @@ def measure(image: Image, layout: Layout, kept: Path) -> list[Counter[str]]:
 def report(image: Image, layout: Layout, kept: Path) -> str:
     """Return lines that say what the image weighs compressed: base, TensorFlow with all it needs, the rest by size."""
     base, *above = measure(image, layout, kept)
-    known = [distributions(layout.blob(digest)) for digest in image.layers[1:]]
-    tensorflow = {name for each in known for name in each.closure(TENSORFLOW)}
+    per_layer = [distributions(layout.blob(digest)) for digest in image.layers[1:]]
+    tensorflow = {name for installed in per_layer for name in installed.closure(TENSORFLOW)}
     total = sum(above, Counter[str]())
     rest = Counter({name: size for name, size in total.items() if name not in tensorflow})
     lines = [("all", base.total() + total.total()), ("base", base.total())]

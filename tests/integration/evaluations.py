@@ -60,8 +60,8 @@ class Evaluations:
 
     def read(self, name: str = "mnist") -> Object:
         """Return the resource."""
-        found: Object = self.client.get(self.path(name))
-        return found
+        evaluation: Object = self.client.get(self.path(name))
+        return evaluation
 
     def update(self, patch: Object, name: str = "mnist", subresource: str = "") -> Object:
         """Change the resource, or its status, by a JSON merge patch; return it as stored."""

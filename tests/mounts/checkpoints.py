@@ -61,7 +61,7 @@ class Specimens:
 
 def make_specimens(folder: Path) -> Specimens:
     """Train a model a little, save it in every format; train on, save it again."""
-    made: dict[str, list[Version]] = {name: [] for name in SAVES}
+    versions: dict[str, list[Version]] = {name: [] for name in SAVES}
     model = small_model(seed=1)
     for number in range(2):
         model.fit(dataset(1), shuffle=False, verbose=0)
@@ -70,15 +70,15 @@ def make_specimens(folder: Path) -> Specimens:
             place = folder / f"{name}-{number}"
             place.mkdir()
             save(model, place)
-            made[name].append(Version(_files(place), scores, WEIGHTS[name]))
-    return Specimens({name: (first, second) for name, (first, second) in made.items()})
+            versions[name].append(Version(_files(place), scores, WEIGHTS[name]))
+    return Specimens({name: (first, second) for name, (first, second) in versions.items()})
 
 
 def _files(folder: Path) -> dict[str, bytes]:
     """Read the files of the checkpoint `saved`, in the order of writing."""
-    found = {str(path.relative_to(folder)).removeprefix("saved"): path for path in folder.rglob("*") if path.is_file()}
-    ordered = sorted(found, key=lambda suffix: (suffix.endswith(_COMPLETES), suffix))
-    return {suffix: found[suffix].read_bytes() for suffix in ordered}
+    paths = {str(path.relative_to(folder)).removeprefix("saved"): path for path in folder.rglob("*") if path.is_file()}
+    ordered = sorted(paths, key=lambda suffix: (suffix.endswith(_COMPLETES), suffix))
+    return {suffix: paths[suffix].read_bytes() for suffix in ordered}
 
 
 def _save_tensorflow(model: Any, folder: Path) -> None:

@@ -56,8 +56,8 @@ def scorer() -> Scorer:
 @pytest.fixture(scope="session")
 def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warm]:
     """Return what starts evaluators as processes."""
-    with started(tmp_path_factory.mktemp("warm") / "log") as made:
-        yield made
+    with started(tmp_path_factory.mktemp("warm") / "log") as processes:
+        yield processes
 
 
 @pytest.fixture(scope="session")
@@ -90,8 +90,8 @@ def parent(tmp_path: Path) -> Path:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print what tests have measured."""
     passed = terminalreporter.stats.get("passed", [])
-    found = [value for report in passed for name, value in report.user_properties if name == "measured"]
-    if found:
+    measurements = [value for report in passed for name, value in report.user_properties if name == "measured"]
+    if measurements:
         terminalreporter.section("measured")
-        for line in sorted(found):
+        for line in sorted(measurements):
             terminalreporter.write_line(str(line))

@@ -57,9 +57,9 @@ def faulty(parent: Path, *rules: str) -> Iterator[FaultyMount]:
     command: list[str | Path] = [sys.executable, "-m", "mounts.faulty", origin, folder, address, scratch, *rules]
     environment = {**os.environ, "PYTHONPATH": str(_TESTS), "FUSE_LIBRARY_NAME": "fuse3"}
     with mounted(command, folder, parent / "faulty.log", environment) as mount:
-        made = FaultyMount(mount, origin, address)
+        faulty_mount = FaultyMount(mount, origin, address)
         try:
-            yield made
+            yield faulty_mount
         finally:
             if mount.process.poll() is None:
-                made.switch(Faults())  # lets go of what hangs, so that it can be unmounted
+                faulty_mount.switch(Faults())  # lets go of what hangs, so that it can be unmounted

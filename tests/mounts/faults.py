@@ -100,7 +100,7 @@ class Faults:
         """Return the faults that a line of JSON names."""
         read: dict[str, Any] = json.loads(text)
         kinds: dict[str, Callable[..., Any]] = {"fail": Fail, "slow": Slow, "meanwhile": Meanwhile}
-        return cls(**{name: _made(kinds.get(name), value) for name, value in read.items()})
+        return cls(**{name: _parsed(kinds.get(name), value) for name, value in read.items()})
 
 
 def matches(path: str, pattern: str) -> bool:
@@ -108,8 +108,10 @@ def matches(path: str, pattern: str) -> bool:
     return bool(pattern) and fnmatchcase(path.lstrip("/"), pattern)
 
 
-def _made(kind: Callable[..., Any] | None, value: Any) -> Any:
+def _parsed(kind: Callable[..., Any] | None, value: Any) -> Any:
     if kind is None:
         return value
-    entries = ({name: tuple(part) if isinstance(part, list) else part for name, part in each.items()} for each in value)
+    entries = (
+        {name: tuple(part) if isinstance(part, list) else part for name, part in fields.items()} for fields in value
+    )
     return tuple(kind(**entry) for entry in entries)

@@ -39,12 +39,12 @@ def main() -> None:
         parser.add_argument(name, type=Path)
     for flag in ("--write-once", "--overwrite", "--delete"):
         parser.add_argument(flag, action="store_true")
-    given = parser.parse_args()
-    allowed = {"overwrite": given.overwrite, "delete": given.delete}
-    made = WriteOnce(given.root, given.scratch, **allowed) if given.write_once else None
-    operations = made or Passthrough(given.root, given.scratch)
-    serve(operations, str(given.socket))
-    mfusepy.FUSE(operations, str(given.folder), foreground=True, fsname="faulty", **options())
+    arguments = parser.parse_args()
+    allowed = {"overwrite": arguments.overwrite, "delete": arguments.delete}
+    write_once = WriteOnce(arguments.root, arguments.scratch, **allowed) if arguments.write_once else None
+    operations = write_once or Passthrough(arguments.root, arguments.scratch)
+    serve(operations, str(arguments.socket))
+    mfusepy.FUSE(operations, str(arguments.folder), foreground=True, fsname="faulty", **options())
 
 
 if __name__ == "__main__":

@@ -77,8 +77,8 @@ class Passthrough:
         self._missed = {missed for missed in self._missed if str(Path(missed).parent) != path}
         folder = (self._shown if self._faults.stale_listing else self._root) / path.lstrip("/")
         with os.scandir(folder) as entries:
-            found = [listed(entry.name, is_directory=entry.is_dir()) for entry in entries]
-        return iter([listed(".", is_directory=True), listed("..", is_directory=True), *found])
+            children = [listed(entry.name, is_directory=entry.is_dir()) for entry in entries]
+        return iter([listed(".", is_directory=True), listed("..", is_directory=True), *children])
 
     def open(self, path: str, flags: int) -> int:
         """Open a file."""
@@ -157,11 +157,11 @@ class Passthrough:
             raise FileNotFoundError(errno.ENOENT, "looked for in vain")
 
     def _attributes(self, real: Path) -> dict[str, int]:
-        found = real.lstat()
-        shown = {name: getattr(found, name) for name in _SHOWN}
+        status = real.lstat()
+        shown = {name: getattr(status, name) for name in _SHOWN}
         modified = {
-            Times.TRUE: found.st_mtime_ns,
-            Times.SECONDS: found.st_mtime_ns // 10**9 * 10**9,
+            Times.TRUE: status.st_mtime_ns,
+            Times.SECONDS: status.st_mtime_ns // 10**9 * 10**9,
             Times.ZERO: 0,
             Times.NOW: time.time_ns(),
         }[self._faults.times]

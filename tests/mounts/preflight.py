@@ -18,13 +18,13 @@ def problems(machine: Machine, device: Path = DEVICE) -> list[tuple[str, str]]:
     """Return every (problem, advice) that no package can mend."""
     if machine.platform != "linux":
         return [(f"the mounts of the tests run on Linux only, this is {machine.platform}", "use a Linux machine")]
-    found = []
+    findings = []
     if machine.user != 0:
-        found.append(("mounting needs root", "run as root"))
+        findings.append(("mounting needs root", "run as root"))
     if not device.is_char_device():
         advice = "load it (modprobe fuse), or give the container the device (--device /dev/fuse --cap-add SYS_ADMIN)"
-        found.append((f"there is no {device}, so nothing can be mounted in user space", advice))
-    return found
+        findings.append((f"there is no {device}, so nothing can be mounted in user space", advice))
+    return findings
 
 
 def missing_packages(machine: Machine) -> list[str]:
@@ -34,9 +34,9 @@ def missing_packages(machine: Machine) -> list[str]:
 
 def check(machine: Machine, progress: Progress, device: Path = DEVICE) -> None:
     """Raise with all problems at once; install the packages that are missing."""
-    found = problems(machine, device)
-    if found:
-        raise ClusterError("\n".join(problem for problem, _ in found), "; ".join(advice for _, advice in found))
+    findings = problems(machine, device)
+    if findings:
+        raise ClusterError("\n".join(problem for problem, _ in findings), "; ".join(advice for _, advice in findings))
     packages = missing_packages(machine)
     if packages:
         install(packages, progress, machine.find("apt-get"))

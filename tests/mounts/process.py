@@ -86,12 +86,12 @@ class Warm:
         argv = ["run", "--checkpoint-dir", str(checkpoints), *common, *flags]
         self._ask({"argv": argv, "log": str(log)})
         assert poll(self._has_started, DEADLINE), "no evaluator was started"
-        made = Evaluator(self._started.pop(), log, self)
+        evaluator = Evaluator(self._started.pop(), log, self)
         try:
-            yield made
+            yield evaluator
         finally:
-            made.signal(signal.SIGKILL)
-            made.exit_code()
+            evaluator.signal(signal.SIGKILL)
+            evaluator.exit_code()
 
     def exit_code(self, pid: int) -> int | None:
         """Return the exit code of an evaluator, None while it runs."""
@@ -113,11 +113,11 @@ class Warm:
         with suppress(BlockingIOError):
             self._unread += os.read(self.process.stdout.fileno(), _PIECE)
         *lines, self._unread = self._unread.split(b"\n")
-        for said in map(json.loads, lines):
-            if "started" in said:
-                self._started.append(said["started"])
+        for message in map(json.loads, lines):
+            if "started" in message:
+                self._started.append(message["started"])
             else:
-                self._codes[said["ended"]] = said["code"]
+                self._codes[message["ended"]] = message["code"]
 
 
 @contextmanager
@@ -143,20 +143,20 @@ def warm(log: Path) -> Iterator[Warm]:
 
 def lines(output: Path) -> list[dict[str, Any]]:
     """Return the lines of results.jsonl, and of the segments beside it, in the order of writing."""
-    found = []
+    entries = []
     for path in sorted(output.glob("results*.jsonl"), key=lambda path: (len(path.name), path.name)):
-        found += [json.loads(line) for line in path.read_bytes().splitlines()]
-    return found
+        entries += [json.loads(line) for line in path.read_bytes().splitlines()]
+    return entries
 
 
 def summaries(output: Path) -> dict[tuple[str, int], float]:
     """Return what TensorBoard would show: the value of each tag at each step."""
     import tensorflow as tf
 
-    found = {}
+    values = {}
     for path in sorted((output / "validation").glob("events.out.tfevents.*")):
         for record in tf.data.TFRecordDataset(str(path)):
             event = tf.compat.v1.Event.FromString(record.numpy())
             for value in event.summary.value:
-                found[value.tag, event.step] = float(tf.make_ndarray(value.tensor))
-    return found
+                values[value.tag, event.step] = float(tf.make_ndarray(value.tensor))
+    return values

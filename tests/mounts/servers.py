@@ -51,8 +51,8 @@ class S3:
         password = self.folder / "password"
         password.touch(mode=0o600)
         password.write_text(f"{_ACCESS}:{_SECRET}\n")
-        own = (f"passwd_file={password}", f"url={self.url}", "use_path_request_style", *options)
-        return mounted(["/usr/bin/s3fs", BUCKET, folder, "-f", "-o", ",".join(own)], folder, log)
+        mount_options = (f"passwd_file={password}", f"url={self.url}", "use_path_request_style", *options)
+        return mounted(["/usr/bin/s3fs", BUCKET, folder, "-f", "-o", ",".join(mount_options)], folder, log)
 
 
 @contextmanager

@@ -94,10 +94,10 @@ def scene(
     first, second = specimens.of(request.param)
     (mount.origin / name).mkdir()
     with Running(mount.folder / name, scorer, patience=patience) as running:
-        made = Scene(mount, name, request.param, first, second, running)
-        second.place(made.origin, "ckpt_1")
-        made.expect("ckpt_1", second)
-        yield made
+        scene = Scene(mount, name, request.param, first, second, running)
+        second.place(scene.origin, "ckpt_1")
+        scene.expect("ckpt_1", second)
+        yield scene
         mount.switch(Faults())
 
 

@@ -39,10 +39,10 @@ class Place:
 @contextmanager
 def in_bucket(name: str, programs: Programs, folder: Path) -> Iterator[Place]:
     """Read checkpoints from a bucket and write the output to it, on the evaluator's mount."""
-    with store(name, programs, folder) as made:
+    with store(name, programs, folder) as bucket:
         run = Path("run")
-        (made.training / run).mkdir()
-        yield Place(made.evaluator / "out", made.training / "out", made.evaluator / run, made.training / run)
+        (bucket.training / run).mkdir()
+        yield Place(bucket.evaluator / "out", bucket.training / "out", bucket.evaluator / run, bucket.training / run)
 
 
 @contextmanager
@@ -65,8 +65,8 @@ PLACES: dict[str, Callable[[Programs, Path], AbstractContextManager[Place]]] = {
 @pytest.fixture(params=sorted(PLACES))
 def place(request: pytest.FixtureRequest, programs: Programs, tmp_path: Path) -> Iterator[Place]:
     """Return each kind of output in turn."""
-    with PLACES[request.param](programs, tmp_path) as made:
-        yield made
+    with PLACES[request.param](programs, tmp_path) as place:
+        yield place
 
 
 def started(warm: Warm, place: Place, log: Path) -> AbstractContextManager[Evaluator]:
@@ -101,9 +101,9 @@ def test_nothing_is_lost_and_nothing_comes_twice(
         first.place(place.training, "ckpt-4")
         (place.training / SENTINEL).touch()
         assert process.exit_code() == ExitCode.DRAINED, process.end_of_log()
-    found = lines(place.seen)
-    assert [line["checkpoint"] for line in found] == list(saved)
-    assert [line["outcome"] for line in found] == ["evaluated"] * 4
+    entries = lines(place.seen)
+    assert [line["checkpoint"] for line in entries] == list(saved)
+    assert [line["outcome"] for line in entries] == ["evaluated"] * 4
     assert_best(place.seen / "best", second)
     assert_summaries(place.seen, saved)
 
@@ -111,7 +111,7 @@ def test_nothing_is_lost_and_nothing_comes_twice(
 def assert_best(folder: Path, version: Version) -> None:
     """Load the newest copy as its manifest says, and score it."""
     manifests = [(json.loads(path.read_bytes()), path.parent) for path in folder.glob("*/manifest.json")]
-    manifest, copy = max(manifests, key=lambda found: str(found[0]["copiedAt"]))
+    manifest, copy = max(manifests, key=lambda entry: str(entry[0]["copiedAt"]))
     assert manifest["checkpoint"] == "ckpt-2"
     assert model_factory().score(loaded(manifest, copy)) == pytest.approx(version.scores, abs=1e-6)
 

@@ -31,8 +31,8 @@ def bucket(
     request: pytest.FixtureRequest, programs: Programs, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Store]:
     """Return a bucket behind each kind of mount in turn."""
-    with store(request.param, programs, tmp_path_factory.mktemp("store")) as made:
-        yield made
+    with store(request.param, programs, tmp_path_factory.mktemp("store")) as bucket:
+        yield bucket
 
 
 @dataclass
@@ -64,9 +64,9 @@ class Training:
 
 def delays(training: Training, scorer: Scorer) -> str:
     """Return how long after the save each checkpoint was noticed, in words; before it counts as at once."""
-    found = [max(scorer.noticed[name] - saved, 0.0) for name, (saved, _) in training.saved.items()]
-    listed = " ".join(f"{delay:.2f}" for delay in found)
-    return f"noticed {median(found):.2f} s (median), {max(found):.2f} s (worst) after the save returned: {listed}"
+    seconds = [max(scorer.noticed[name] - saved, 0.0) for name, (saved, _) in training.saved.items()]
+    listed = " ".join(f"{delay:.2f}" for delay in seconds)
+    return f"noticed {median(seconds):.2f} s (median), {max(seconds):.2f} s (worst) after the save returned: {listed}"
 
 
 def test_every_checkpoint_is_noticed_and_none_is_missed(bucket: Store, scorer: Scorer, record_property: Record) -> None:

@@ -35,8 +35,8 @@ def test_goal_defaults_to_maximize(evaluations: Evaluations) -> None:
 
 def test_one_best_checkpoint_is_kept_by_default(evaluations: Evaluations) -> None:
     output = {"persistentVolumeClaim": {"claimName": "runs"}, "path": "eval"}
-    given = {"bestCheckpoint": {}, "metrics": {"primary": "accuracy"}, "evaluator": {"output": output}}
-    assert evaluations.create(given)["spec"]["bestCheckpoint"] == {"keep": 1}
+    spec = {"bestCheckpoint": {}, "metrics": {"primary": "accuracy"}, "evaluator": {"output": output}}
+    assert evaluations.create(spec)["spec"]["bestCheckpoint"] == {"keep": 1}
 
 
 def test_performance_is_filled_in_where_a_part_of_it_is_said(evaluations: Evaluations) -> None:

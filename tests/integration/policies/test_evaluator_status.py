@@ -76,6 +76,6 @@ def test_spec_and_metadata_do_not_change_through_the_status(evaluator: Evaluatio
     before = evaluator.read()
     metadata = {"labels": {"a": "b"}, "annotations": {"a": "b"}, "finalizers": ["a.b/c"]}
     after = evaluator.update({"metadata": metadata, "spec": {"suspend": True}}, subresource="/status")
-    for found in (before, after):
-        del found["metadata"]["managedFields"], found["metadata"]["resourceVersion"]
+    for evaluation in (before, after):
+        del evaluation["metadata"]["managedFields"], evaluation["metadata"]["resourceVersion"]
     assert after == before

@@ -21,8 +21,8 @@ def objects(file: str) -> dict[str, Manifest]:
 
 def training_pod(file: str) -> Manifest:
     """Return the pod that the training of a sample runs."""
-    found = objects(file)
-    job = found["TFJob"]["spec"]["tfReplicaSpecs"]["Chief"] if "TFJob" in found else found["Job"]["spec"]
+    manifests = objects(file)
+    job = manifests["TFJob"]["spec"]["tfReplicaSpecs"]["Chief"] if "TFJob" in manifests else manifests["Job"]["spec"]
     template: Manifest = job["template"]
     return {"metadata": {"name": "training"}, "spec": template["spec"]}
 
@@ -47,8 +47,8 @@ def test_demo_is_applied_as_a_whole(server: ApiServer, kubectl: Kubectl) -> None
 
 
 def test_s3_volume_and_claim_are_accepted(kubectl: Kubectl) -> None:
-    found = objects("s3.yaml")
-    volume, claim = found["PersistentVolume"], found["PersistentVolumeClaim"]
+    manifests = objects("s3.yaml")
+    volume, claim = manifests["PersistentVolume"], manifests["PersistentVolumeClaim"]
     kubectl.apply(volume)
     kubectl.apply(claim)
     assert claim["spec"]["volumeName"] == volume["metadata"]["name"]
@@ -56,13 +56,13 @@ def test_s3_volume_and_claim_are_accepted(kubectl: Kubectl) -> None:
 
 
 def test_tfjob_sample_stands_alone() -> None:
-    found = objects("tfjob-mnist.yaml")
-    assert found["ConfigMap"]["data"] == code(), "copy the files of deploy/samples/demo into the ConfigMap"
+    manifests = objects("tfjob-mnist.yaml")
+    assert manifests["ConfigMap"]["data"] == code(), "copy the files of deploy/samples/demo into the ConfigMap"
     assert training_pod("tfjob-mnist.yaml")["spec"]["containers"][0]["name"] == "tensorflow"
-    spec = found["SidecarEvaluation"]["spec"]
+    spec = manifests["SidecarEvaluation"]["spec"]
     assert spec["trainingRef"] == {"apiVersion": "kubeflow.org/v1", "kind": "TFJob", "name": "mnist"}
-    assert spec["evaluator"]["code"]["configMap"]["name"] == found["ConfigMap"]["metadata"]["name"]
-    claim = found["PersistentVolumeClaim"]["metadata"]["name"]
+    assert spec["evaluator"]["code"]["configMap"]["name"] == manifests["ConfigMap"]["metadata"]["name"]
+    claim = manifests["PersistentVolumeClaim"]["metadata"]["name"]
     assert spec["checkpoints"]["source"]["persistentVolumeClaim"]["claimName"] == claim
 
 

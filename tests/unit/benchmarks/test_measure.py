@@ -17,9 +17,9 @@ def test_sides_take_turns_and_none_always_comes_first() -> None:
 
 def test_rounds_to_warm_up_are_not_counted() -> None:
     calls: list[int] = []
-    found = measure.interleaved({"A": lambda: calls.append(1)}, rounds=3, warm_up=2)
+    sides = measure.interleaved({"A": lambda: calls.append(1)}, rounds=3, warm_up=2)
     assert len(calls) == 5
-    assert found["A"].median >= 0
+    assert sides["A"].median >= 0
 
 
 def test_what_sides_return_is_summed_up() -> None:

@@ -10,7 +10,7 @@ def test_scores_that_agree_to_the_tolerance_pass() -> None:
 
 
 @pytest.mark.parametrize(
-    "found",
+    "actual",
     [
         {"loss": 0.5, "accuracy": 0.9 + 2e-6},
         {"loss": 0.5},
@@ -18,6 +18,6 @@ def test_scores_that_agree_to_the_tolerance_pass() -> None:
         {"loss": float("nan"), "accuracy": 0.9},
     ],
 )
-def test_a_wrong_missing_or_unasked_score_is_refused(found: dict[str, float]) -> None:
+def test_a_wrong_missing_or_unasked_score_is_refused(actual: dict[str, float]) -> None:
     with pytest.raises(WrongScoreError, match="expected"):
-        require_same(EXPECTED, found)
+        require_same(EXPECTED, actual)

@@ -54,7 +54,7 @@ def test_another_node_on_the_machine_is_refused_and_our_own_is_not(machine: Mach
         (machine.proc / pid / "comm").write_text(f"{name}\n")
         (machine.proc / pid / "ns" / "net").symlink_to(f"net:[{links}]")
     assert "(process 7)" in problems(machine)[0][0]
-    assert problems(machine, own=frozenset({7})) == []
+    assert problems(machine, cluster_pids=frozenset({7})) == []
 
 
 def test_without_apt_the_missing_packages_are_named(machine: Machine) -> None:

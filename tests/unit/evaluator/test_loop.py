@@ -45,14 +45,14 @@ class FakeModel:
         self.passes: list[int] = []
         self.during: Callable[[], None] = lambda: None
 
-    def read(self, found: Checkpoint) -> Weights:
-        self.restored.append(found.name)
-        error = self.trouble.get(found.name)
+    def read(self, candidate: Checkpoint) -> Weights:
+        self.restored.append(candidate.name)
+        error = self.trouble.get(candidate.name)
         if isinstance(error, list):
             error = error.pop(0) if error else None
         if error:
             raise error
-        return Weights((), None if found.number is None else found.number * 100)
+        return Weights((), None if candidate.number is None else candidate.number * 100)
 
     def score(self, loaded: Sequence[Loaded]) -> list[tuple[Score, ...]]:
         self.during()
@@ -104,8 +104,8 @@ class Scene:
 
     def outcomes(self) -> list[tuple[str, OutcomeKind, Reason | None]]:
         self.loop.run()
-        made = [report.outcome for report in self.writer.reports if report.outcome]
-        return [(outcome.checkpoint, outcome.kind, outcome.reason) for outcome in made]
+        outcomes = [report.outcome for report in self.writer.reports if report.outcome]
+        return [(outcome.checkpoint, outcome.kind, outcome.reason) for outcome in outcomes]
 
 
 def test_every_checkpoint_is_evaluated_and_written_once() -> None:
@@ -147,16 +147,16 @@ def test_a_bad_checkpoint_gets_its_outcome_and_stops_no_other(
 def test_it_is_said_loudly_that_nothing_could_be_evaluated(caplog: pytest.LogCaptureFixture) -> None:
     scene = Scene("ckpt-1", "ckpt-2", model=FakeModel({"score": ValueError("shapes differ")}))
     scene.loop.run()
-    (told,) = (record for record in caplog.records if record.levelname == "ERROR")
-    assert told.message.startswith("No checkpoint could be evaluated, ")
-    assert told.message.endswith("The last one, ckpt-2: ValueError: shapes differ")
+    (error,) = (record for record in caplog.records if record.levelname == "ERROR")
+    assert error.message.startswith("No checkpoint could be evaluated, ")
+    assert error.message.endswith("The last one, ckpt-2: ValueError: shapes differ")
 
 
 def test_a_checkpoint_deleted_while_it_is_read_is_gone_at_once() -> None:
     scene = Scene("ckpt-1", "ckpt-2")
 
-    def read(found: Checkpoint) -> Weights:
-        scene.directory.remove(found.name)
+    def read(candidate: Checkpoint) -> Weights:
+        scene.directory.remove(candidate.name)
         raise CheckpointGone("deleted")
 
     scene.loop.prefetcher = Prefetcher(read, has_room=lambda _size: False)
@@ -211,9 +211,9 @@ def test_an_overdue_group_loses_its_first_only() -> None:
     scene = Scene("ckpt-1", "ckpt-2", "ckpt-3")
     scene.loop.checkpoints.group_limit = lambda waiting: waiting
     scene.model.during = scene.loop.abandon
-    found = scene.outcomes()
-    assert found[0] == ("ckpt-1", OutcomeKind.FAILED, Reason.TIMED_OUT)
-    assert [name for name, kind, _ in found if kind is OutcomeKind.EVALUATED] == ["ckpt-2", "ckpt-3"]
+    outcomes = scene.outcomes()
+    assert outcomes[0] == ("ckpt-1", OutcomeKind.FAILED, Reason.TIMED_OUT)
+    assert [name for name, kind, _ in outcomes if kind is OutcomeKind.EVALUATED] == ["ckpt-2", "ckpt-3"]
 
 
 def test_a_checkpoint_read_ahead_is_evaluated_although_it_was_deleted() -> None:
@@ -233,10 +233,10 @@ def test_a_checkpoint_read_ahead_is_evaluated_although_it_was_deleted() -> None:
 def test_each_new_best_is_kept_and_may_be_written_from_memory(tmp_path: Path) -> None:
     scene, kept = Scene("ckpt-1", "ckpt-2", "ckpt-3"), list[str]()
 
-    def keep(found: Checkpoint, outcome: Outcome, export: Callable[[Path], None]) -> None:
+    def keep(candidate: Checkpoint, outcome: Outcome, export: Callable[[Path], None]) -> None:
         assert scene.writer.reports[-1].results.best is outcome
-        kept.append(found.name)
-        export(tmp_path / found.name)
+        kept.append(candidate.name)
+        export(tmp_path / candidate.name)
 
     scene.loop.keep_best = keep
     scene.loop.rules = Rules(Primary("accuracy", Goal.MINIMIZE))

@@ -28,9 +28,9 @@ def program(folder: Path, name: str, script: str) -> None:
 
 
 def builder(tmp_path: Path, programs: Path, **environ: str) -> tuple[Buildah, io.StringIO]:
-    told = io.StringIO()
+    output = io.StringIO()
     path = f"{programs}:/usr/bin:/bin"
-    return Buildah(tmp_path, "overlay", {"PATH": path, **environ}, Progress(told)), told
+    return Buildah(tmp_path, "overlay", {"PATH": path, **environ}, Progress(output)), output
 
 
 @pytest.mark.parametrize(("code", "driver"), [(0, "overlay"), (1, "vfs")])
@@ -48,17 +48,17 @@ def test_a_build_tells_its_long_steps_and_returns_the_id(tmp_path: Path, program
         "buildah",
         f"echo '[1/2] STEP 4/6: RUN something'; echo '--> noise'; echo sha256:abc > {tmp_path}/sidecar-evaluator.id",
     )
-    made, told = builder(tmp_path, programs)
-    assert made.build(EVALUATOR, tmp_path, {"TENSORFLOW": "cpu"}) == "abc"
-    assert "evaluator: [1/2] STEP 4/6: RUN something" in told.getvalue()
-    assert "noise" not in told.getvalue()
+    local_builder, output = builder(tmp_path, programs)
+    assert local_builder.build(EVALUATOR, tmp_path, {"TENSORFLOW": "cpu"}) == "abc"
+    assert "evaluator: [1/2] STEP 4/6: RUN something" in output.getvalue()
+    assert "noise" not in output.getvalue()
 
 
 def test_a_failed_build_ends_with_the_last_words(tmp_path: Path, programs: Path) -> None:
     program(programs, "buildah", "echo 'no such package'; exit 2")
-    made, _ = builder(tmp_path, programs)
+    local_builder, _ = builder(tmp_path, programs)
     with pytest.raises(ClusterError, match="no such package"):
-        made.build(EVALUATOR, tmp_path, {})
+        local_builder.build(EVALUATOR, tmp_path, {})
 
 
 def test_a_private_authority_is_mounted_and_named(tmp_path: Path, programs: Path) -> None:
@@ -80,10 +80,10 @@ def test_layers_are_found_from_the_top_down(tmp_path: Path, programs: Path) -> N
 
 def test_a_storage_that_fails_speaks(tmp_path: Path, programs: Path) -> None:
     program(programs, "containers-storage", "echo 'image not known' >&2; exit 1")
-    made, _ = builder(tmp_path, programs)
+    local_builder, _ = builder(tmp_path, programs)
     with pytest.raises(ClusterError, match="image not known"):
-        made.manifest("abc")
-    assert not made.has("abc")
+        local_builder.manifest("abc")
+    assert not local_builder.has("abc")
 
 
 def test_this_pythons_own_variables_stay_out() -> None:

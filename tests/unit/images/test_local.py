@@ -22,14 +22,14 @@ class Storage:
     written: list[str] = field(default_factory=list)
 
     def manifest(self, image: str) -> bytes:
-        found = self.source.image(NAME)
-        assert found
-        return found.content
+        stored = self.source.image(NAME)
+        assert stored
+        return stored.content
 
     def layers(self, image: str) -> dict[str, str]:
-        found = self.source.image(NAME)
-        assert found
-        return {digest: f"id of {digest}" for digest in found.layers}
+        stored = self.source.image(NAME)
+        assert stored
+        return {digest: f"id of {digest}" for digest in stored.layers}
 
     def write_layer(self, layer: str, path: Path) -> None:
         self.written.append(layer)

@@ -94,5 +94,5 @@ def test_the_context_holds_the_inputs_and_nothing_else() -> None:
     lines = (ROOT / ".dockerignore").read_text().splitlines()
     admitted = {line.removeprefix("!") for line in lines if line.startswith("!")}
     assert "*" in lines
-    own = {f"{recipe.folder}/{name}" for recipe in ALL for name in ("src", *OWN)}
-    assert admitted == {*COMMON, *own} - {".dockerignore", *(recipe.dockerfile for recipe in ALL)}
+    inputs = {f"{recipe.folder}/{name}" for recipe in ALL for name in ("src", *OWN)}
+    assert admitted == {*COMMON, *inputs} - {".dockerignore", *(recipe.dockerfile for recipe in ALL)}

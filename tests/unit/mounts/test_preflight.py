@@ -20,7 +20,7 @@ def test_a_good_machine_has_no_problem() -> None:
 
 
 @pytest.mark.parametrize(
-    ("found", "device", "problem", "advice"),
+    ("host", "device", "problem", "advice"),
     [
         (machine(platform="darwin"), NULL, "Linux only, this is darwin", "Linux machine"),
         (machine(user=1000), NULL, "needs root", "run as root"),
@@ -28,9 +28,9 @@ def test_a_good_machine_has_no_problem() -> None:
     ],
     ids=["platform", "user", "device"],
 )
-def test_each_problem_is_told_with_what_to_do(found: Machine, device: Path, problem: str, advice: str) -> None:
+def test_each_problem_is_told_with_what_to_do(host: Machine, device: Path, problem: str, advice: str) -> None:
     with pytest.raises(ClusterError, match=problem) as error:
-        check(found, Progress(io.StringIO()), device)
+        check(host, Progress(io.StringIO()), device)
     assert advice in error.value.advice
 
 

@@ -41,9 +41,9 @@ class SlowCopies(BestCheckpointStore):
 
 @pytest.fixture
 def copies(tmp_path: Path) -> Iterator[SlowCopies]:
-    made = SlowCopies(tmp_path)
-    yield made
-    made.gate.release(100)
+    copies = SlowCopies(tmp_path)
+    yield copies
+    copies.gate.release(100)
 
 
 def hand_over(keeper: BestCheckpointCopier, name: str, export: Callable[[Path], None] = lambda _path: None) -> None:

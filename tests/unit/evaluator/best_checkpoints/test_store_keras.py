@@ -78,8 +78,8 @@ def trained(factory: ModelFactory) -> Any:
 
 
 def newest(directory: Path) -> Checkpoint:
-    (found,) = look_twice(Directory(directory)).checkpoints
-    return found
+    (checkpoint,) = look_twice(Directory(directory)).checkpoints
+    return checkpoint
 
 
 def loaded(code: str, factory: ModelFactory, **names: Any) -> Any:
@@ -87,9 +87,9 @@ def loaded(code: str, factory: ModelFactory, **names: Any) -> Any:
     import tensorflow as tf
 
     factory.keras.backend.clear_session()
-    known = {"model": factory.model(), "tf": tf, "keras": factory.keras, "pathlib": pathlib, **names}
-    exec(code, known)
-    return known["model"]
+    namespace = {"model": factory.model(), "tf": tf, "keras": factory.keras, "pathlib": pathlib, **names}
+    exec(code, namespace)
+    return namespace["model"]
 
 
 @pytest.fixture

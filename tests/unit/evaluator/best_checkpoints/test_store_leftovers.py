@@ -178,7 +178,7 @@ def test_an_output_inside_the_checkpoint_directory_is_not_taken_for_checkpoints(
     scene.output = scene.checkpoints / "best"
     checkpoint = scene.save(1)
     assert scene.restarted().keep(checkpoint, outcome_of(checkpoint)) == ""
-    assert [found.name for found in Directory(scene.checkpoints).look().checkpoints] == ["ckpt-1"]
+    assert [listed.name for listed in Directory(scene.checkpoints).look().checkpoints] == ["ckpt-1"]
 
 
 def test_a_tree_that_leads_elsewhere_is_not_followed(tmp_path: Path) -> None:

@@ -41,24 +41,24 @@ class FakeEvaluation:
 
 @pytest.fixture
 def evaluation(monkeypatch: pytest.MonkeyPatch) -> FakeEvaluation:
-    made = FakeEvaluation()
+    fake = FakeEvaluation()
 
     def evaluator_of(config: ModelConfig, stop: threading.Event) -> FakeEvaluation:
         assert (config.entrypoint, config.steps) == ("evaluate:build", 3)
         assert not stop.is_set()
-        return made
+        return fake
 
     monkeypatch.setattr("sidecar_evaluator.commands.check.evaluator_of", evaluator_of)
-    return made
+    return fake
 
 
 @pytest.fixture
 def check(
     evaluation: FakeEvaluation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., tuple[int, str, str]]:
-    known = FakeFormat()
-    known.lacking = {"ckpt-9"}
-    monkeypatch.setitem(FORMATS, "Fake", lambda: known)
+    fake_format = FakeFormat()
+    fake_format.lacking = {"ckpt-9"}
+    monkeypatch.setitem(FORMATS, "Fake", lambda: fake_format)
     for number in (1, 3, 9):
         (tmp_path / f"ckpt-{number}").write_text("x")
 
@@ -80,9 +80,9 @@ def test_the_one_that_is_named(check: Callable[..., tuple[int, str, str]]) -> No
 
 
 def test_json_for_scripts(check: Callable[..., tuple[int, str, str]]) -> None:
-    found = json.loads(check("--json")[1])
-    assert (found["checkpoint"], found["step"]) == ("ckpt-3", 3)
-    assert found["metrics"][1] == {"name": "loss", "dataset": "default", "value": "NaN"}
+    report = json.loads(check("--json")[1])
+    assert (report["checkpoint"], report["step"]) == ("ckpt-3", 3)
+    assert report["metrics"][1] == {"name": "loss", "dataset": "default", "value": "NaN"}
 
 
 @pytest.mark.parametrize(
@@ -95,9 +95,9 @@ def test_json_for_scripts(check: Callable[..., tuple[int, str, str]]) -> None:
 def test_what_cannot_be_checked(
     name: str, code: ExitCode, message: str, check: Callable[..., tuple[int, str, str]]
 ) -> None:
-    found = check(f"--checkpoint={name}")
-    assert found[:2] == (code, "")
-    assert message in found[2]
+    result = check(f"--checkpoint={name}")
+    assert result[:2] == (code, "")
+    assert message in result[2]
 
 
 def test_a_checkpoint_that_does_not_fit(check: Callable[..., tuple[int, str, str]], evaluation: FakeEvaluation) -> None:

@@ -111,9 +111,9 @@ def start(tmp_path: Path) -> Iterator[Start]:
         return started[-1]
 
     yield make
-    for each in started:
-        each.process.kill()
-        each.process.communicate()
+    for process in started:
+        process.process.kill()
+        process.process.communicate()
 
 
 def read(port: int, path: str) -> str:

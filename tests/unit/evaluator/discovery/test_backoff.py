@@ -11,14 +11,14 @@ from unit.evaluator.support.fakes import checkpoint
 def test_an_unchanged_checkpoint_is_tried_at_growing_distances_for_as_long_as_the_mount_may_lag(
     patience: float, pauses: list[float]
 ) -> None:
-    retries, found, now = Backoff(patience), checkpoint("ckpt-1"), 100.0
-    assert retries.is_due(found, now)
+    retries, candidate, now = Backoff(patience), checkpoint("ckpt-1"), 100.0
+    assert retries.is_due(candidate, now)
     for pause in pauses:
-        assert retries.fail(found, now) == pause
-        assert not retries.is_due(found, now + pause - 0.01)
+        assert retries.fail(candidate, now) == pause
+        assert not retries.is_due(candidate, now + pause - 0.01)
         now += pause
-        assert retries.is_due(found, now)
-    assert retries.fail(found, now) is None
+        assert retries.is_due(candidate, now)
+    assert retries.fail(candidate, now) is None
 
 
 def test_a_checkpoint_that_changed_starts_anew_after_the_shortest_pause() -> None:

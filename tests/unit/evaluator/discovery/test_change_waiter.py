@@ -43,9 +43,9 @@ class Watched:
 
 @pytest.fixture
 def watched(tmp_path: Path) -> Iterator[Watched]:
-    made = Watched(tmp_path)
-    yield made
-    made.close()
+    watched = Watched(tmp_path)
+    yield watched
+    watched.close()
 
 
 def is_noticed(waiter: DirectoryWaiter) -> bool:
@@ -242,7 +242,7 @@ def test_where_the_kernel_refuses_the_directory_is_polled(
     monkeypatch.setattr(f"inotify_simple.INotify.{method}", LimitReached(number))
     watched.path.mkdir(parents=True)
     waiter = watched.waiter()
-    (warning,) = [each for each in caplog.records if each.levelno == logging.WARNING]
+    (warning,) = [record for record in caplog.records if record.levelno == logging.WARNING]
     assert os.strerror(number) in warning.message
     waiter.looked(1.0, None)
     with once_inside(Waker.wait, lambda: write(watched.path / "new")):
@@ -258,7 +258,7 @@ def test_a_watch_that_fails_later_is_replaced_by_polls(
     waiter.looked(0.001, None)
     for _ in range(3):
         assert not waiter.wait(0.01)
-    assert len([each for each in caplog.records if each.levelno == logging.WARNING]) == 1
+    assert len([record for record in caplog.records if record.levelno == logging.WARNING]) == 1
 
 
 class FakeWaker(Waker):

@@ -28,7 +28,7 @@ def test_formats(format_name: str, expected: list[str], tmp_path: Path) -> None:
     write(tmp_path, "ckpt-2.index", "ckpt-2.data-00000-of-00001", "ckpt-3.weights.h5", "checkpoint")
     (tmp_path / "ckpt-4.index").mkdir()
     listing = Directory(tmp_path, format_name).look()
-    assert [found.name for found in listing.checkpoints] == expected
+    assert [checkpoint.name for checkpoint in listing.checkpoints] == expected
     assert "checkpoint" in listing.names
 
 
@@ -95,8 +95,8 @@ def test_a_short_trouble_looks_as_if_nothing_had_changed(monkeypatch: pytest.Mon
 
 def test_before_the_first_listing_there_is_nothing_to_go_by(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     failing(monkeypatch, errno.EIO)
-    found = Directory(tmp_path).look()
-    assert (found.checkpoints, found.exists, found.fresh) == ((), False, False)
+    listing = Directory(tmp_path).look()
+    assert (listing.checkpoints, listing.exists, listing.fresh) == ((), False, False)
 
 
 class Recorder(FakeFormat):
@@ -131,11 +131,11 @@ def test_a_retired_checkpoint_is_out_of_sight_until_its_name_is_used_again(tmp_p
     directory = Directory(tmp_path, formats=[recorder])
     write(tmp_path, "ckpt-1.part", "ckpt-2.part")
     directory.retire(directory.look().checkpoints[0])
-    assert [found.name for found in directory.look().checkpoints] == ["ckpt-2"]
+    assert [checkpoint.name for checkpoint in directory.look().checkpoints] == ["ckpt-2"]
     (tmp_path / "ckpt-1.part").unlink()
     directory.look()
     write(tmp_path, "ckpt-1.part")
-    assert [found.name for found in directory.look().checkpoints] == ["ckpt-1", "ckpt-2"]
+    assert [checkpoint.name for checkpoint in directory.look().checkpoints] == ["ckpt-1", "ckpt-2"]
 
 
 def test_a_doubted_checkpoint_is_looked_at_again(tmp_path: Path) -> None:
@@ -162,7 +162,7 @@ def test_a_checkpoint_that_is_deleted_is_gone_from_the_next_listing(tmp_path: Pa
     write(tmp_path, "ckpt-1.part", "ckpt-2.part")
     directory.look()
     (tmp_path / "ckpt-1.part").unlink()
-    assert [found.name for found in directory.look().checkpoints] == ["ckpt-2"]
+    assert [checkpoint.name for checkpoint in directory.look().checkpoints] == ["ckpt-2"]
     for path in tmp_path.iterdir():
         path.unlink()
     tmp_path.rmdir()
@@ -176,8 +176,8 @@ def test_a_directory_that_is_made_anew_with_the_same_names_is_read_anew(tmp_path
     for content in ("x", "longer"):
         (tmp_path / "run").mkdir()
         (tmp_path / "run" / "ckpt-1.part").write_text(content)
-        (found,) = directory.look().checkpoints
-        assert found.files[0].size == len(content)
+        (checkpoint,) = directory.look().checkpoints
+        assert checkpoint.files[0].size == len(content)
         (tmp_path / "run" / "ckpt-1.part").unlink()
         (tmp_path / "run").rmdir()
         assert not directory.look().exists
@@ -206,7 +206,7 @@ def test_an_entry_that_cannot_be_told_at_first_is_looked_at_again(
     entry.error = OSError(errno.ESTALE, "Stale file handle")
     assert directory.look().checkpoints == ()
     entry.error = None
-    assert [found.name for found in directory.look().checkpoints] == ["ckpt-1"]
+    assert [checkpoint.name for checkpoint in directory.look().checkpoints] == ["ckpt-1"]
 
 
 @pytest.mark.parametrize(
@@ -219,15 +219,15 @@ def test_a_checkpoint_that_is_a_directory_is_listed_as_deep_as_its_format_asks(
     (tmp_path / "7.part" / "item").mkdir(parents=True)
     write(tmp_path / "7.part", "marker")
     write(tmp_path / "7.part" / "item", "data")
-    (found,) = Directory(tmp_path, formats=[Recorder(depth=depth)]).look().checkpoints
-    assert {file.name for file in found.files} == expected
+    (checkpoint,) = Directory(tmp_path, formats=[Recorder(depth=depth)]).look().checkpoints
+    assert {file.name for file in checkpoint.files} == expected
 
 
 def test_of_two_formats_the_first_gets_the_entry(tmp_path: Path) -> None:
     first, second = Recorder(), Recorder()
     write(tmp_path, "ckpt-1.part")
-    (found,) = Directory(tmp_path, formats=[first, second]).look().checkpoints
-    assert found.format is first
+    (checkpoint,) = Directory(tmp_path, formats=[first, second]).look().checkpoints
+    assert checkpoint.format is first
     assert second.assembled == []
 
 
@@ -242,8 +242,8 @@ class Suffixed(FakeFormat):
         return name.removesuffix(self.name) if name.endswith(self.name) and not is_directory else None
 
     def assemble(self, directory: Path, name: str, files: Files) -> Checkpoint:
-        made = super().assemble(directory, name, files)
-        return replace(made, missing="" if all(file.size for file in made.files) else "everything")
+        checkpoint = super().assemble(directory, name, files)
+        return replace(checkpoint, missing="" if all(file.size for file in checkpoint.files) else "everything")
 
 
 def test_of_one_name_in_two_formats_the_whole_one_that_can_be_read_is_listed(tmp_path: Path) -> None:
@@ -252,7 +252,7 @@ def test_of_one_name_in_two_formats_the_whole_one_that_can_be_read_is_listed(tmp
     write(tmp_path, "ckpt-1.b")
 
     def listed() -> list[str]:
-        return [found.format.name for found in directory.look().checkpoints]
+        return [checkpoint.format.name for checkpoint in directory.look().checkpoints]
 
     assert listed() == [".b"], "the other is incomplete"
     write(tmp_path, "ckpt-1.a")
@@ -266,8 +266,8 @@ def test_of_one_name_in_two_formats_the_whole_one_that_can_be_read_is_listed(tmp
 def test_of_one_name_in_two_formats_each_can_be_retired(tmp_path: Path) -> None:
     directory = Directory(tmp_path, formats=[Suffixed(".a"), Suffixed(".b")])
     write(tmp_path, "ckpt-1.a", "ckpt-1.b")
-    while found := directory.look().checkpoints:
-        directory.retire(found[0])
+    while checkpoints := directory.look().checkpoints:
+        directory.retire(checkpoints[0])
     assert directory.unclaimed() == []
 
 
@@ -281,7 +281,7 @@ def test_an_entry_that_nobody_can_look_at_hides_no_other(
     monkeypatch.setattr(os, "scandir", lambda _path: nullcontext([odd, Entry("ckpt-1.part")]))
     directory = Directory(tmp_path, formats=[Recorder()])
     for _ in range(3):
-        assert [found.name for found in directory.look().checkpoints] == ["ckpt-1"]
+        assert [checkpoint.name for checkpoint in directory.look().checkpoints] == ["ckpt-1"]
     assert len(caplog.messages) == 1
     assert "latest is left out, because it cannot be looked at" in caplog.text
 
@@ -290,7 +290,7 @@ def test_a_link_that_leads_to_itself_hides_no_other(tmp_path: Path) -> None:
     write(tmp_path, "ckpt-1.index")
     for name in ("latest", "ckpt-2.weights.h5", "7"):
         (tmp_path / name).symlink_to(name)
-    assert [found.name for found in Directory(tmp_path).look().checkpoints] == ["ckpt-1"]
+    assert [checkpoint.name for checkpoint in Directory(tmp_path).look().checkpoints] == ["ckpt-1"]
 
 
 def test_subdirectories_with_checkpoints_are_named(tmp_path: Path) -> None:

@@ -325,7 +325,7 @@ def test_what_comes_next_may_be_asked_meanwhile(selection: Selection, expected: 
     ((first,),) = (next(iter(scene.iterator)),)
     assert scene.iterator.upcoming([first], 2) == []
     scene.directory.add(*(checkpoint(f"ckpt-{number}") for number in (2, 3, 4)))
-    assert [found.name for found in scene.iterator.upcoming([first], 2)] == expected
+    assert [candidate.name for candidate in scene.iterator.upcoming([first], 2)] == expected
 
 
 @pytest.mark.parametrize(
@@ -380,8 +380,8 @@ def test_a_format_that_cannot_look_into_a_file_delays_that_checkpoint_only(
 ) -> None:
     scene = finished_scene("ckpt-1", "ckpt-2", selection=Selection.EVERY)
 
-    def inspect(found: Checkpoint) -> str:
-        if found.name == "ckpt-1" and scene.clock.now < 1002.0:
+    def inspect(candidate: Checkpoint) -> str:
+        if candidate.name == "ckpt-1" and scene.clock.now < 1002.0:
             raise error
         return ""
 
@@ -390,7 +390,7 @@ def test_a_format_that_cannot_look_into_a_file_delays_that_checkpoint_only(
 
 
 def test_a_dead_mount_ends_the_watching(monkeypatch: pytest.MonkeyPatch) -> None:
-    def inspect(_found: Checkpoint) -> str:
+    def inspect(_candidate: Checkpoint) -> str:
         raise OSError(errno.ENOTCONN, "Transport endpoint is not connected")
 
     monkeypatch.setattr(FORMAT, "inspect", inspect)

@@ -47,7 +47,7 @@ def test_a_record_is_one_line_of_strict_json_that_reads_back(record: Record, tmp
     json.loads(line, parse_constant=refuse)
     files = AppendLog(tmp_path, NAME)
     files.append([line])
-    assert [text_of(found) for found in read(files, "run")] == [text_of(record)]
+    assert [text_of(restored) for restored in read(files, "run")] == [text_of(record)]
 
 
 def test_a_line_has_the_fields_of_the_status_and_what_a_restart_needs() -> None:
@@ -102,8 +102,8 @@ def test_a_strange_line_is_left_out_and_hides_no_other(
     good = [render_line(Entry(evaluated(f"ckpt-{number}", number=number)), "run") for number in (1, 2)]
     files.append([good[0], strange + b"\n", good[1]])
     with caplog.at_level(logging.WARNING):
-        found = [record.outcome.checkpoint for record in read(files, "run") if isinstance(record, Entry)]
-    assert found == ["ckpt-1", "ckpt-2"]
+        names = [record.outcome.checkpoint for record in read(files, "run") if isinstance(record, Entry)]
+    assert names == ["ckpt-1", "ckpt-2"]
     assert bool(caplog.messages) is is_reported
 
 

@@ -101,13 +101,13 @@ def test_full_results_fit_the_schema() -> None:
 
 def _results_schema() -> dict[str, Any]:
     version = yaml.safe_load(CRD.read_text())["spec"]["versions"][0]
-    found: dict[str, Any] = version["schema"]["openAPIV3Schema"]["properties"]["status"]["properties"]["results"]
-    return found
+    schema: dict[str, Any] = version["schema"]["openAPIV3Schema"]["properties"]["status"]["properties"]["results"]
+    return schema
 
 
 def _schema() -> dict[str, Any]:
-    found: dict[str, Any] = _results_schema()["properties"]["latest"]
-    return found
+    schema: dict[str, Any] = _results_schema()["properties"]["latest"]
+    return schema
 
 
 def assert_fits(value: Any, schema: dict[str, Any]) -> None:

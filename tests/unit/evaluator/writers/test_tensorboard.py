@@ -24,12 +24,12 @@ def test_tensorboard_logs_have_the_tags_of_the_callback(tmp_path: Path) -> None:
     outcome = evaluated("ckpt-7", number=7, step=700)
     writer.write(Report(outcome.__class__(**{**outcome.__dict__, "scores": scores}), Results()))
     writer.close()
-    found = {}
+    steps = {}
     for path in tmp_path.glob("validation/**/events*"):
         for record in tf.data.TFRecordDataset(str(path)):
             event = tf.compat.v1.Event.FromString(record.numpy())
-            found.update({(str(path.parent.relative_to(tmp_path)), v.tag): event.step for v in event.summary.value})
-    assert found == {
+            steps.update({(str(path.parent.relative_to(tmp_path)), v.tag): event.step for v in event.summary.value})
+    assert steps == {
         ("validation", "evaluation_loss_vs_iterations"): 700,
         ("validation/val", "evaluation_accuracy_vs_iterations"): 700,
     }
@@ -55,9 +55,9 @@ def test_tensorboard_itself_reads_the_summaries(tmp_path: Path) -> None:
         writer.close()
     board = EventMultiplexer().AddRunsFromDirectory(str(tmp_path))
     board.Reload()
-    found = [(event.step, float(make_ndarray(event.tensor_proto))) for event in shown(board)]
-    assert [step for step, _ in found] == [1, 2, 1, 2]
-    assert [str(value) for _, value in found] == ["0.25", "nan", "0.25", "nan"]
+    points = [(event.step, float(make_ndarray(event.tensor_proto))) for event in shown(board)]
+    assert [step for step, _ in points] == [1, 2, 1, 2]
+    assert [str(value) for _, value in points] == ["0.25", "nan", "0.25", "nan"]
 
 
 def shown(board: Any) -> Any:

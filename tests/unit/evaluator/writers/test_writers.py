@@ -135,11 +135,11 @@ def gate() -> Iterator[threading.Event]:
 def test_one_evaluation_is_one_write() -> None:
     server = FakeServer()
     writer = StatusWriter(server.apply, render)
-    made = report()
-    writer.write(made)
+    sent = report()
+    writer.write(sent)
     assert writer.flush(DEADLINE)
     writer.close()
-    assert server.applied == [render(made.results)]
+    assert server.applied == [render(sent.results)]
 
 
 def test_a_refused_write_is_tried_again_until_it_is_accepted() -> None:
@@ -203,8 +203,8 @@ class Metrics:
 
 def test_prometheus_shows_scores_step_and_times() -> None:
     metrics = Metrics()
-    made = report()
-    metrics.writer.write(Report(made.outcome, replace(made.results, best=made.outcome, backlog=2)))
+    latest = report()
+    metrics.writer.write(Report(latest.outcome, replace(latest.results, best=latest.outcome, backlog=2)))
     labels = {"metric": "accuracy", "dataset": "default"}
     assert metrics.value("score", **labels) == 0.5
     assert metrics.value("best_score", **labels) == 0.5
