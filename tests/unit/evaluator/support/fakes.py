@@ -1,4 +1,4 @@
-"""Fakes for the unit tests: a clock that never sleeps, a format, a directory in memory and a writer."""
+"""Fakes for the unit tests: a clock that never sleeps, a format, a directory in memory, a writer, a report."""
 
 import threading
 from collections.abc import Callable
@@ -7,6 +7,7 @@ from typing import Any
 
 from sidecar_evaluator.checkpoints.interface import Checkpoint, CheckpointFormat, Files, FileState, Weights
 from sidecar_evaluator.discovery.directory import Listing
+from sidecar_evaluator.results.ledger import Results, Rules, settle
 from sidecar_evaluator.results.outcome import Outcome, OutcomeKind, Score
 from sidecar_evaluator.writers.interface import Report
 
@@ -150,3 +151,8 @@ class FakeWriter:
 def evaluated(name: str, *, accuracy: float = 0.5, number: int | None = None, **fields: Any) -> Outcome:
     scores = (Score("accuracy", accuracy), Score("loss", 1 - accuracy))
     return Outcome(name, OutcomeKind.EVALUATED, number, 10.0, 12.0, 2.0, scores=scores, **fields)
+
+
+def report(outcome: Outcome | None = None) -> Report:
+    outcome = outcome or evaluated("ckpt-7", number=7, step=700, accuracy=0.5, modified_at=5.0)
+    return Report(outcome, settle(Results(), outcome, Rules()))

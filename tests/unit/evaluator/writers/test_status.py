@@ -1,0 +1,97 @@
+"""Results as writes to an API server that accepts them, refuses them or hangs."""
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from sidecar_evaluator.results.ledger import Results, Rules, settle
+from sidecar_evaluator.results.serialization import render
+from sidecar_evaluator.writers.interface import Report
+from sidecar_evaluator.writers.status import StatusWriter
+from support.waiting import DEADLINE
+from unit.evaluator.support.fakes import evaluated, report
+
+
+class FakeServer:
+    """Accepts results, refuses as often as asked, or hangs."""
+
+    def __init__(self, refusals: int = 0, gate: threading.Event | None = None) -> None:
+        self.refusals, self.gate = refusals, gate
+        self.entered = threading.Event()
+        self.applied: list[dict[str, Any]] = []
+
+    def apply(self, results: dict[str, Any]) -> None:
+        self.entered.set()
+        if self.gate:
+            self.gate.wait()
+        if self.refusals:
+            self.refusals -= 1
+            raise ConnectionError("connection refused")
+        self.applied.append(results)
+
+
+@pytest.fixture
+def gate() -> Iterator[threading.Event]:
+    event = threading.Event()
+    yield event
+    event.set()
+
+
+def test_one_evaluation_is_one_write() -> None:
+    server = FakeServer()
+    writer = StatusWriter(server.apply, render)
+    sent = report()
+    writer.write(sent)
+    assert writer.flush(DEADLINE)
+    writer.close()
+    assert server.applied == [render(sent.results)]
+
+
+def test_a_refused_write_is_tried_again_until_it_is_accepted() -> None:
+    server = FakeServer(refusals=4)
+    writer = StatusWriter(server.apply, render, first_pause=0.001)
+    writer.write(report())
+    assert writer.flush(DEADLINE)
+    writer.close()
+    assert len(server.applied) == 1
+
+
+def test_flush_does_not_sit_out_a_long_pause(gate: threading.Event) -> None:
+    server = FakeServer(refusals=1, gate=gate)
+    writer = StatusWriter(server.apply, render, first_pause=3600.0)
+    writer.write(report())
+    assert server.entered.wait(DEADLINE)
+    gate.set()
+    assert writer.flush(DEADLINE)
+    writer.close()
+
+
+def test_reports_that_wait_become_one_write(gate: threading.Event) -> None:
+    server = FakeServer(gate=gate)
+    writer = StatusWriter(server.apply, render)
+    results = Results()
+    for number in range(50):
+        outcome = evaluated(f"ckpt-{number}", number=number)
+        results = settle(results, outcome, Rules())
+        writer.write(Report(outcome, results))
+        assert server.entered.wait(DEADLINE)
+    gate.set()
+    assert writer.flush(DEADLINE)
+    writer.close()
+    assert len(server.applied) == 2
+    assert server.applied[-1]["counts"]["evaluated"] == 50
+
+
+def test_flush_gives_up_in_time_when_the_server_is_away() -> None:
+    writer = StatusWriter(FakeServer(refusals=10**6).apply, render, first_pause=0.001)
+    writer.write(report())
+    assert not writer.flush(0.05)
+    writer.close()
+
+
+def test_flush_gives_up_in_time_when_the_server_hangs(gate: threading.Event) -> None:
+    writer = StatusWriter(FakeServer(gate=gate).apply, render)
+    writer.write(report())
+    assert not writer.flush(0.05)
