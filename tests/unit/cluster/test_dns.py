@@ -1,7 +1,6 @@
 import socket
 import struct
 import threading
-import time
 
 import pytest
 
@@ -44,6 +43,10 @@ def test_where_nothing_listens_nobody_waits(monkeypatch: pytest.MonkeyPatch) -> 
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as closed:
         closed.bind(("127.0.0.1", 0))
         monkeypatch.setattr(dns, "PORT", closed.getsockname()[1])
-    began = time.monotonic()
-    assert not dns.resolves("127.0.0.1", "a.b", seconds=600)
-    assert time.monotonic() - began < 300
+    answers: list[bool] = []
+    asking = threading.Thread(
+        target=lambda: answers.append(dns.resolves("127.0.0.1", "a.b", seconds=10 * DEADLINE)), daemon=True
+    )
+    asking.start()
+    asking.join(DEADLINE)
+    assert answers == [False]

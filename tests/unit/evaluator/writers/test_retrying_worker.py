@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 import pytest
 
 from sidecar_evaluator.writers.retrying_worker import Batch, RetryingWorker
-
-DEADLINE = 300.0  # seconds, for what hangs
+from support.waiting import DEADLINE, until
 
 
 class Sink:
@@ -98,7 +97,7 @@ def test_each_new_cause_is_logged_once(start: Start, caplog: pytest.LogCaptureFi
     with caplog.at_level(logging.INFO):
         worker.submit(1)
         assert worker.flush(DEADLINE)
-        worker.close()
+        until(lambda: "The sink can be written again." in caplog.messages)
     assert caplog.messages == [
         "The sink cannot be written, trying again until it can: 501 first",
         "The sink cannot be written, trying again until it can: 403 forbidden",
@@ -113,6 +112,7 @@ def test_what_is_refused_after_the_end_is_said_to_be_lost(start: Start, caplog: 
     assert sink.entered.acquire(timeout=DEADLINE)
     worker.close()
     assert not worker.flush(DEADLINE)
+    until(lambda: sink.closed)
     assert sink.closed == 1
     assert "The sink could not be written before the end: OSError: no space left" in caplog.messages
 
