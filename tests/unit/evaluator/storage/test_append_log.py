@@ -201,9 +201,11 @@ def test_a_segment_that_could_not_be_written_is_taken_away(make: Make, faults: F
 def test_lines_that_cannot_be_read_are_an_error(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     make().append([b"one\n"])
 
-    def refuse(_path: object) -> list[str]:
+    def refuse(_path: object) -> None:
         raise PermissionError(errno.EACCES, "Permission denied")
 
+    # Which of the two lists a folder depends on the version of Python.
     monkeypatch.setattr(os, "listdir", refuse)
+    monkeypatch.setattr(os, "scandir", refuse)
     with pytest.raises(PermissionError):
         lines(make())
