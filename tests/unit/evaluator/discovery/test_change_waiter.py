@@ -176,6 +176,7 @@ def test_a_flood_of_events_causes_few_looks(watched: Watched) -> None:
         for number in range(5_000):
             (watched.path / str(number)).touch()
         done.set()
+        (watched.path / "last").touch()  # ends the wait that may be running
 
     writer = threading.Thread(target=flood)
     writer.start()
