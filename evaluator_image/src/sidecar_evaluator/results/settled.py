@@ -68,24 +68,25 @@ class SettledCheckpoints:
 
     def covers(self, checkpoint: Checkpoint) -> bool:
         """Tell whether the checkpoint is settled."""
-        return self.covers_after(checkpoint, ()) or self._is_noted(checkpoint)
+        if self.newer_passes_older:
+            newest = self._newest_evaluated.get(checkpoint.id.is_numbered)
+            if newest is not None and checkpoint.id.is_passed_by(newest):
+                return True
+        return self._is_noted(checkpoint)
 
     def covers_after(self, checkpoint: Checkpoint, evaluated: Collection[CheckpointId]) -> bool:
-        """Tell whether the checkpoint is one of these, or passed over once they are evaluated."""
-        if checkpoint.id in evaluated:
-            return True
-        newest = self._newest_evaluated.get(checkpoint.id.is_numbered)
-        passing = (*evaluated, newest) if newest else tuple(evaluated)
-        return self.newer_passes_older and any(checkpoint.id.is_passed_by(identity) for identity in passing)
+        """Tell whether a checkpoint that is not settled yet will be, once these are evaluated."""
+        is_passed = self.newer_passes_older and any(checkpoint.id.is_passed_by(identity) for identity in evaluated)
+        return is_passed or checkpoint.id in evaluated
 
     def _is_noted(self, checkpoint: Checkpoint) -> bool:
         identity = checkpoint.id
-        if identity in self._identities or checkpoint.version in self._versions:
+        if identity in self._identities:
             return True
         if identity.number is not None:
             return self._watermark is not None and identity.number <= self._watermark
         until = self._written_until.get(identity.name)
-        return until is not None and identity.written_us <= until
+        return checkpoint.version in self._versions or (until is not None and identity.written_us <= until)
 
     def _note(self, identity: CheckpointId, *, evaluated: bool) -> None:
         self.raise_highest(identity.number)
