@@ -73,7 +73,8 @@ def checkpoint_source(
     file_system = file_system_of(path)
     if policy.listing_age is None:
         policy = replace(policy, listing_age=file_system.listing_age)
-    return CheckpointSource(Directory(path, format_name, beat=beat), directory_waiter(path, stop, file_system), policy)
+    directory = Directory(path, format_name, beat=beat, revisits=file_system.revisits)
+    return CheckpointSource(directory, directory_waiter(path, stop, file_system), policy)
 
 
 def prepared_evaluator(evaluation: Evaluation, stop: threading.Event, options: Options | None = None) -> ModelEvaluator:

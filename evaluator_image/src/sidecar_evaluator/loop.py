@@ -196,7 +196,14 @@ class Loop:
         is_evaluated = outcome.kind is OutcomeKind.EVALUATED
         left = remaining() if remaining else self.checkpoints.settle(checkpoint, evaluated=is_evaluated)
         with self._recording:
-            settled = ledger.settle(self.results, outcome, self.rules, skipped=left.skipped, pending=left.pending)
+            settled = ledger.settle(
+                self.results,
+                outcome,
+                self.rules,
+                skipped=left.skipped,
+                pending=left.pending,
+                pending_since=left.pending_since,
+            )
             self.results = replace(settled, backlog=left.backlog)
             report = Report(outcome, self.results)
         self.writer.write(report)
@@ -219,6 +226,7 @@ class Loop:
             evaluated_at=self.clock.time(),
             duration=self.clock.monotonic() - self._began_monotonic,
             modified_at=checkpoint.modified_at,
+            is_written_again=self.checkpoints.is_written_again(checkpoint),
         )
 
     def _require_primary(self, outcome: Outcome) -> None:

@@ -350,6 +350,26 @@ def test_best_survives_a_restart() -> None:
     assert second.loop.results.counts == Counts(evaluated=4)
 
 
+@pytest.mark.parametrize("selection", list(Selection))
+def test_the_results_after_a_night_that_reused_the_names_are_those_of_that_night(selection: Selection) -> None:
+    first = Scene("ckpt-1", "ckpt-2", "ckpt-3", selection=selection)
+    first.loop.run()
+    second = Scene("ckpt-3", results=parse(render(first.loop.results)), selection=selection)
+    second.directory.add(checkpoint("ckpt-1", modified=9100.0), checkpoint("ckpt-2", modified=9200.0))
+    second.loop.run()
+    latest, best = second.loop.results.latest, second.loop.results.best
+    assert latest is not None
+    assert best is not None
+    assert (latest.checkpoint, latest.modified_at) == (best.checkpoint, best.modified_at) == ("ckpt-2", 9200.0)
+    expected = {Selection.EVERY: ["ckpt-1", "ckpt-2"], Selection.LATEST: ["ckpt-2"]}[selection]
+    assert second.model.restored == expected
+    third = Scene(results=parse(render(second.loop.results)), selection=selection)
+    third.directory.add(*second.directory.checkpoints.values())
+    third.loop.run()
+    assert third.model.restored == []
+    assert third.loop.results.latest == latest
+
+
 def test_phases_follow_each_other() -> None:
     scene, phases = Scene("ckpt-1"), list[Phase]()
     scene.loop.enter = phases.append

@@ -105,7 +105,9 @@ class BestCheckpointStore:
             try:
                 self._delete_unfinished()
                 copies = self._copies()
-                if best is None or (copies and copies[0].id == best.id and self._is_by_todays_rule(copies[0])):
+                if best is None or (
+                    copies and copies[0].id.is_same_save(best.id) and self._is_by_todays_rule(copies[0])
+                ):
                     self._copied = best
                     self._delete_older()
                     return ""
@@ -220,7 +222,7 @@ def _files_of(find: Callable[[str], Checkpoint | None], best: Outcome) -> list[S
 
 
 def _copies_of(best: Outcome, copies: Sequence[Copy]) -> list[Source]:
-    return [FromCopy(copy.place, copy.files, copy.manifest) for copy in copies if copy.id == best.id]
+    return [FromCopy(copy.place, copy.files, copy.manifest) for copy in copies if copy.id.is_same_save(best.id)]
 
 
 def _rule(primary: Primary | None) -> Json:

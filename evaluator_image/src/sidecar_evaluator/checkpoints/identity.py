@@ -12,13 +12,17 @@ _NUMBER = re.compile(r"(?:^|(?<=[-_.]))\d+(?=$|[-_.])")
 _DECIMAL = re.compile(r"(?<!\d)\d+(?:\.\d+(?:[eE][-+]?\d+)?|[eE][-+]?\d+)(?!\.?\d)")
 _MAX_INT64 = 2**63 - 1
 
+ROUNDING_US = 2_000_000
+"""Two times of one save may differ by so much: some file systems keep whole seconds, or every other one."""
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class CheckpointId:
     """A checkpoint's name, the number in the name, and when it was written in microseconds since the epoch.
 
-    Training writes a name with a number once. A name without one is written again and again: each time
-    it is another checkpoint.
+    A name that is written again is another checkpoint. One without a number is written again and again, so
+    that its time is part of equality. For a name with a number equality tells the place in the directory, and
+    `is_written_after` whether training has gone back and used it again.
     """
 
     name: str
@@ -49,6 +53,16 @@ class CheckpointId:
         """Tell whether both were written at the same time too: a numbered name may have been used again."""
         return self == other and self.written_us == other.written_us
 
+    def is_written_after(self, other: "CheckpointId") -> bool:
+        """Tell whether its files are newer than the other's by more than file systems round times."""
+        return self.written_us > other.written_us + ROUNDING_US
+
+    def is_superseded_by(self, other: "CheckpointId") -> bool:
+        """Tell whether training, which has gone back to the other and written that again, has left this one behind."""
+        if self.number is None or other.number is None:
+            return False
+        return other.number <= self.number and other.is_written_after(self)
+
     def is_passed_by(self, other: "CheckpointId") -> bool:
         """Tell whether the other one is at least as new; False where they have no order between them."""
         return self.is_numbered == other.is_numbered and self.order <= other.order
@@ -57,10 +71,15 @@ class CheckpointId:
 def checkpoint_id(name: str, number: int | None, written_at: float) -> CheckpointId:
     """Return the identity of a checkpoint that was written at a time in seconds since the epoch.
 
-    Times are compared in microseconds, rounded as `datetime` does it: so many digits a result keeps.
+    Times are compared in microseconds: so many digits a result keeps.
     """
-    seconds = int(written_at)
-    return CheckpointId(name, number, seconds * 1_000_000 + round((written_at - seconds) * 1e6))
+    return CheckpointId(name, number, microseconds(written_at))
+
+
+def microseconds(seconds: float) -> int:
+    """Return a time in seconds as microseconds, rounded as `datetime` does it."""
+    whole = int(seconds)
+    return whole * 1_000_000 + round((seconds - whole) * 1e6)
 
 
 def number_in(name: str) -> int | None:

@@ -17,12 +17,13 @@ class Remaining:
     """What is left after a checkpoint was settled.
 
     `skipped` were passed over for it, `backlog` complete ones wait, `pending` are the numbers of all
-    that are not settled yet.
+    that are not settled yet, and `pending_since` is when the oldest of these was written.
     """
 
     skipped: int = 0
     backlog: int = 0
     pending: tuple[int, ...] = ()
+    pending_since: float | None = None
 
 
 @dataclass
@@ -59,20 +60,24 @@ class Backlog:
             return 0
         passed_over = [key for key, checkpoint in list(self._waiting.items()) if settled.covers(checkpoint)]
         for key in passed_over:
-            self._waiting.pop(key, None)
+            checkpoint = self._waiting.pop(key, None)
+            if checkpoint:
+                settled.remember(checkpoint)
         return len(passed_over)
 
     def remaining(self, skipped: int, unsettled: Sequence[Checkpoint]) -> Remaining:
         """Return what is left after a look that saw these unsettled ones, complete or not."""
-        pending = _numbers(unsettled) | _numbers(list(self._waiting.values()))
         complete = sum(checkpoint.is_complete for checkpoint in unsettled)
-        return Remaining(skipped, complete, tuple(sorted(pending)))
+        return _remaining(skipped, complete, [*unsettled, *list(self._waiting.values())])
 
     def remaining_without_look(self) -> Remaining:
         """Return what is left by the last look alone; another thread may ask."""
         waiting = list(self._waiting.values())
-        return Remaining(0, len(waiting), tuple(sorted(_numbers(waiting))))
+        return _remaining(0, len(waiting), waiting)
 
 
-def _numbers(checkpoints: Iterable[Checkpoint]) -> set[int]:
-    return {checkpoint.number for checkpoint in checkpoints if checkpoint.number is not None}
+def _remaining(skipped: int, complete: int, pending: Iterable[Checkpoint]) -> Remaining:
+    numbered = [checkpoint for checkpoint in pending if checkpoint.number is not None]
+    numbers = sorted({checkpoint.number for checkpoint in numbered if checkpoint.number is not None})
+    since = min((checkpoint.modified_at for checkpoint in numbered), default=None)
+    return Remaining(skipped, complete, tuple(numbers), since)

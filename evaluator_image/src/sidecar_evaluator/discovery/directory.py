@@ -2,8 +2,8 @@
 
 The iterator looks once a poll and retires what is settled. A look costs one listing, whatever the
 number of checkpoints: only entries that are new, or that belong to a checkpoint not complete yet,
-are looked at one by one. The directory is listed before any file's state is read: on object-store
-mounts a listing is fresh where a cached file is not. No file is opened here.
+are looked at one by one, and a few of the others in turn. The directory is listed before any file's
+state is read: on object-store mounts a listing is fresh where a cached file is not. No file is opened.
 """
 
 import errno
@@ -22,7 +22,11 @@ from sidecar_evaluator.errors import ConfigurationError, require_storage
 
 _log = logging.getLogger(__name__)
 
+REVISITS = 64
+"""How many checkpoints a look sees to again, where that costs no requests."""
+
 _BRIDGED_SECONDS = 60.0
+_SETTLING_SECONDS = 3.0  # some mounts report another time at every look: only a time that stays is believed
 _VANISHED = {errno.ENOENT, errno.ESTALE, errno.ENOTDIR}
 _OF_THE_ENTRY = {errno.ELOOP, errno.EACCES, errno.EPERM, errno.ENAMETOOLONG}  # a link loop, a closed directory
 
@@ -43,7 +47,11 @@ class Listing:
 
 @dataclass(eq=False)
 class _Group:
-    """The entries of one checkpoint in one format, and what the last look made of them; `place` is the format's."""
+    """The entries of one checkpoint in one format, and what the last look made of them; `place` is the format's.
+
+    `newest` is the file of it that was written last, `doubt` how and since when that looks otherwise. While it
+    `is_revisited`, it waits for its turn to be looked at again.
+    """
 
     format: CheckpointFormat
     name: str
@@ -52,6 +60,9 @@ class _Group:
     checkpoint: Checkpoint | None = None
     retired: bool = False
     is_unreadable: bool = False
+    newest: FileState | None = None
+    doubt: tuple[FileState, float] | None = None
+    is_revisited: bool = False
 
     @property
     def is_no_checkpoint(self) -> bool:
@@ -74,6 +85,8 @@ class Directory:
     """A checkpoint directory in one of the known formats, or in any of them (`Auto`).
 
     `beat` is called before each entry that is looked at: a first look at thousands may take minutes.
+    Each look sees to one file each of `revisits` checkpoints that it has done with, in turn: training that
+    has gone back writes their names again.
     """
 
     def __init__(
@@ -83,8 +96,12 @@ class Directory:
         clock: Callable[[], float] = time.monotonic,
         formats: Sequence[CheckpointFormat] | None = None,
         beat: Callable[[], None] = lambda: None,
+        *,
+        revisits: int = REVISITS,
     ) -> None:
         self.path = path
+        self._revisits = revisits
+        self._revisited: deque[_Group] = deque()
         self._beat = beat
         self._clock = clock
         self._formats = formats if formats is not None else formats_named(format_name)
@@ -125,7 +142,7 @@ class Directory:
             group = self._group_of(checkpoint)
             if group and not group.retired and checkpoint.number is not None:
                 group.retired, group.checkpoint = True, None
-                self._open.discard(group)
+                self._done_with(group, checkpoint)
                 self._ordered = self._ordered and tuple(other for other in self._ordered if other is not checkpoint)
 
     def recheck(self, checkpoint: Checkpoint) -> None:
@@ -151,6 +168,7 @@ class Directory:
         names = [entry.name for entry in listed]
         if names != self._names:  # two lists compare in a small part of the time that a listing takes
             self._update_entries(listed, names)
+        self._revisit()
         for group in list(self._open):
             self._assemble(group)
         return Listing(self._in_order(), self._present)
@@ -173,7 +191,46 @@ class Directory:
         if now != before:
             self._ordered = None
         if not group.may_change:
-            self._open.discard(group)
+            self._done_with(group, now)
+
+    def _done_with(self, group: _Group, checkpoint: Checkpoint) -> None:
+        """See to the group in its turn only."""
+        self._open.discard(group)
+        group.newest = max(checkpoint.files, key=lambda file: file.modified_ns, default=None)
+        group.doubt = None
+        if not group.is_revisited:
+            group.is_revisited = True
+            self._revisited.append(group)
+
+    def _revisit(self) -> None:
+        """See whether those whose turn has come were written again."""
+        for _ in range(min(self._revisits, len(self._revisited))):
+            group = self._revisited.popleft()
+            is_current = self._groups.get((group.format.name, group.name)) is group and group not in self._open
+            if is_current and not self._is_written_again(group):
+                self._revisited.append(group)
+            else:
+                group.is_revisited = False
+                if is_current:
+                    group.retired = False
+                    self._reopen(group)
+
+    def _is_written_again(self, group: _Group) -> bool:
+        """Tell whether the newest file is another than before, and has been for a while."""
+        self._beat()
+        if group.newest is None:
+            return False
+        try:
+            state = state_of(self.path, group.newest.name)
+        except FileNotFoundError:
+            state = replace(group.newest, size=-1)
+        except OSError:  # the listing tells
+            return False
+        if state == group.newest:
+            group.doubt = None
+        elif group.doubt is None or group.doubt[0] != state:
+            group.doubt = state, self._clock()
+        return group.doubt is not None and self._clock() - group.doubt[1] >= _SETTLING_SECONDS
 
     def _reopen(self, group: _Group) -> None:
         """See to the group's files at the next look."""

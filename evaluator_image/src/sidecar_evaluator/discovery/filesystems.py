@@ -36,6 +36,11 @@ class FileSystem:
         return 0.0 if self.is_local else _REMOTE_LISTING_AGE
 
     @property
+    def revisits(self) -> int:
+        """How many files a look at a directory may see to again: elsewhere than on a local disk each is a request."""
+        return 64 if self.is_local else 2
+
+    @property
     def shows_open_files(self) -> bool:
         """Whether others see what is written before the file is closed: a bucket shows whole files only."""
         return self.is_local

@@ -100,7 +100,7 @@ class CheckpointIterator:
     def __iter__(self) -> Iterator[Group]:
         """Yield groups until all is settled after the end of training, or `stop` is set."""
         self._note_checkpoint()
-        while not self.stop.is_set() and not self._has_reached_maximum():
+        while not self.stop.is_set() and not self._ends_at_maximum():
             with self._lock:
                 listing = self._next_listing()
                 unsettled = self._unsettled(listing)
@@ -153,6 +153,10 @@ class CheckpointIterator:
         self._backlog.discard(checkpoint)
         return self._backlog.remaining_without_look()
 
+    def is_written_again(self, checkpoint: Checkpoint) -> bool:
+        """Tell whether the checkpoint's name was settled before its files were written."""
+        return self.settled.is_written_again(checkpoint)
+
     def upcoming(self, taken: Collection[Checkpoint], limit: int) -> list[Checkpoint]:
         """Return what a fresh look would hand out after those taken, at most so many."""
         taken_ids = {checkpoint.id for checkpoint in taken}
@@ -180,6 +184,7 @@ class CheckpointIterator:
         unsettled = []
         for checkpoint in listing.checkpoints:
             if self.settled.covers(checkpoint):
+                self.settled.remember(checkpoint)
                 self.directory.retire(checkpoint)
             else:
                 unsettled.append(checkpoint)
@@ -240,11 +245,17 @@ class CheckpointIterator:
         has_changed = self.changes.wait(min(limit for limit in limits if limit is not None and limit > 0))
         self._waits = 0 if has_changed else self._waits + 1
 
-    def _has_reached_maximum(self) -> bool:
-        has_reached = self._is_maximum(self.settled.highest)
-        if has_reached:
-            self.ended = EndReason.MAX_EVALUATIONS
-        return has_reached
+    def _ends_at_maximum(self) -> bool:
+        """Tell whether the last checkpoint that is asked for is settled, unless training has gone back behind it."""
+        if not self._is_maximum(self.settled.highest):
+            return False
+        with self._lock:
+            self._unused_listing = self._unused_listing or self._look()
+            unsettled = self._unsettled(self._unused_listing)
+        if any(self.settled.is_written_again(checkpoint) for checkpoint in unsettled):
+            return False
+        self.ended = EndReason.MAX_EVALUATIONS
+        return True
 
     def _is_maximum(self, number: int | None) -> bool:
         limit = self.policy.max_evaluations

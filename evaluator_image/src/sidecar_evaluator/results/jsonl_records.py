@@ -16,7 +16,7 @@ from typing import Any
 from sidecar_evaluator.results.ledger import Counts
 from sidecar_evaluator.results.outcome import Outcome
 from sidecar_evaluator.results.ranking import Primary
-from sidecar_evaluator.results.serialization import parse_outcome, render_outcome
+from sidecar_evaluator.results.serialization import parse_outcome, parse_time, render_outcome, render_time
 from sidecar_evaluator.storage.append_log import AppendLog
 
 _log = logging.getLogger(__name__)
@@ -27,11 +27,12 @@ _MALFORMED = (ValueError, KeyError, TypeError, AttributeError, OverflowError, Re
 
 @dataclass(frozen=True)
 class Entry:
-    """A settled checkpoint, how many were passed over for it, and the ledger's watermark after it."""
+    """A settled checkpoint, how many were passed over for it, and the ledger's watermark after it, with its time."""
 
     outcome: Outcome
     skipped: int = 0
     watermark: int | None = None
+    written_until: float | None = None
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class Earlier:
 
     counts: Counts
     watermark: int | None = None
+    written_until: float | None = None
 
 
 Record = Entry | Earlier
@@ -56,7 +58,9 @@ def render_line(record: Record, run: str, primary: Primary | None = None) -> byt
         words = {**render_outcome(record.outcome, primary), "skipped": record.skipped}
     else:
         words = {"earlier": asdict(record.counts)}
-    marked = {} if record.watermark is None else {"watermark": record.watermark}
+    marked: dict[str, object] = {} if record.watermark is None else {"watermark": record.watermark}
+    if record.written_until is not None:
+        marked["writtenUntil"] = render_time(record.written_until)
     line = {"run": run, **words, **marked}
     return json.dumps(line, allow_nan=False, separators=(",", ":")).encode() + b"\n"
 
@@ -84,8 +88,9 @@ def _parse(line: Mapping[str, Any]) -> Record | None:
     watermark = line.get("watermark")
     if watermark is not None:
         watermark = int(watermark)
+    written_until = parse_time(line.get("writtenUntil")) or None
     if "earlier" in line:
         counts = {name: int(line["earlier"].get(name, 0)) for name in asdict(Counts())}
-        return Earlier(Counts(**counts), watermark)
+        return Earlier(Counts(**counts), watermark, written_until)
     outcome = parse_outcome(line)
-    return Entry(outcome, int(line.get("skipped", 0)), watermark) if outcome else None
+    return Entry(outcome, int(line.get("skipped", 0)), watermark, written_until) if outcome else None

@@ -1,16 +1,18 @@
 """The results so far: a `Results` value and the steps from one to the next. Pure.
 
 The loop keeps the newest value and every writer reads it; after a restart `resume` reads it back. The
-watermark is the highest number up to which every checkpoint is settled, for a restart that has only
-the bounded history; which checkpoint is settled is decided by `settled`, never here.
+watermark is the highest number up to which every checkpoint written until a time is settled, for a
+restart that has only the bounded history; which checkpoint is settled is decided by `settled`, never here.
 """
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+from sidecar_evaluator.checkpoints.identity import CheckpointId
 from sidecar_evaluator.results.outcome import Outcome, OutcomeKind
 from sidecar_evaluator.results.ranking import Primary, better
+from sidecar_evaluator.results.settled import first_of
 
 
 class EndReason(StrEnum):
@@ -41,7 +43,11 @@ class Ended:
 
 @dataclass(frozen=True)
 class Results:
-    """Everything that outlives the process; history is newest first."""
+    """Everything that outlives the process; history is newest first.
+
+    `written_until` belongs to the watermark. `started_again` is the checkpoint at which training has gone back and
+    begun to write used names again: latest and best are of what it has written since, and of what came before it.
+    """
 
     latest: Outcome | None = None
     best: Outcome | None = None
@@ -49,6 +55,8 @@ class Results:
     counts: Counts = field(default_factory=Counts)
     backlog: int = 0
     watermark: int | None = None
+    written_until: float | None = None
+    started_again: CheckpointId | None = None
     ended: Ended | None = None
 
 
@@ -61,29 +69,66 @@ class Rules:
 
 
 def settle(
-    results: Results, outcome: Outcome, rules: Rules, *, skipped: int = 0, pending: Collection[int] = ()
+    results: Results,
+    outcome: Outcome,
+    rules: Rules,
+    *,
+    skipped: int = 0,
+    pending: Collection[int] = (),
+    pending_since: float | None = None,
 ) -> Results:
     """Add one outcome, and the number of checkpoints that were passed over for it.
 
-    `pending` are the numbers of checkpoints that are still to be settled; the watermark stays below
-    them as long as the history remembers what was settled above it.
+    `pending` are the numbers of checkpoints that are still to be settled, `pending_since` is when the oldest of
+    them was written; the watermark stays below them as long as the history remembers what was settled above it.
     """
     history = (outcome, *results.history)
     kept = history[: rules.history_limit]
+    ranked = rank(results, outcome, rules)
     return replace(
-        results,
-        latest=later(results.latest, outcome),
-        best=outcome if better(outcome, results.best, rules.primary) else results.best,
+        ranked,
         history=kept,
         counts=counted(results.counts, outcome.kind, skipped),
         watermark=_watermark(results, history, len(kept), pending),
+        written_until=_written_until(results, history, len(kept), pending_since),
     )
+
+
+def rank(results: Results, outcome: Outcome, rules: Rules) -> Results:
+    """Return the results with latest and best as they are after an outcome; history and counts stay."""
+    if outcome.is_written_again:
+        results = _start_again(results, outcome, rules)
+    elif results.started_again and outcome.id.is_superseded_by(results.started_again):
+        return results  # left over from the course that training has left
+    best = outcome if better(outcome, results.best, rules.primary) else results.best
+    return replace(results, latest=later(results.latest, outcome), best=best)
+
+
+def _start_again(results: Results, outcome: Outcome, rules: Rules) -> Results:
+    """Take away from latest and best what training has gone back behind; the history keeps it."""
+    began = outcome.id
+    started_again = first_of(results.started_again, began)
+    latest = best = None
+    for earlier in oldest_first(results):
+        if earlier.id.is_superseded_by(began):
+            continue
+        latest = later(latest, earlier)
+        best = earlier if better(earlier, best, rules.primary) else best
+    return replace(results, latest=latest, best=best, started_again=started_again)
 
 
 def remembered(results: Results) -> Iterable[Outcome]:
     """Return every outcome that the results hold, each once."""
     beside_history = (outcome for outcome in (results.latest, results.best) if outcome)
     return (*results.history, *(outcome for outcome in beside_history if outcome not in results.history))
+
+
+def oldest_first(results: Results) -> list[Outcome]:
+    """Return every outcome that the results hold, in the order in which they were settled."""
+    outcomes = [*remembered(results)]
+    outcomes.reverse()  # so that those of one moment keep their order
+    outcomes.sort(key=lambda outcome: outcome.evaluated_at)
+    return outcomes
 
 
 def later(latest: Outcome | None, outcome: Outcome) -> Outcome | None:
@@ -98,6 +143,17 @@ def later(latest: Outcome | None, outcome: Outcome) -> Outcome | None:
 def counted(counts: Counts, kind: OutcomeKind, skipped: int = 0) -> Counts:
     """Add one outcome and the checkpoints that were passed over for it."""
     return replace(counts, skipped=counts.skipped + skipped, **{kind.value: getattr(counts, kind.value) + 1})
+
+
+def _written_until(
+    results: Results, history: tuple[Outcome, ...], kept: int, pending_since: float | None
+) -> float | None:
+    """Return until when nothing was written that is pending, or the newest time that history forgot."""
+    times = [outcome.modified_at for outcome in history if outcome.modified_at]
+    settled = [written_at for written_at in times if pending_since is None or written_at < pending_since]
+    forgotten = [outcome.modified_at for outcome in history[kept:] if outcome.modified_at]
+    marks = [*settled, *forgotten, *([] if results.written_until is None else [results.written_until])]
+    return max(marks, default=None)
 
 
 def _watermark(results: Results, history: tuple[Outcome, ...], kept: int, pending: Collection[int]) -> int | None:

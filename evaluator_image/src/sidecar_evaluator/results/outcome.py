@@ -65,7 +65,8 @@ class Outcome:
     """A settled checkpoint.
 
     `step` is the number of training iterations, None where neither file nor name holds it;
-    `number` is the one in the checkpoint's name.
+    `number` is the one in the checkpoint's name. It `is_written_again` where training has gone back: a name
+    that was settled before was written anew.
     """
 
     checkpoint: str
@@ -79,6 +80,7 @@ class Outcome:
     reason: Reason | None = None
     message: str = ""
     modified_at: float = 0.0
+    is_written_again: bool = False
 
     @cached_property
     def id(self) -> CheckpointId:

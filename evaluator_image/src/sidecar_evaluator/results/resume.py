@@ -11,7 +11,7 @@ from dataclasses import astuple, dataclass, field, replace
 
 from sidecar_evaluator.errors import ConfigurationError, require_storage
 from sidecar_evaluator.results.jsonl_records import Earlier, Entry, Record, read
-from sidecar_evaluator.results.ledger import Counts, Results, Rules, counted, later, remembered
+from sidecar_evaluator.results.ledger import Counts, Results, Rules, counted, oldest_first, rank
 from sidecar_evaluator.results.outcome import Outcome
 from sidecar_evaluator.results.ranking import Primary, better
 from sidecar_evaluator.results.settled import SettledCheckpoints, highest
@@ -48,11 +48,12 @@ def resume(status: Results, records: Iterable[Record] | None, rules: Rules) -> R
 
 def _resume_status(status: Results, rules: Rules) -> Resumed:
     settled = SettledCheckpoints()
-    outcomes = _oldest_first(status)
+    outcomes = oldest_first(status)
     for outcome in outcomes:
         settled.restore(outcome)
-    settled.restore_watermark(status.watermark)
-    return Resumed(replace(status, best=_best(outcomes, rules.primary), ended=None), settled)
+    settled.restore_watermark(status.watermark, status.written_until)
+    settled.started_again = status.started_again
+    return Resumed(replace(status, best=_best(status, outcomes, rules.primary), ended=None), settled)
 
 
 def resume_from(files: AppendLog | None, run: str, status: Results, rules: Rules) -> Resumed:
@@ -83,68 +84,68 @@ class _Union:
 
     rules: Rules
     settled: SettledCheckpoints = field(default_factory=SettledCheckpoints)
+    ranked: Results = field(default_factory=Results)
     counts: Counts = field(default_factory=Counts)
-    latest: Outcome | None = None
-    best: Outcome | None = None
-    history: tuple[Outcome, ...] = ()
     watermark: int | None = None
+    written_until: float | None = None
 
     def add(self, record: Record) -> None:
         """Take note of a record; of two about one checkpoint the first counts."""
         self.watermark = highest(self.watermark, record.watermark)
+        self.written_until = latest_of(self.written_until, record.written_until)
         self.settled.raise_highest(record.watermark)
         if isinstance(record, Earlier):
             self.counts = _sum(self.counts, record.counts)
-            self.settled.restore_watermark(record.watermark)
+            self.settled.restore_watermark(record.watermark, record.written_until)
         elif self.settled.restore(record.outcome):
             self.counts = counted(self.counts, record.outcome.kind, record.skipped)
             self._note(record.outcome)
 
     def lacking(self, status: Results) -> tuple[Record, ...]:
         """Return what only the status holds, as records; what it has forgotten itself is only counted."""
-        outcomes = {outcome.id: outcome for outcome in _oldest_first(status)}  # a NaN makes one outcome two
+        # A NaN makes one outcome two.
+        outcomes = {(outcome.id, outcome.id.written_us): outcome for outcome in oldest_first(status)}
         entries = [Entry(outcome) for outcome in outcomes.values() if not self.settled.holds(outcome)]
         counts = self.counts
         for entry in entries:
             counts = counted(counts, entry.outcome.kind)
         uncounted = _excess(status.counts, counts)
         if entries:  # for which of them the others were passed over is forgotten
-            entries[-1] = Entry(entries[-1].outcome, uncounted.skipped, status.watermark)
+            entries[-1] = Entry(entries[-1].outcome, uncounted.skipped, status.watermark, status.written_until)
             uncounted = replace(uncounted, skipped=0)
         if uncounted == Counts():
             return tuple(entries)
-        has_nameless = replace(uncounted, skipped=0) != Counts()
-        return (Earlier(uncounted, status.watermark if has_nameless else None), *entries)
+        if replace(uncounted, skipped=0) == Counts():
+            return (Earlier(uncounted), *entries)
+        return (Earlier(uncounted, status.watermark, status.written_until), *entries)
 
     def results(self, status: Results) -> Results:
         """Return the results to go on from."""
-        return Results(
-            latest=self.latest,
-            best=self.best,
-            history=self.history,
+        return replace(
+            self.ranked,
             counts=self.counts,
             backlog=status.backlog,
             watermark=highest(self.watermark, status.watermark),
+            written_until=latest_of(self.written_until, status.written_until),
         )
 
     def _note(self, outcome: Outcome) -> None:
-        self.latest = later(self.latest, outcome)
-        self.best = outcome if better(outcome, self.best, self.rules.primary) else self.best
-        self.history = (outcome, *self.history)[: self.rules.history_limit]
+        history = (outcome, *self.ranked.history)[: self.rules.history_limit]
+        self.ranked = replace(rank(self.ranked, outcome, self.rules), history=history)
 
 
-def _best(outcomes: Iterable[Outcome], primary: Primary | None) -> Outcome | None:
-    best = None
+def _best(status: Results, outcomes: Iterable[Outcome], primary: Primary | None) -> Outcome | None:
+    best, began = None, status.started_again
     for outcome in outcomes:
+        if began and outcome.id.is_superseded_by(began):
+            continue
         best = outcome if better(outcome, best, primary) else best
     return best
 
 
-def _oldest_first(results: Results) -> list[Outcome]:
-    outcomes = [*remembered(results)]
-    outcomes.reverse()  # so that those of one moment keep the order in which they were settled
-    outcomes.sort(key=lambda outcome: outcome.evaluated_at)
-    return outcomes
+def latest_of(one: float | None, other: float | None) -> float | None:
+    """Return the later of two times, of which either may be missing."""
+    return max((moment for moment in (one, other) if moment is not None), default=None)
 
 
 def _sum(one: Counts, other: Counts) -> Counts:

@@ -12,6 +12,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
+from sidecar_evaluator.checkpoints.identity import CheckpointId, checkpoint_id
 from sidecar_evaluator.results.ledger import Counts, Ended, EndReason, Results
 from sidecar_evaluator.results.outcome import DEFAULT_DATASET, Outcome, OutcomeKind, Reason, Score, label
 from sidecar_evaluator.results.ranking import Primary, primary_score
@@ -34,6 +35,8 @@ def render(results: Results, primary: Primary | None = None) -> Json:
         "counts": asdict(results.counts),
         "backlog": results.backlog,
         "watermark": results.watermark,
+        "writtenUntil": None if results.written_until is None else render_time(results.written_until),
+        "startedAgain": _render_started_again(results.started_again),
         "ended": _render_ended(results.ended),
     }
     return _without_none(rendered)
@@ -49,6 +52,8 @@ def parse(status: Mapping[str, Any]) -> Results:
         counts=Counts(**{name: int(counts.get(name, 0)) for name in asdict(Counts())}),
         backlog=int(status.get("backlog", 0)),
         watermark=status.get("watermark"),
+        written_until=parse_time(status.get("writtenUntil")) or None,
+        started_again=_parse_started_again(status.get("startedAgain")),
         ended=_parse_ended(status.get("ended")),
     )
 
@@ -81,6 +86,7 @@ def render_outcome(outcome: Outcome, primary: Primary | None = None) -> Json:
             "score": _readable(score) if score else None,
             "metrics": [render_score(score) for score in outcome.scores] or None,
             "modifiedAt": render_time(outcome.modified_at) if outcome.modified_at else None,
+            "writtenAgain": outcome.is_written_again or None,
             "startedAt": render_time(outcome.started_at),
             "evaluatedAt": render_time(outcome.evaluated_at),
             "durationSeconds": f"{outcome.duration:.3f}",
@@ -133,7 +139,21 @@ def parse_outcome(entry: Mapping[str, Any] | None) -> Outcome | None:
         reason=Reason(reason) if reason in list(Reason) else None,
         message=str(entry.get("message", "")),
         modified_at=parse_time(entry.get("modifiedAt")),
+        is_written_again=entry.get("writtenAgain") is True,
     )
+
+
+def _render_started_again(identity: CheckpointId | None) -> Json | None:
+    if identity is None:
+        return None
+    written_at = render_time(identity.written_us / 1e6)
+    return {"checkpoint": identity.name[:NAME_LENGTH], "number": identity.number, "modifiedAt": written_at}
+
+
+def _parse_started_again(entry: Mapping[str, Any] | None) -> CheckpointId | None:
+    if not entry:
+        return None
+    return checkpoint_id(str(entry["checkpoint"]), entry.get("number"), parse_time(entry.get("modifiedAt")))
 
 
 def _parse_score(metric: Mapping[str, Any]) -> Score:

@@ -6,56 +6,79 @@ other module may decide whether a checkpoint is settled.
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from sidecar_evaluator.checkpoints.identity import CheckpointId, checkpoint_id
+from sidecar_evaluator.checkpoints.identity import CheckpointId, checkpoint_id, microseconds
 from sidecar_evaluator.checkpoints.interface import Checkpoint, FileState
 from sidecar_evaluator.results.outcome import Outcome, OutcomeKind
 
 
 @dataclass
 class SettledCheckpoints:
-    """The settled checkpoints of one training.
+    """The settled checkpoints of one folder.
 
     With `newer_passes_older`, an evaluated checkpoint settles every older one; the iterator sets it by its
-    selection. `highest` is the highest number settled, None before the first.
+    selection. `highest` is the highest number settled, None before the first. `started_again` is the first
+    checkpoint of a training that has gone back and writes used names again.
     """
 
     newer_passes_older: bool = False
     highest: int | None = None
+    started_again: CheckpointId | None = None
     _watermark: int | None = None
-    _identities: set[CheckpointId] = field(default_factory=set)
+    _written_until_us: int | None = None
+    _written_us: dict[str, int] = field(default_factory=dict)  # of a numbered name's newest save, 0 where unknown
+    _overwritten: set[tuple[str, int]] = field(default_factory=set)  # earlier saves of such names
+    _unnumbered: set[CheckpointId] = field(default_factory=set)
     _versions: set[tuple[str, tuple[FileState, ...]]] = field(default_factory=set)  # without a number, of this process
     _written_until: dict[str, int] = field(default_factory=dict)  # by name, where a result lacks the file's time
     _newest_evaluated: dict[bool, CheckpointId] = field(default_factory=dict)  # by whether it is numbered
+    _restored_newest: CheckpointId | None = None
 
     @property
     def has_any(self) -> bool:
         """Whether any checkpoint is settled."""
-        return self.highest is not None or bool(self._identities or self._versions)
+        return self.highest is not None or bool(self._written_us or self._unnumbered or self._versions)
 
     def add(self, checkpoint: Checkpoint, *, evaluated: bool = True) -> None:
         """Note a checkpoint that this process has settled; of an unnumbered name, these very files."""
+        is_written_again = self.is_written_again(checkpoint)
         if checkpoint.id.is_numbered:
-            self._identities.add(checkpoint.id)
+            self._note_save(checkpoint.id)
         else:
             self._versions.add(checkpoint.version)
-        self._note(checkpoint.id, evaluated=evaluated)
+        self._note(checkpoint.id, evaluated=evaluated, is_written_again=is_written_again)
+
+    def remember(self, checkpoint: Checkpoint) -> None:
+        """Note when a checkpoint that is passed over was written: its name may be used again."""
+        if checkpoint.id.is_numbered:
+            self._note_save(checkpoint.id)
 
     def restore(self, outcome: Outcome) -> bool:
         """Note what an earlier process settled; return False where it was noted before."""
+        if self.holds(outcome):
+            return False
         identity = outcome.id
-        is_new = identity not in self._identities
-        self._identities.add(identity)
+        if identity.is_numbered:
+            self._note_save(identity)
+        else:
+            self._unnumbered.add(identity)
         if not outcome.modified_at:  # whatever was written before the evaluation began is settled
             identity = checkpoint_id(outcome.checkpoint, outcome.number, outcome.started_at)
             self._written_until[identity.name] = max(identity.written_us, self._written_until.get(identity.name, 0))
-        self._note(identity, evaluated=outcome.kind is OutcomeKind.EVALUATED)
-        return is_new
+        is_evaluated = outcome.kind is OutcomeKind.EVALUATED
+        self._note(identity, evaluated=is_evaluated, is_written_again=outcome.is_written_again)
+        self._restored_newest = self._newest_evaluated.get(True)
+        return True
 
-    def restore_watermark(self, number: int | None) -> None:
-        """Note that every number up to this one is settled, although nothing names the checkpoints."""
+    def restore_watermark(self, number: int | None, written_until: float | None = None) -> None:
+        """Note that every number up to this one, and written until then, is settled, although nothing names it.
+
+        Without a time the number alone decides.
+        """
         self._watermark = highest(self._watermark, number)
+        if written_until is not None:
+            self._written_until_us = highest(self._written_until_us, microseconds(written_until))
         self.raise_highest(number)
 
     def raise_highest(self, number: int | None) -> None:
@@ -64,14 +87,16 @@ class SettledCheckpoints:
 
     def holds(self, outcome: Outcome) -> bool:
         """Tell whether this very outcome was restored, whatever passes it over."""
-        return outcome.id in self._identities
+        identity = outcome.id
+        if not identity.is_numbered:
+            return identity in self._unnumbered
+        save = (identity.name, identity.written_us)
+        return self._written_us.get(identity.name) == identity.written_us or save in self._overwritten
 
     def covers(self, checkpoint: Checkpoint) -> bool:
         """Tell whether the checkpoint is settled."""
-        if self.newer_passes_older:
-            newest = self._newest_evaluated.get(checkpoint.id.is_numbered)
-            if newest is not None and checkpoint.id.is_passed_by(newest):
-                return True
+        if self.newer_passes_older and self._is_passed(checkpoint):
+            return True
         return self._is_noted(checkpoint)
 
     def covers_after(self, checkpoint: Checkpoint, evaluated: Collection[CheckpointId]) -> bool:
@@ -79,21 +104,72 @@ class SettledCheckpoints:
         is_passed = self.newer_passes_older and any(checkpoint.id.is_passed_by(identity) for identity in evaluated)
         return is_passed or checkpoint.id in evaluated
 
+    def is_written_again(self, checkpoint: Checkpoint) -> bool:
+        """Tell whether a name with a number was settled before these files were written: training has gone back.
+
+        Where an earlier process has settled numbers without their names, its newest one's time decides.
+        """
+        identity = checkpoint.id
+        if identity.number is None:
+            return False
+        if (written_us := self._written_us.get(identity.name)) is not None:
+            return written_us > 0 and identity.is_written_after(replace(identity, written_us=written_us))
+        if self._is_below_watermark(identity):
+            return self._written_until_us is not None and identity.written_us > self._written_until_us
+        newest = self._restored_newest
+        return bool(
+            self.newer_passes_older
+            and newest
+            and newest.written_us
+            and identity.number <= (newest.number or 0)
+            and identity.is_written_after(newest)
+        )
+
+    def _is_passed(self, checkpoint: Checkpoint) -> bool:
+        """Tell whether something newer was evaluated, or training has gone back behind this checkpoint."""
+        identity = checkpoint.id
+        if self.started_again and identity.is_superseded_by(self.started_again):
+            return True
+        newest = self._newest_evaluated.get(identity.is_numbered)
+        if newest is None or not identity.is_passed_by(newest):
+            return False
+        return not (identity.is_written_after(newest) and self.is_written_again(checkpoint))
+
     def _is_noted(self, checkpoint: Checkpoint) -> bool:
         identity = checkpoint.id
-        if identity in self._identities:
+        if identity.is_numbered:
+            is_noted = identity.name in self._written_us or self._is_below_watermark(identity)
+            return is_noted and not self.is_written_again(checkpoint)
+        if identity in self._unnumbered:
             return True
-        if identity.number is not None:
-            return self._watermark is not None and identity.number <= self._watermark
         until = self._written_until.get(identity.name)
         return checkpoint.version in self._versions or (until is not None and identity.written_us <= until)
 
-    def _note(self, identity: CheckpointId, *, evaluated: bool) -> None:
+    def _is_below_watermark(self, identity: CheckpointId) -> bool:
+        return self._watermark is not None and identity.number is not None and identity.number <= self._watermark
+
+    def _note_save(self, identity: CheckpointId) -> None:
+        newest_us = self._written_us.get(identity.name)
+        if newest_us is None or newest_us < identity.written_us:
+            self._written_us[identity.name] = identity.written_us
+        if newest_us is not None and newest_us != identity.written_us:
+            self._overwritten.add((identity.name, min(newest_us, identity.written_us)))
+
+    def _note(self, identity: CheckpointId, *, evaluated: bool, is_written_again: bool) -> None:
         self.raise_highest(identity.number)
+        if is_written_again:
+            self.highest = identity.number
+            self.started_again = first_of(self.started_again, identity)
         if evaluated:
             newest = self._newest_evaluated.get(identity.is_numbered)
-            if newest is None or newest.is_passed_by(identity):
+            if newest is None or is_written_again or newest.is_passed_by(identity):
                 self._newest_evaluated[identity.is_numbered] = identity
+
+
+def first_of(started_again: CheckpointId | None, identity: CheckpointId) -> CheckpointId:
+    """Return where training started again: here, unless this one follows in the course that began there."""
+    is_before = started_again is None or (identity.number or 0) <= (started_again.number or 0)
+    return identity if is_before or started_again is None else started_again
 
 
 def highest(one: int | None, other: int | None) -> int | None:

@@ -38,7 +38,8 @@ class JsonLinesWriter:
         if report.outcome is None:
             return
         skipped = report.results.counts.skipped
-        entry = Entry(report.outcome, skipped - self._skipped, report.results.watermark)
+        results = report.results
+        entry = Entry(report.outcome, skipped - self._skipped, results.watermark, results.written_until)
         self._skipped = skipped
         self._worker.submit(render_line(entry, self._run, self._primary))
 

@@ -63,6 +63,8 @@ class PrometheusWriter:
         """Show a ledger, such as that of an earlier process."""
         if results.latest:
             self._show(results.latest)
+        else:  # none yet, or training has gone back behind it
+            self._score.clear()
         self._show_totals(results)
 
     def write(self, report: Report) -> None:
@@ -112,6 +114,8 @@ class PrometheusWriter:
             self._written.set(outcome.modified_at)
 
     def _show_totals(self, results: Results) -> None:
+        if results.best is None:
+            self._best.clear()
         for score in results.best.scores if results.best else ():
             self._best.labels(score.name, score.dataset).set(score.value)
         self._backlog.set(results.backlog)

@@ -230,14 +230,17 @@ def test_where_nothing_can_be_deleted_the_newest_copy_is_of_the_best(
     assert scene.visible() == ["ckpt-3~2", "ckpt-2", "ckpt-1"]
 
 
-def test_a_name_that_is_written_again_is_copied_beside_the_older_one_before_that_is_deleted(simple: Scene) -> None:
-    first = simple.save("best", b"first")
+@pytest.mark.parametrize("name", ["best", "7"])
+def test_a_name_that_is_written_again_is_copied_beside_the_older_one_before_that_is_deleted(
+    simple: Scene, name: str
+) -> None:
+    first = simple.save(name, b"first")
     assert simple.copies.keep(first, outcome_of(first)) == ""
     assert simple.copies.reconcile(outcome_of(first), simple.find) == ""
-    assert simple.visible() == ["ckpt-best"]
-    second = simple.save("best", b"second")
-    os.utime(simple.checkpoints / "ckpt-best.index", ns=(0, second.files[0].modified_ns + 10**9))
-    second = simple.listed("best")
+    assert simple.visible() == [f"ckpt-{name}"]
+    second = simple.save(name, b"second")
+    os.utime(simple.checkpoints / f"ckpt-{name}.index", ns=(0, second.files[0].modified_ns + 10**9))
+    second = simple.listed(name)
     assert simple.copies.reconcile(outcome_of(second), simple.find) == ""
-    assert simple.visible() == ["ckpt-best~2"]
-    assert (simple.output / "ckpt-best~2" / "ckpt-best.index").read_bytes().endswith(b"second")
+    assert simple.visible() == [f"ckpt-{name}~2"]
+    assert (simple.output / f"ckpt-{name}~2" / f"ckpt-{name}.index").read_bytes().endswith(b"second")

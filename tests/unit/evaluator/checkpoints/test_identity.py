@@ -45,6 +45,24 @@ def test_one_with_a_number_and_one_without_have_no_order(
     assert older.is_passed_by(newer) is is_passed
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "is_after", "is_superseded"),
+    [
+        (identity("a-7", 9.0), identity("a-7", 1.0), True, False),
+        (identity("a-7", 1.0), identity("a-7", 9.0), False, True),
+        (identity("a-8", 1.0), identity("a-7", 9.0), False, True),
+        (identity("a-7", 1.0), identity("a-8", 9.0), False, False),
+        (identity("a-8", 9.0), identity("a-7", 1.0), True, False),
+        (identity("a-7", 2.9), identity("a-7", 1.0), False, False),  # a file system with coarse times
+        (identity("best", 1.0), identity("a-7", 9.0), False, False),
+    ],
+)
+def test_where_training_goes_back_it_leaves_behind_what_was_written_before_from_there_on(
+    one: CheckpointId, other: CheckpointId, is_after: bool, is_superseded: bool
+) -> None:
+    assert (one.is_written_after(other), one.is_superseded_by(other)) == (is_after, is_superseded)
+
+
 @pytest.mark.parametrize("seconds", [0.0, 0.5, 1753600000.1234565, 1753600000.9999996, 1753600000.0000005])
 def test_times_are_rounded_as_a_rendered_time_is(seconds: float) -> None:
     rendered = datetime.fromtimestamp(seconds, UTC)

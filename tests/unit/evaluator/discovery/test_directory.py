@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from sidecar_evaluator.checkpoints.interface import Checkpoint, Files
+from sidecar_evaluator.checkpoints.interface import Checkpoint, Files, FileState, state_of
 from sidecar_evaluator.discovery.directory import Directory
 from sidecar_evaluator.errors import ConfigurationError, StorageGoneError
 from unit.evaluator.support.fakes import FakeFormat
@@ -136,6 +136,64 @@ def test_a_retired_checkpoint_is_out_of_sight_until_its_name_is_used_again(tmp_p
     directory.look()
     write(tmp_path, "ckpt-1.part")
     assert [checkpoint.name for checkpoint in directory.look().checkpoints] == ["ckpt-1", "ckpt-2"]
+
+
+class Times:
+    """A clock that the test sets."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_a_name_that_is_used_again_in_place_is_looked_at_again_once_it_stays_as_it_is(tmp_path: Path) -> None:
+    clock = Times()
+    directory = Directory(tmp_path, formats=[Recorder()], clock=clock)
+    write(tmp_path, "ckpt-1.part", "ckpt-2.part")
+    retired, waiting = directory.look().checkpoints
+    directory.retire(retired)
+    for name in ("ckpt-1.part", "ckpt-2.part"):
+        os.utime(tmp_path / name, ns=(0, retired.files[0].modified_ns + 10**13))
+    assert directory.look().checkpoints == (waiting,)
+    clock.now += 3.0
+    again = directory.look().checkpoints
+    assert [checkpoint.name for checkpoint in again] == ["ckpt-1", "ckpt-2"]
+    assert all(checkpoint.modified_at > retired.modified_at for checkpoint in again)
+    directory.retire(again[0])
+    clock.now += 3.0
+    assert directory.look().checkpoints == again[1:]
+
+
+def test_a_mount_that_reports_another_time_at_every_look_shows_nothing_again(tmp_path: Path) -> None:
+    clock = Times()
+    directory = Directory(tmp_path, formats=[Recorder()], clock=clock)
+    write(tmp_path, "ckpt-1.part")
+    directory.retire(directory.look().checkpoints[0])
+    for moment in range(1, 20):
+        os.utime(tmp_path / "ckpt-1.part", ns=(0, moment * 10**13))
+        clock.now += 5.0
+        assert directory.look().checkpoints == ()
+
+
+def test_a_look_sees_to_a_few_of_those_that_are_done_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    directory = Directory(tmp_path, formats=[Recorder()], revisits=3)
+    write(tmp_path, *(f"ckpt-{number}.part" for number in range(10)))
+    for checkpoint in directory.look().checkpoints:
+        directory.retire(checkpoint)
+    seen_to: list[str] = []
+
+    def note(folder: Path, name: str) -> FileState:
+        seen_to.append(name)
+        return state_of(folder, name)
+
+    monkeypatch.setattr("sidecar_evaluator.discovery.directory.state_of", note)
+    for _ in range(4):
+        directory.look()
+    assert len(seen_to) == 12
+    assert set(seen_to[:10]) == {f"ckpt-{number}.part" for number in range(10)}
+    assert seen_to[10:] == seen_to[:2]
 
 
 def test_a_doubted_checkpoint_is_looked_at_again(tmp_path: Path) -> None:

@@ -99,3 +99,73 @@ def test_the_watermark_stays_below_what_is_pending(
 def test_the_watermark_never_falls() -> None:
     results = settle(replace(Results(), watermark=9), evaluated("a-4", number=4), RULES, pending=(3,))
     assert results.watermark == 9
+
+
+def course(numbers: list[int], at: float, best: int, *, again: bool = False) -> list[Outcome]:
+    """Return the outcomes of a training that wrote these numbers, a minute apart; one of them is the best."""
+    return [
+        evaluated(
+            f"a-{number}",
+            number=number,
+            accuracy=0.9 if number == best else 0.1,
+            modified_at=at + 60 * number,
+            is_written_again=again,
+        )
+        for number in numbers
+    ]
+
+
+def named(outcome: Outcome | None) -> tuple[str, float] | None:
+    return (outcome.checkpoint, outcome.modified_at) if outcome else None
+
+
+def test_a_training_that_begins_again_under_the_same_names_has_a_latest_and_a_best_of_its_own() -> None:
+    results = after(*course([1, 2, 3, 4], 0.0, best=3))
+    results = settle(results, course([1], 9000.0, best=0, again=True)[0], RULES)
+    assert named(results.latest) == named(results.best) == ("a-1", 9060.0)
+    assert results.counts == Counts(evaluated=5)
+    assert [outcome.checkpoint for outcome in results.history] == ["a-1", "a-4", "a-3"]
+    left_over = evaluated("a-9", number=9, accuracy=0.99, modified_at=540.0)  # of the night before, settled late
+    results = settle(results, left_over, RULES)
+    assert named(results.latest) == named(results.best) == ("a-1", 9060.0)
+    results = settle(results, course([2], 9000.0, best=2, again=True)[0], RULES)
+    assert named(results.latest) == named(results.best) == ("a-2", 9120.0)
+
+
+@pytest.mark.parametrize(("best", "expected"), [(2, ("a-2", 120.0)), (4, ("a-1", 60.0))])
+def test_a_training_that_resumes_from_an_earlier_checkpoint_keeps_what_came_before_it(
+    best: int, expected: tuple[str, float]
+) -> None:
+    results = after(*course([1, 2, 3, 4], 0.0, best=best), rules=replace(RULES, history_limit=10))
+    results = settle(results, course([3], 9000.0, best=0, again=True)[0], RULES)
+    assert named(results.latest) == ("a-3", 9180.0)
+    assert named(results.best) == expected
+    assert results.started_again is not None
+    assert results.started_again.name == "a-3"
+
+
+def test_one_that_is_written_again_and_fails_takes_away_what_it_replaced() -> None:
+    results = after(*course([1, 2], 0.0, best=2))
+    results = settle(results, replace(failed("a-1", 1), modified_at=9000.0, is_written_again=True), RULES)
+    assert results.latest is None
+    assert results.best is None
+    assert results.counts == Counts(evaluated=2, failed=1)
+
+
+@pytest.mark.parametrize(
+    ("settled", "pending_since", "until"),
+    [
+        ([10.0, 20.0, 30.0], None, 30.0),
+        ([10.0, 30.0], 20.0, 10.0),
+        ([30.0], 20.0, None),
+        ([10.0, 30.0, 40.0, 50.0, 60.0], 20.0, 30.0),  # the history forgot 10 and 30
+    ],
+)
+def test_the_watermarks_time_stays_before_what_is_pending(
+    settled: list[float], pending_since: float | None, until: float | None
+) -> None:
+    results = Results()
+    for written_at in settled:
+        outcome = evaluated(f"a-{written_at:g}", number=int(written_at), modified_at=written_at)
+        results = settle(results, outcome, RULES, pending_since=pending_since)
+    assert results.written_until == until

@@ -37,7 +37,7 @@ class Past:
             outcome = self._outcome(at)
             results = settle(self.ledgers[-1], outcome, rules, skipped=skipped)
             self.ledgers.append(results)
-            self.records.append(Entry(outcome, skipped, results.watermark))
+            self.records.append(Entry(outcome, skipped, results.watermark, results.written_until))
 
     def status(self, after: int) -> Results:
         """Return the ledger as it comes back from the status."""

@@ -24,6 +24,8 @@ def full_results() -> Results:
     results = settle(Results(), first, Rules(Primary("accuracy", Goal.MAXIMIZE)))
     failed = Outcome("ckpt-2", OutcomeKind.FAILED, 2, 1.5, 2.5, reason=Reason.UNREADABLE, message="damaged")
     results = settle(results, failed, Rules())
+    again = evaluated("ckpt-1", number=1, step=100, modified_at=99.5, is_written_again=True)
+    results = settle(results, again, Rules())
     return replace(results, backlog=3, ended=Ended(EndReason.TRAINING_FINISHED, 1234.5))
 
 
@@ -127,4 +129,4 @@ def assert_fits(value: Any, schema: dict[str, Any]) -> None:
         assert value in schema.get("enum", [value])
         assert re.search(schema.get("pattern", ""), value)
     else:
-        assert schema["type"] == "integer"
+        assert schema["type"] == ("boolean" if isinstance(value, bool) else "integer")

@@ -116,3 +116,91 @@ def test_after_a_restart_an_unnumbered_name_with_another_time_is_another_checkpo
     resumed = resume(Results(), [Entry(outcome)], RULES) if has_journal else resume(results, None, RULES)
     assert resumed.settled.covers(checkpoint("best", modified=50.0))
     assert not resumed.settled.covers(checkpoint("best", modified=30.0))
+
+
+NIGHT, DAY = 1_000.0, 90_000.0
+
+
+def last_night(count: int = 5) -> list[Outcome]:
+    """Return the outcomes of a training that wrote a checkpoint every minute."""
+    return [
+        evaluated(f"a-{number}", number=number, modified_at=NIGHT + 60 * number, accuracy=number / 10)
+        for number in range(1, count + 1)
+    ]
+
+
+def after_restart(known: str, outcomes: list[Outcome]) -> SettledCheckpoints:
+    """Return what is settled after a restart that has the journal, or the status alone."""
+    if known == "journal":
+        return resume(Results(), [Entry(outcome) for outcome in outcomes], RULES).settled
+    results = Results()
+    for outcome in outcomes:
+        results = settle(results, outcome, RULES)
+    return restored(parse(render(results)))
+
+
+def in_process(outcomes: list[Outcome]) -> SettledCheckpoints:
+    settled = SettledCheckpoints()
+    for outcome in outcomes:
+        settled.add(checkpoint(outcome.checkpoint, modified=outcome.modified_at))
+    return settled
+
+
+@pytest.mark.parametrize("selection", list(Selection))
+@pytest.mark.parametrize("known", ["process", "journal", "status"])
+def test_a_name_that_is_written_again_after_it_was_settled_is_another_checkpoint(
+    known: str, selection: Selection
+) -> None:
+    outcomes = last_night()
+    settled = in_process(outcomes) if known == "process" else after_restart(known, outcomes)
+    settled.newer_passes_older = selection.newer_passes_older
+    for outcome in outcomes:  # the status remembers three of them, and the others by its watermark
+        assert settled.covers(checkpoint(outcome.checkpoint, modified=outcome.modified_at))
+        assert settled.covers(checkpoint(outcome.checkpoint, modified=outcome.modified_at + 1.5))  # coarse times
+        again = checkpoint(outcome.checkpoint, modified=DAY + outcome.modified_at)
+        assert not settled.covers(again)
+        assert settled.is_written_again(again)
+    assert not settled.covers(checkpoint("a-6", modified=DAY))
+    assert not settled.is_written_again(checkpoint("a-6", modified=DAY))
+
+
+def test_once_training_has_gone_back_latest_passes_what_it_has_left_behind() -> None:
+    settled = after_restart("status", last_night())
+    settled.newer_passes_older = True
+    settled.add(checkpoint("a-2", modified=DAY))
+    assert settled.highest == 2
+    left_behind = [checkpoint("a-9", modified=NIGHT + 540), checkpoint("a-1", modified=NIGHT + 60)]
+    assert all(settled.covers(candidate) for candidate in left_behind)
+    assert not settled.covers(checkpoint("a-3", modified=DAY + 60))
+    assert settled.covers(checkpoint("a-1", modified=DAY - 60))
+
+
+def test_under_latest_a_name_that_was_passed_over_is_known_too() -> None:
+    settled = SettledCheckpoints(newer_passes_older=True)
+    settled.add(checkpoint("a-5", modified=NIGHT))
+    settled.remember(checkpoint("a-1", modified=NIGHT - 60))
+    assert settled.covers(checkpoint("a-1", modified=NIGHT - 60))
+    assert not settled.covers(checkpoint("a-1", modified=DAY))
+    assert settled.covers(checkpoint("a-2", modified=NIGHT + 5))  # never seen before: it only comes late
+
+
+@pytest.mark.parametrize("selection", list(Selection))
+def test_a_lower_number_that_only_comes_late_is_not_written_again(selection: Selection) -> None:
+    settled = in_process(last_night())
+    settled.newer_passes_older = selection.newer_passes_older
+    late = checkpoint("b-3", modified=DAY)
+    assert not settled.is_written_again(late)
+    assert settled.covers(late) is selection.newer_passes_older
+
+
+def test_after_a_restart_what_was_written_again_while_something_was_pending_is_not_lost() -> None:
+    results = Results()
+    for outcome in last_night():
+        results = settle(results, outcome, RULES)
+    for number in (1, 3):
+        again = evaluated(f"a-{number}", number=number, modified_at=DAY + number, is_written_again=True)
+        results = settle(results, again, RULES, pending=(2,), pending_since=DAY + 2)
+    settled = restored(parse(render(results)))
+    assert not settled.covers(checkpoint("a-2", modified=DAY + 2))
+    assert settled.covers(checkpoint("a-1", modified=DAY + 1))
+    assert settled.covers(checkpoint("a-3", modified=DAY + 3))

@@ -82,6 +82,7 @@ class FakeDirectory:
         self.looks = 0
 
     def add(self, *checkpoints: Checkpoint) -> None:
+        self.retired -= {new.name for new in checkpoints if self.checkpoints.get(new.name) not in {None, new}}
         self.checkpoints.update({checkpoint.name: checkpoint for checkpoint in checkpoints})
 
     def remove(self, *names: str) -> None:

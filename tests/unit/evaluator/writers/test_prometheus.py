@@ -55,6 +55,14 @@ def test_prometheus_keeps_the_newest_score_when_an_older_checkpoint_comes_late()
     assert metrics.value("checkpoint_step") == 5
 
 
+def test_prometheus_shows_no_score_of_what_training_has_gone_back_behind() -> None:
+    metrics, shown = Metrics(), {"metric": "accuracy", "dataset": "default"}
+    metrics.writer.resume(replace(report().results, best=report().outcome))
+    assert metrics.value("score", **shown) == metrics.value("best_score", **shown) == 0.5
+    metrics.writer.resume(replace(report().results, latest=None, best=None))
+    assert metrics.value("score", **shown) is metrics.value("best_score", **shown) is None
+
+
 def test_prometheus_counts_the_time_of_each_phase_also_of_the_running_one() -> None:
     metrics = Metrics()
     for phase, seconds in ((Phase.WAITING, 3.0), (Phase.EVALUATING, 2.0), (Phase.WAITING, 4.0)):
