@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from sidecar_operator.cache import Cache
-from sidecar_operator.kube_client import RefusedError
+from sidecar_operator.kube_client import ConflictError, RefusedError
 from sidecar_operator.kube_objects import JsonObject, Key, KubeObject
 from sidecar_operator.manifests import Manifests, is_applied
 from sidecar_operator.resource_view import SidecarEvaluation
@@ -23,6 +23,9 @@ class ChildClient(Protocol):
 
     async def read(self, manifest: JsonObject) -> JsonObject | None:
         """Read the object that a manifest names."""
+
+    async def create(self, manifest: JsonObject) -> JsonObject:
+        """Create the object of a manifest."""
 
     async def apply(self, manifest: JsonObject) -> JsonObject:
         """Apply a manifest."""
@@ -65,10 +68,8 @@ class ChildApplier:
         child, obj = self._cache.child(manifest), KubeObject(manifest)
         if child is not None and is_applied(manifest, child.raw):
             return
-        if child is None:
-            await self._require_not_foreign(obj)
         try:
-            applied = await self._client.apply(manifest)
+            applied = await (self._create(manifest) if child is None else self._client.apply(manifest))
         except RefusedError as error:
             raise RefusedError(
                 error.status,
@@ -77,15 +78,16 @@ class ChildApplier:
             ) from error
         self._cache.children[obj.kind].put(applied)
 
-    async def _require_not_foreign(self, obj: KubeObject) -> None:
-        """Raise RefusedError where an object of this name exists that is no child of the resource."""
-        existing = await self._client.read(obj.raw)
-        if existing is not None and KubeObject(existing).owner_key != obj.owner_key:
-            raise RefusedError(
-                409,
-                f"{obj.kind} {obj.name} in namespace {obj.namespace} exists and does not belong to this resource: "
-                "delete it, or create the resource under another name",
-            )
+    async def _create(self, manifest: JsonObject) -> JsonObject:
+        """Create a child that the cache does not have; one that exists all the same is put right, if it is ours."""
+        try:
+            return await self._client.create(manifest)
+        except ConflictError:
+            existing = await self._client.read(manifest)
+        if existing is None:
+            raise ConflictError(409, f"{manifest['kind']} {KubeObject(manifest).name} was deleted just now")
+        _require_not_foreign(KubeObject(manifest), KubeObject(existing))
+        return existing if is_applied(manifest, existing) else await self._client.apply(manifest)
 
     async def _delete_outdated_jobs(self, evaluation: SidecarEvaluation, manifests: Manifests) -> bool:
         """Delete every Job but the one that should exist; tell whether one, or a pod of one, still exists."""
@@ -113,3 +115,13 @@ class ChildApplier:
         for kind in ("Job", "Pod"):
             for child in await self._client.list_children(kind, key):
                 self._cache.children[kind].put(child)
+
+
+def _require_not_foreign(wanted: KubeObject, existing: KubeObject) -> None:
+    """Raise RefusedError where the object of this name is no child of the resource."""
+    if existing.owner_key != wanted.owner_key:
+        raise RefusedError(
+            409,
+            f"{wanted.kind} {wanted.name} in namespace {wanted.namespace} exists and does not belong to this resource: "
+            "delete it, or create the resource under another name",
+        )

@@ -89,8 +89,8 @@ class Controller:
                 await self.resync()
                 delay = self._resync_seconds
             except ApiError as error:
-                logger.warning("resync: a list failed, tried again in %.0f s: %s", RESYNC_RETRY_SECONDS, error)
-                delay = RESYNC_RETRY_SECONDS
+                delay = max(RESYNC_RETRY_SECONDS, error.retry_after)
+                logger.warning("resync: a list failed, tried again in %.0f s: %s", delay, error)
 
     async def resync(self) -> None:
         """List everything, and ask for a pass over each resource."""
@@ -128,7 +128,7 @@ class Controller:
                 delay = await self._reconcile(key)
         except Exception as error:
             self._metrics.failed(self._clock() - started)
-            _log_failure(key, error, self._queue.failed(key))
+            _log_failure(key, error, self._queue.failed(key, seconds_to_wait(error)))
         else:
             self._metrics.passed(self._clock() - started)
             self._queue.done(key)
@@ -137,6 +137,11 @@ class Controller:
         finally:
             del self._passes[key]
             self._free.release()
+
+
+def seconds_to_wait(error: Exception) -> float:
+    """Return how long the API server asks to wait after this error, 0 where it does not."""
+    return error.retry_after if isinstance(error, ApiError) else 0.0
 
 
 def _log_failure(key: Key, error: Exception, delay: float) -> None:

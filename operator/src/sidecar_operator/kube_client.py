@@ -1,7 +1,7 @@
 """Client of the Kubernetes API: the only module that calls it.
 
-`reconcile`, `child_objects` and `controller` use it. Requests and answers are plain JSON objects; every write of an
-object is a server-side apply under the operator's own field manager. A failed request raises one of four exceptions,
+`reconcile`, `child_objects` and `controller` use it. Requests and answers are plain JSON objects; an object is created
+or changed by server-side apply, under the operator's own field manager. A failed request raises one of four exceptions,
 by what can be done about it: not found, conflict, refused until something is changed, or unavailable for now.
 """
 
@@ -24,6 +24,8 @@ from sidecar_operator.training_state import Absence
 
 REQUEST_SECONDS = 20
 """Deadline of one request."""
+LONGEST_WAIT = 300
+"""Seconds: what a response asks for beyond this, as Retry-After, is not obeyed."""
 PAGE = 500
 """Objects in one answer to a list."""
 
@@ -41,9 +43,11 @@ PLURALS = {
 class ApiError(Exception):
     """A request that failed; the message is the API server's own."""
 
-    def __init__(self, status: int, message: str) -> None:
+    def __init__(self, status: int, message: str, retry_after: float = 0.0) -> None:
         super().__init__(message)
         self.status = status
+        self.retry_after = retry_after
+        """Seconds that the API server asks to wait before the request is sent again; 0 where it does not say."""
 
 
 class NotFoundError(ApiError):
@@ -119,6 +123,13 @@ class KubeClient:
             return await self._request("GET", path_of(api_version, plural, *KubeObject(manifest).key))
         except NotFoundError:
             return None
+
+    async def create(self, manifest: JsonObject) -> JsonObject:
+        """Create the object of a manifest and return it; ConflictError where one of this name exists."""
+        obj = KubeObject(manifest)
+        api_version, plural = PLURALS[obj.kind]
+        query = [("fieldManager", names.FIELD_MANAGER)]
+        return await self._request("POST", path_of(api_version, plural, obj.namespace), query, manifest)
 
     async def apply(self, manifest: JsonObject) -> JsonObject:
         """Apply the manifest, and return the object as it is afterwards."""
@@ -228,7 +239,7 @@ class KubeClient:
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise UnavailableError(0, f"{method} {path} got no answer: {type(error).__name__}: {error}") from error
         if answer.status >= 300:
-            raise error_of(answer.status, text)
+            raise error_of(answer.status, text, answer.headers.get("Retry-After", ""))
         return dict(json.loads(text))
 
 
@@ -239,13 +250,14 @@ def path_of(api_version: str, plural: str = "", namespace: str | None = None, na
     return root + scope + (f"/{plural}" if plural else "") + (f"/{name}" if name else "")
 
 
-def error_of(status: int, text: bytes) -> ApiError:
-    """Return the exception for a non-2xx response."""
+def error_of(status: int, text: bytes, retry_after: str = "") -> ApiError:
+    """Return the exception for a non-2xx response; `retry_after` is its header of this name, in seconds."""
     try:
         message = str(json.loads(text)["message"])
     except (ValueError, KeyError, TypeError):
         message = text.decode(errors="replace")[:500] or f"HTTP {status}"
-    return ERRORS.get(status, UnavailableError)(status, message)
+    seconds = min(int(retry_after), LONGEST_WAIT) if retry_after.isdecimal() else 0
+    return ERRORS.get(status, UnavailableError)(status, message, seconds)
 
 
 ERRORS: dict[int, type[ApiError]] = {

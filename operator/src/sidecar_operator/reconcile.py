@@ -22,13 +22,12 @@ from sidecar_operator.manifests import Manifests
 from sidecar_operator.resource_view import SidecarEvaluation, TrainingRef
 from sidecar_operator.training_state import Absence, Training
 from sidecar_operator.verdict import Observed
+from sidecar_operator.warning_events import WarningEvents
 
 logger = logging.getLogger(__name__)
 
 DIAGNOSIS_SECONDS = 3.0
 """Age below which an object without progress is too young to diagnose."""
-WARNINGS_SECONDS = 60.0
-"""How often, at least, the events of an object without progress are read; more often while it is young."""
 POLL_SECONDS = 10.0
 """How often a training of a kind without a watch is read."""
 REFUSED_SECONDS = 60.0
@@ -74,6 +73,7 @@ class Reconciler:
         self._default_image = default_image
         self._watched = frozenset(watched)
         self._now = now
+        self._warnings = WarningEvents(client.list_warnings, lambda: now().timestamp())
 
     async def __call__(self, key: Key) -> float | None:
         """Make a pass; return the seconds after which to make another without being woken, None for never.
@@ -142,7 +142,7 @@ class Reconciler:
         blocked = _without_progress(observed)
         if blocked is None or self._age(blocked) < DIAGNOSIS_SECONDS:
             return observed
-        return dataclasses.replace(observed, warnings=await self._client.list_warnings(blocked))
+        return dataclasses.replace(observed, warnings=await self._warnings.about(blocked, self._age(blocked)))
 
     def _seconds_to_diagnose(self, observed: Observed) -> float | None:
         if observed.refusal is not None:
@@ -150,7 +150,8 @@ class Reconciler:
         blocked = _without_progress(observed)
         if blocked is None:
             return None
-        return max(DIAGNOSIS_SECONDS, min(self._age(blocked), WARNINGS_SECONDS))
+        young = self._age(blocked) < DIAGNOSIS_SECONDS
+        return DIAGNOSIS_SECONDS if young else self._warnings.seconds_until_due(blocked)
 
     def _age(self, obj: KubeObject) -> float:
         return (self._now() - obj.created_at).total_seconds() if obj.created_at else math.inf

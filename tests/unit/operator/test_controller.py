@@ -26,6 +26,7 @@ class Bench:
     now: float = 0.0
     failing: set[Key] = field(default_factory=set)
     failing_lists: int = 0
+    retry_after: float = 0.0
     passes: list[Key] = field(default_factory=list)
     running: int = 0
     most_running: int = 0
@@ -53,7 +54,7 @@ class Bench:
         self.running -= 1
         self.passes.append(key)
         if key in self.failing:
-            raise UnavailableError(503, "not now")
+            raise UnavailableError(503, "not now", self.retry_after)
         return 7.0
 
     async def list_all(self, kind: str) -> list[Listing]:
@@ -112,6 +113,16 @@ async def test_a_failed_pass_is_counted_and_tried_again(bench: Bench) -> None:
         assert bench.queue.seconds_until_due() == 0.5
     assert bench.registry.get_sample_value("sidecareval_operator_reconcile_errors_total") == 1
     assert bench.registry.get_sample_value("sidecareval_operator_reconcile_total") == 2
+
+
+async def test_a_pass_is_not_tried_again_before_the_api_server_wants_it(bench: Bench) -> None:
+    bench.gate.set()
+    bench.failing.add(KEY)
+    bench.retry_after = 90.0
+    bench.queue.add(KEY)
+    with bench.started():
+        await bench.until_passed(1)
+    assert bench.queue.seconds_until_due() == 90.0
 
 
 async def test_a_resync_fills_the_cache_and_wakes_everything(bench: Bench) -> None:

@@ -4,6 +4,7 @@ import pytest
 
 from sidecar_operator.events import Transition
 from sidecar_operator.kube_client import (
+    LONGEST_WAIT,
     ApiError,
     ConflictError,
     NotFoundError,
@@ -42,6 +43,11 @@ def test_errors_by_what_can_be_done(status: int, kind: type[ApiError]) -> None:
 )
 def test_a_response_that_is_not_a_status(text: bytes, message: str) -> None:
     assert str(error_of(502, text)) == message
+
+
+@pytest.mark.parametrize(("header", "seconds"), [("7", 7), ("", 0), ("soon", 0), ("-1", 0), ("86400", LONGEST_WAIT)])
+def test_how_long_the_api_server_asks_to_wait(header: str, seconds: float) -> None:
+    assert error_of(429, b"", header).retry_after == seconds
 
 
 @pytest.mark.parametrize(

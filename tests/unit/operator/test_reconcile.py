@@ -3,18 +3,20 @@ import pytest
 from sidecar_operator import names
 from sidecar_operator.kube_client import RefusedError, UnavailableError
 from sidecar_operator.kube_objects import JsonObject, KubeObject, WarningEvent
-from sidecar_operator.reconcile import POLL_SECONDS, WARNINGS_SECONDS, Reconciler
+from sidecar_operator.reconcile import POLL_SECONDS, Reconciler
 from sidecar_operator.training_state import Absence
+from sidecar_operator.warning_events import LONGEST_SECONDS
 from unit.operator.support.samples import KEY, RESULTS, TRAINING_REF, condition, pod, training, waiting
 from unit.operator.support.world import READY_POD, World
 
 REF = {"apiVersion": "kubeflow.org/v1", "kind": "TFJob", "name": "train"}
-IDENTITY = ["apply ServiceAccount", "apply Role", "apply RoleBinding"]
+CHILDREN = ["create ServiceAccount", "create Role", "create RoleBinding", "create Job"]
 
 
 async def test_the_first_pass_creates_everything_and_reports_once(world: World) -> None:
     await world.turn()
-    assert world.client.writes == [*IDENTITY, "apply Job", "status"]
+    assert world.client.writes == [*CHILDREN, "status"]
+    assert not [call for call in world.client.calls if call.startswith(("get", "list"))]
     assert world.reason() == "EvaluatorStarting"
     assert world.status["job"] == world.client.only("Job")["metadata"]["name"]
 
@@ -114,7 +116,7 @@ async def test_events_tell_what_the_status_of_a_pod_cannot(world: World) -> None
     }
     world.client.put(pod(world.client.only("Job"), **creating))
     world.client.warnings = [WarningEvent("FailedMount", 'configmap "code" not found')]
-    assert await world.turn() == WARNINGS_SECONDS
+    assert await world.turn() == LONGEST_SECONDS
     assert world.reason() == "CodeNotFound"
     assert [transition.level for transition in world.client.published] == ["Warning"]
 

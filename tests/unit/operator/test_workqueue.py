@@ -99,6 +99,31 @@ def test_a_due_key_that_is_worked_on_waits_for_its_end(queue: WorkQueue, clock: 
     assert queue.take() == A
 
 
+def test_namespaces_take_turns(queue: WorkQueue) -> None:
+    crowd = [Key("crowd", f"e{number}") for number in range(1000)]
+    for key in (*crowd, A, B):
+        queue.add(key)
+    queue.add(Key("late", "a"))
+    assert len(queue) == 1003
+    taken = [queue.take() for _ in range(7)]
+    assert taken == [crowd[0], A, Key("late", "a"), crowd[1], B, crowd[2], crowd[3]]
+
+
+def test_what_the_api_server_asks_to_wait_is_waited_whatever_wakes_the_key(queue: WorkQueue, clock: FakeClock) -> None:
+    queue.add(A)
+    queue.take()
+    queue.add(A)
+    assert queue.failed(A, at_least=30) == 30
+    queue.add(A)
+    clock.now += 29
+    assert queue.take() is None
+    clock.now += 1
+    assert queue.take() == A
+    queue.done(A)
+    queue.add(A)
+    assert queue.take() == A
+
+
 async def test_get_waits_for_a_key(queue: WorkQueue) -> None:
     waiting = asyncio.create_task(queue.get())
     await asyncio.sleep(0)

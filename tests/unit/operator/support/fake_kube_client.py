@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from sidecar_operator import names
 from sidecar_operator.cache import Cache
 from sidecar_operator.events import Transition
-from sidecar_operator.kube_client import ApiError, NotFoundError
+from sidecar_operator.kube_client import ApiError, ConflictError, NotFoundError
 from sidecar_operator.kube_objects import JsonObject, Key, KubeObject, WarningEvent
 from sidecar_operator.resource_view import TrainingRef
 from sidecar_operator.training_state import Absence
@@ -37,7 +37,7 @@ class FakeKubeClient:
     @property
     def writes(self) -> list[str]:
         """Requests that change something, in order."""
-        return [call for call in self.calls if call.split()[0] in {"apply", "status", "delete", "event"}]
+        return [call for call in self.calls if call.split()[0] in {"create", "apply", "status", "delete", "event"}]
 
     def put(self, obj: JsonObject) -> JsonObject:
         """Store an object as a new version of itself."""
@@ -84,6 +84,15 @@ class FakeKubeClient:
     async def read(self, manifest: JsonObject) -> JsonObject | None:
         self.calls.append(f"get {manifest['kind']}")
         return self.objects.get(address_of(manifest))
+
+    async def create(self, manifest: JsonObject) -> JsonObject:
+        kind = manifest["kind"]
+        self.calls.append(f"create {kind}")
+        if address_of(manifest) in self.objects:
+            raise ConflictError(409, "already exists")
+        if kind in self.refusals:
+            raise self.refusals[kind]
+        return self.put(manifest)
 
     async def apply(self, manifest: JsonObject) -> JsonObject:
         kind = manifest["kind"]

@@ -1,0 +1,86 @@
+"""Warning events about objects that make no progress, which alone can say why: read seldom, and few for all together.
+
+`reconcile` asks in each pass over a resource whose Job has no pod, or whose pod has no container yet. In between it gets
+what was read last: the longer an object has existed, the seldomer it is read, and all objects of the cluster share a
+rate. Nothing here decides: after a restart the events are read again. The clock is an argument.
+"""
+
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from sidecar_operator.kube_objects import KubeObject, WarningEvent
+
+Clock = Callable[[], float]
+
+SHORTEST_SECONDS = 3.0
+LONGEST_SECONDS = 300.0
+"""Between two reads of the events of one object; in between, twice its age."""
+PER_SECOND = 2.0
+BURST = 10
+"""Reads for all objects together: on average, and at once after a pause."""
+KEPT_SECONDS = 900.0
+"""How long events are kept of an object that nobody asks about any more."""
+
+
+class Rate:
+    """Hands out moments, so many a second, and some at once where none was asked for in a while."""
+
+    def __init__(self, per_second: float, burst: int) -> None:
+        self._interval = 1 / per_second
+        self._saved = burst * self._interval
+        self._next = float("-inf")
+
+    def reserve(self, now: float) -> float:
+        """Take the next moment and return how many seconds it is away."""
+        self._next = max(self._next, now - self._saved) + self._interval
+        return max(0.0, self._next - now)
+
+
+@dataclass
+class _Reading:
+    """What was read last about one object, and when it may be read again."""
+
+    due: float
+    has_turn: bool = False
+    """Whether `due` is a moment that the rate has granted."""
+    warnings: list[WarningEvent] = field(default_factory=list)
+
+
+class WarningEvents:
+    """Reads the Warning events of objects, and remembers them until they may be read again."""
+
+    def __init__(self, read: Callable[[KubeObject], Awaitable[list[WarningEvent]]], clock: Clock) -> None:
+        self._read = read
+        self._clock = clock
+        self._rate = Rate(PER_SECOND, BURST)
+        self._readings: OrderedDict[str, _Reading] = OrderedDict()
+
+    async def about(self, obj: KubeObject, age: float) -> list[WarningEvent]:
+        """Return the events about an object of this age in seconds, oldest first, as they were read last."""
+        now = self._clock()
+        reading = self._readings.setdefault(obj.uid, _Reading(due=now))
+        if now >= reading.due and self._has_turn(reading, now):
+            reading.warnings = await self._read(obj)
+            reading.due = now + max(SHORTEST_SECONDS, min(2 * age, LONGEST_SECONDS))
+            self._readings.move_to_end(obj.uid)
+            self._forget(now)
+        return reading.warnings
+
+    def seconds_until_due(self, obj: KubeObject) -> float:
+        """Return after how many seconds to ask again about an object that was asked about."""
+        reading = self._readings.get(obj.uid)
+        return max(0.0, reading.due - self._clock()) if reading else SHORTEST_SECONDS
+
+    def _has_turn(self, reading: _Reading, now: float) -> bool:
+        """Tell whether the rate allows to read now; where it does not, `due` becomes the moment at which it will."""
+        if reading.has_turn:
+            reading.has_turn = False
+            return True
+        delay = self._rate.reserve(now)
+        reading.due, reading.has_turn = now + delay, delay > 0
+        return delay == 0
+
+    def _forget(self, now: float) -> None:
+        while next(iter(self._readings.values())).due + KEPT_SECONDS < now:
+            self._readings.popitem(last=False)
