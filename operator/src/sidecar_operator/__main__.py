@@ -15,14 +15,15 @@ from typing import Any, cast
 
 import kopf
 from kubernetes.aio.client import ApiClient
-from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client import CollectorRegistry
 
 from sidecar_operator import handlers, settings
 from sidecar_operator.cache import Cache
 from sidecar_operator.controller import Controller
 from sidecar_operator.handlers import FOLLOWED_KINDS, FollowedKind, Handlers
 from sidecar_operator.kube_client import ApiError, KubeClient, connected
-from sidecar_operator.metrics import ReconcileMetrics, ResourceCollector
+from sidecar_operator.metrics import ReconcileMetrics, ResourceMetrics
+from sidecar_operator.metrics_endpoint import MetricsEndpoint
 from sidecar_operator.reconcile import Reconciler
 from sidecar_operator.settings import Settings, SettingsError
 from sidecar_operator.workqueue import WorkQueue
@@ -60,9 +61,8 @@ async def operate(config: Settings, api_client: ApiClient) -> None:
     """Run the operator with this client until it is stopped."""
     client = KubeClient(api_client, config.namespaces, instance=socket.gethostname())
     kinds = [kind for kind in FOLLOWED_KINDS if await client.can_watch(kind.api_version, kind.plural)]
-    cache, queue = Cache(), WorkQueue(time.monotonic)
-    registry = CollectorRegistry()
-    registry.register(ResourceCollector(cache))
+    registry, resources = CollectorRegistry(), ResourceMetrics()
+    cache, queue = Cache(resources.update), WorkQueue(time.monotonic)
     controller = Controller(
         Reconciler(client, cache, config.evaluator_image, [(kind.api_version, kind.kind) for kind in kinds]),
         client,
@@ -74,13 +74,9 @@ async def operate(config: Settings, api_client: ApiClient) -> None:
         clock=time.monotonic,
     )
     await controller.resync()
-    server, _ = start_http_server(config.metrics_port, registry=registry)
     logger.info("serving %s; trainings watched: %s", _scope(config), ", ".join(kind.kind for kind in kinds))
-    try:
+    with MetricsEndpoint(config.metrics_port, registry, resources):
         await _run(config, controller, watching(controller, Handlers(cache, queue.add), kinds))
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
 def watching(controller: Controller, event_handlers: Handlers, kinds: Sequence[FollowedKind]) -> kopf.OperatorRegistry:
@@ -101,6 +97,7 @@ async def _run(config: Settings, controller: Controller, registry: kopf.Operator
     watch = kopf.operator(
         registry=registry,
         settings=handlers.watching_settings(),
+        memories=handlers.NoMemories(),
         standalone=True,
         identity=cast("Any", socket.gethostname()),  # by default kopf asks for the name of the user, and 65532 has none
         clusterwide=not config.namespaces,

@@ -1,16 +1,19 @@
 """What the operator last saw of the cluster: a cache for each kind, filled by watches, lists and its own writes.
 
-`handlers` and `controller` fill it, `reconcile`, `child_objects` and `metrics` read it, so that a pass that changes
-nothing sends no request. Of two versions of an object the newer one stays, whatever their order of arrival; a list
-replaces everything that is older than itself. Fields that no pass reads are dropped.
+`handlers` and `controller` fill it, `reconcile` and `child_objects` read it, so that a pass that changes nothing sends
+no request; `metrics` is told of each change of a resource. Of two versions of an object the newer one stays, whatever
+their order of arrival; a list replaces everything that is older than itself. Objects are kept trimmed and packed, and
+only those that belong to a resource or that one follows.
 """
 
-from collections import defaultdict
+import sys
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from typing import Any, Generic, TypeVar
 
-from sidecar_operator.kube_objects import Job, JsonObject, Key, KubeObject, Pod, object_at, value_at
+from sidecar_operator.kube_objects import Job, JsonObject, Key, KubeObject, Page, Pod
+from sidecar_operator.packing import Packer, version_of
 from sidecar_operator.resource_view import SidecarEvaluation, TrainingRef
+from sidecar_operator.trimming import outlined, trimmed
 
 View = TypeVar("View", bound=KubeObject)
 
@@ -23,39 +26,63 @@ def owner_of(obj: KubeObject) -> Key | None:
     return obj.owner_key
 
 
+def no_index(_: KubeObject) -> None:
+    """Return no value: the objects are found by their names alone."""
+
+
+def nobody(_key: Key, _obj: object) -> None:
+    """Ignore a change."""
+
+
 class KindCache(Generic[View]):
-    """Objects of one kind, indexed by a value of each: children by the resource that they belong to."""
+    """Objects of one kind, indexed by a value of each, such as the resource that a Job or a pod belongs to."""
 
     def __init__(
-        self, view: Callable[[JsonObject], View], index_by: Callable[[View], Hashable | None] = owner_of
+        self,
+        view: Callable[[JsonObject], View],
+        index_by: Callable[[View], Hashable | None] = owner_of,
+        changed: Callable[[Key, View | None], None] = nobody,
     ) -> None:
         self._view = view
         self._index_by = index_by
-        self._objects: dict[Key, View] = {}
-        self._keys: defaultdict[Hashable, set[Key]] = defaultdict(set)
+        self._changed = changed
+        self._packer = Packer()
+        self._objects: dict[Key, bytes] = {}
+        self._keys: dict[Hashable, tuple[Key, ...]] = {}
+        self._listed: dict[str | None, set[Key]] = {}
 
     def __iter__(self) -> Iterator[View]:
-        return iter(list(self._objects.values()))
+        return (obj for key in self.all_keys() if (obj := self.get(key)))
+
+    def all_keys(self) -> list[Key]:
+        """Return namespace and name of all objects."""
+        return list(self._objects)
 
     def get(self, key: Key) -> View | None:
         """Return the object of this namespace and name."""
-        return self._objects.get(key)
+        packed = self._objects.get(key)
+        return self._view(self._packer.unpack(packed)) if packed is not None else None
 
     def of(self, index: Hashable) -> list[View]:
         """Return the objects with this value of the index, by name."""
-        return [self._objects[key] for key in sorted(self._keys.get(index, ()))]
+        return [obj for key in self.keys_of(index) if (obj := self.get(key))]
+
+    def keys_of(self, index: Hashable) -> list[Key]:
+        """Return namespace and name of the objects with this value of the index, by name."""
+        return sorted(self._keys.get(index, ()))
 
     def put(self, raw: JsonObject) -> bool:
         """Store the object unless the stored version is as new; tell whether it was stored."""
         received = KubeObject(raw)
-        stored = self._objects.get(received.key)
-        if stored is not None and stored.resource_version >= received.resource_version:
+        if self._version(received.key) >= received.resource_version:
             return False
-        self._discard(received.key)
+        self._forget(received.key)
         obj = self._view(trimmed(raw))
-        self._objects[obj.key] = obj
+        key = Key(sys.intern(obj.namespace), sys.intern(obj.name))
+        self._objects[key] = self._packer.pack(obj.raw, obj.resource_version)
         if (index := self._index_by(obj)) is not None:
-            self._keys[index].add(obj.key)
+            self._keys[index] = (*self._keys.get(index, ()), key)
+        self._changed(key, obj)
         return True
 
     def update(self, raw: JsonObject) -> None:
@@ -73,34 +100,55 @@ class KindCache(Generic[View]):
 
     def replace(self, objects: Iterable[JsonObject], version: int, namespace: str | None = None) -> None:
         """Take over a list that the API server made at this resourceVersion, of one namespace or of all."""
-        listed = {KubeObject(raw).key: raw for raw in objects}
-        for key, stored in list(self._objects.items()):
-            is_covered = namespace in (None, key.namespace) and stored.resource_version <= version
-            if is_covered and key not in listed:
-                self._discard(key)
-        for raw in listed.values():
+        self.take_page(Page(list(objects), version, namespace))
+
+    def take_page(self, page: Page) -> None:
+        """Take over a part of a list; after the last part, drop what is older than the list and not in it."""
+        if page.is_first:
+            self._listed[page.namespace] = set()
+        listed = self._listed[page.namespace]
+        for raw in page.objects:
+            listed.add(KubeObject(raw).key)
             self.put(raw)
+        if page.is_last:
+            del self._listed[page.namespace]
+            for key in [key for key in self._objects if page.covers(key) and key not in listed]:
+                if self._version(key) <= page.version:
+                    self._discard(key)
+
+    def _version(self, key: Key) -> int:
+        """Return the resourceVersion that is stored, -1 where there is none."""
+        packed = self._objects.get(key)
+        return version_of(packed) if packed is not None else -1
 
     def _same(self, raw: JsonObject) -> View | None:
         """Return the stored version of the same object, by name and uid."""
         obj = KubeObject(raw)
-        stored = self._objects.get(obj.key)
+        stored = self.get(obj.key)
         return stored if stored is not None and stored.uid == obj.uid else None
 
     def _discard(self, key: Key) -> None:
-        stored = self._objects.pop(key, None)
-        index = self._index_by(stored) if stored else None
-        if index is not None:
-            self._keys[index].discard(key)
-            if not self._keys[index]:
-                del self._keys[index]
+        self._forget(key)
+        self._changed(key, None)
+
+    def _forget(self, key: Key) -> None:
+        stored = self.get(key)
+        if stored is None:
+            return
+        del self._objects[key]
+        index = self._index_by(stored)
+        if rest := tuple(other for other in self._keys.get(index, ()) if other != key):
+            self._keys[index] = rest
+        else:
+            self._keys.pop(index, None)
 
 
 class TrainingCache:
     """Training objects that resources follow, and those that no longer exist."""
 
     def __init__(self) -> None:
-        self._objects: dict[TrainingRef, KubeObject | None] = {}
+        self._packer = Packer()
+        self._objects: dict[TrainingRef, bytes | None] = {}
 
     def __iter__(self) -> Iterator[TrainingRef]:
         return iter(self._objects)
@@ -110,29 +158,36 @@ class TrainingCache:
 
     def get(self, ref: TrainingRef) -> KubeObject | None:
         """Return the training, None where it no longer exists."""
-        return self._objects[ref]
+        packed = self._objects[ref]
+        return KubeObject(self._packer.unpack(packed)) if packed is not None else None
 
     def put_watched(self, ref: TrainingRef, raw: JsonObject | None) -> None:
         """Take over what a watch has reported; None for a deletion."""
-        self._objects[ref] = KubeObject(trimmed(raw)) if raw is not None else None
+        self._objects[ref] = self._pack(raw) if raw is not None else None
 
     def put_read(self, ref: TrainingRef, raw: JsonObject) -> None:
         """Take over the answer to a request, unless a watch has reported since it was sent."""
-        self._objects.setdefault(ref, KubeObject(trimmed(raw)))
+        if ref not in self._objects:
+            self._objects[ref] = self._pack(raw)
 
     def clear(self) -> None:
         """Drop all, so that each training is read again."""
         self._objects.clear()
 
+    def _pack(self, raw: JsonObject) -> bytes:
+        return self._packer.pack(outlined(raw), KubeObject(raw).resource_version)
+
 
 class Cache:
-    """All caches of one operator."""
+    """All caches of one operator; `evaluation_changed` is called for each change of a resource, None for its end."""
 
-    def __init__(self) -> None:
-        self.evaluations = KindCache(SidecarEvaluation, lambda evaluation: evaluation.training_ref)
+    def __init__(self, evaluation_changed: Callable[[Key, SidecarEvaluation | None], None] = nobody) -> None:
+        self.evaluations = KindCache(
+            SidecarEvaluation, lambda evaluation: evaluation.training_ref, changed=evaluation_changed
+        )
         self.jobs = KindCache(Job)
         self.pods = KindCache(Pod)
-        self.children: dict[str, KindCache[Any]] = {kind: KindCache(KubeObject) for kind in CHILD_KINDS}
+        self.children: dict[str, KindCache[Any]] = {kind: KindCache(KubeObject, no_index) for kind in CHILD_KINDS}
         self.children |= {"Job": self.jobs, "Pod": self.pods}
         self.trainings = TrainingCache()
 
@@ -144,18 +199,4 @@ class Cache:
 
     def followers(self, ref: TrainingRef) -> list[Key]:
         """Return the resources that follow a training."""
-        return [evaluation.key for evaluation in self.evaluations.of(ref)]
-
-
-def trimmed(raw: JsonObject) -> JsonObject:
-    """Return the object without what no pass reads: managed fields, pod templates and the specs of pods."""
-    metadata = {field: value for field, value in object_at(raw, "metadata").items() if field not in UNREAD_METADATA}
-    trimmed_object = {**raw, "metadata": metadata}
-    if raw.get("kind") == "Pod":
-        trimmed_object.pop("spec", None)
-    elif value_at(raw, "spec", "template") is not None:
-        trimmed_object["spec"] = {field: value for field, value in raw["spec"].items() if field != "template"}
-    return trimmed_object
-
-
-UNREAD_METADATA = frozenset({"managedFields", "annotations"})
+        return self.evaluations.keys_of(ref)

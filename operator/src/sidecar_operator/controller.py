@@ -7,13 +7,13 @@ error delays nothing for longer than that. The liveness probe calls `check_healt
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Protocol
 
 from sidecar_operator import names
 from sidecar_operator.cache import CHILD_KINDS, Cache
-from sidecar_operator.kube_client import ApiError, Listing
-from sidecar_operator.kube_objects import Key
+from sidecar_operator.kube_client import ApiError
+from sidecar_operator.kube_objects import Key, Page
 from sidecar_operator.metrics import ReconcileMetrics
 from sidecar_operator.workqueue import Clock, WorkQueue
 
@@ -34,7 +34,7 @@ Reconcile = Callable[[Key], Awaitable[float | None]]
 class ListClient(Protocol):
     """The request that a resync needs; `kube_client.KubeClient` has it."""
 
-    async def list_all(self, kind: str) -> list[Listing]:
+    def list_pages(self, kind: str) -> AsyncIterator[Page]:
         """List a kind in all served namespaces."""
 
 
@@ -95,13 +95,13 @@ class Controller:
     async def resync(self) -> None:
         """List everything, and ask for a pass over each resource."""
         for kind in CHILD_KINDS:
-            for listing in await self._client.list_all(kind):
-                self._cache.children[kind].replace(*listing)
-        for listing in await self._client.list_all(names.KIND):
-            self._cache.evaluations.replace(*listing)
+            async for page in self._client.list_pages(kind):
+                self._cache.children[kind].take_page(page)
+        async for page in self._client.list_pages(names.KIND):
+            self._cache.evaluations.take_page(page)
         self._cache.trainings.clear()
-        for evaluation in self._cache.evaluations:
-            self._queue.add(evaluation.key)
+        for key in self._cache.evaluations.all_keys():
+            self._queue.add(key)
         self._last_resync = self._clock()
 
     def check_health(self) -> dict[str, float]:

@@ -8,9 +8,11 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import kopf
+from kopf._core.reactor.inventory import ResourceMemories, ResourceMemory
 
 from sidecar_operator import names
 from sidecar_operator.cache import Cache
+from sidecar_operator.kube_client import PAGE
 from sidecar_operator.kube_objects import JsonObject, Key, KubeObject
 from sidecar_operator.resource_view import TrainingRef
 
@@ -106,6 +108,18 @@ def watching_settings() -> kopf.OperatorSettings:
     settings.posting.enabled = False
     settings.scanning.disabled = True
     settings.watching.server_timeout = 300
-    settings.queueing.idle_timeout = 1  # kopf keeps a task for each object until then
+    settings.watching.chunk_size = PAGE
+    settings.queueing.idle_timeout = 0.05  # kopf keeps a task and the last version of each object until then
     settings.watching.label_selectors["", "v1", "pods"] = names.CHILD_SELECTOR
     return settings
+
+
+class NoMemories(ResourceMemories):
+    """What kopf remembers of each object it has seen: nothing, because only handlers with state need it.
+
+    By default that is some kilobytes for every object of every watched kind, until the object is deleted.
+    """
+
+    async def recall(self, *args: Any, **options: Any) -> ResourceMemory:
+        """Return a memory for one event."""
+        return await super().recall(*args, **{**options, "ephemeral": True})

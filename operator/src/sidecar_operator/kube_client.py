@@ -10,7 +10,6 @@ import os
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import NamedTuple
 
 import aiohttp
 from kubernetes.aio import config
@@ -18,7 +17,7 @@ from kubernetes.aio.client import ApiClient, Configuration
 
 from sidecar_operator import names
 from sidecar_operator.events import Transition
-from sidecar_operator.kube_objects import JsonObject, Key, KubeObject, WarningEvent, text_at
+from sidecar_operator.kube_objects import JsonObject, Key, KubeObject, Page, WarningEvent, text_at
 from sidecar_operator.resource_view import TrainingRef
 from sidecar_operator.training_state import Absence
 
@@ -26,8 +25,8 @@ REQUEST_SECONDS = 20
 """Deadline of one request."""
 LONGEST_WAIT = 300
 """Seconds: what a response asks for beyond this, as Retry-After, is not obeyed."""
-PAGE = 500
-"""Objects in one answer to a list."""
+PAGE = 100
+"""Objects in one answer to a list: it bounds the memory that a list takes, however many objects there are."""
 
 PLURALS = {
     "SidecarEvaluation": (names.API_VERSION, names.PLURAL),
@@ -66,15 +65,6 @@ class UnavailableError(ApiError):
     """The API server could not answer; the same request may succeed later."""
 
 
-class Listing(NamedTuple):
-    """Objects of one kind, and the resourceVersion at which the API server listed them."""
-
-    objects: list[JsonObject]
-    version: int
-    namespace: str | None = None
-    """The only namespace that was listed, None for all."""
-
-
 @asynccontextmanager
 async def connected() -> AsyncIterator[ApiClient]:
     """Open a client: in a pod with its ServiceAccount, elsewhere with the kubeconfig."""
@@ -96,21 +86,19 @@ class KubeClient:
         self._instance = instance
         self._plurals: dict[tuple[str, str], str] = {}
 
-    async def list_all(self, kind: str) -> list[Listing]:
-        """List the resources, or the children of all resources, of this kind: one listing for each served namespace."""
+    async def list_pages(self, kind: str) -> AsyncIterator[Page]:
+        """List the resources, or the children of all resources, of this kind: a list for each served namespace."""
         api_version, plural = PLURALS[kind]
         query = [] if kind == names.KIND else [("labelSelector", names.CHILD_SELECTOR)]
-        listings = []
         for namespace in self._namespaces or (None,):
-            listing = await self._list(path_of(api_version, plural, namespace), query, kind)
-            listings.append(listing._replace(namespace=namespace))
-        return listings
+            async for page in self._pages(path_of(api_version, plural, namespace), query, kind):
+                yield page._replace(namespace=namespace)
 
     async def list_children(self, kind: str, owner: Key) -> list[JsonObject]:
         """List the children of one resource, of this kind."""
         api_version, plural = PLURALS[kind]
         query = [("labelSelector", f"{names.CHILD_SELECTOR},{names.NAME_LABEL}={owner.name}")]
-        return (await self._list(path_of(api_version, plural, owner.namespace), query, kind)).objects
+        return await self._list(path_of(api_version, plural, owner.namespace), query, kind)
 
     async def read_evaluation(self, key: Key) -> JsonObject:
         """Read one resource."""
@@ -185,8 +173,7 @@ class KubeClient:
         """Return the Warning events about an object, oldest first."""
         selector = f"involvedObject.uid={obj.uid},type=Warning"
         path = path_of("v1", "events", obj.namespace)
-        listing = await self._list(path, [("fieldSelector", selector)], "Event")
-        ordered = sorted(listing.objects, key=_event_time)
+        ordered = sorted(await self._list(path, [("fieldSelector", selector)], "Event"), key=_event_time)
         return [WarningEvent(text_at(event, "reason"), text_at(event, "message")) for event in ordered]
 
     async def publish_event(self, evaluation: KubeObject, transition: Transition) -> None:
@@ -199,15 +186,20 @@ class KubeClient:
         query = [("fieldManager", names.FIELD_MANAGER), ("force", "true")]
         return await self._request("PATCH", path, query, manifest, "application/apply-patch+yaml")
 
-    async def _list(self, path: str, query: list[tuple[str, str]], kind: str) -> Listing:
-        objects: list[JsonObject] = []
-        page = [*query, ("limit", str(PAGE))]
+    async def _list(self, path: str, query: list[tuple[str, str]], kind: str) -> list[JsonObject]:
+        return [obj async for page in self._pages(path, query, kind) for obj in page.objects]
+
+    async def _pages(self, path: str, query: list[tuple[str, str]], kind: str) -> AsyncIterator[Page]:
+        """List page by page; the next one is asked for once this one has been dealt with."""
+        token = ""
         while True:
-            answer = await self._request("GET", path, page)
-            objects += ({**item, "kind": kind} for item in answer["items"])
-            if not (token := text_at(answer, "metadata", "continue")):
-                return Listing(objects, KubeObject(answer).resource_version)
-            page = [*query, ("limit", str(PAGE)), ("continue", token)]
+            proceed = [("continue", token)] if token else []
+            answer = await self._request("GET", path, [*query, ("limit", str(PAGE)), *proceed])
+            objects: list[JsonObject] = [{**item, "kind": kind} for item in answer.pop("items")]
+            is_first, token = not token, text_at(answer, "metadata", "continue")
+            yield Page(objects, KubeObject(answer).resource_version, is_first=is_first, is_last=not token)
+            if not token:
+                return
 
     async def _plural(self, api_version: str, kind: str) -> str | None:
         """Return the kind's plural, None where the cluster does not serve the kind; plurals are cached."""

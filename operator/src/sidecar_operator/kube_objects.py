@@ -28,6 +28,21 @@ class Key(NamedTuple):
         return f"{self.namespace}/{self.name}"
 
 
+class Page(NamedTuple):
+    """A part of a list: objects of one kind, and the resourceVersion at which the API server made the whole list."""
+
+    objects: list[JsonObject]
+    version: int
+    namespace: str | None = None
+    """The only namespace that is listed, None for all."""
+    is_first: bool = True
+    is_last: bool = True
+
+    def covers(self, key: Key) -> bool:
+        """Tell whether the list has the objects of this namespace."""
+        return self.namespace in (None, key.namespace)
+
+
 def value_at(value: object, *path: str) -> object:
     """Return the value at a path of field names, None where a field or one of its parents is absent."""
     for field in path:

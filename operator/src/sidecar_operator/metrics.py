@@ -1,19 +1,22 @@
 """Prometheus metrics of the operator: its own work, and the scores and states of all resources.
 
-`__main__` serves them on a port of their own. The scores come from `status`, so they outlive the evaluator's pod; the
-series of a resource end when it is deleted. Steps and times are values, never labels.
+`metrics_endpoint` serves them. The scores come from `status`, so they outlive the evaluator's pod; the series of a
+resource end when it is deleted. The cache reports each change of a resource, and only then are its samples made; a
+scrape joins them. Steps and times are values, never labels.
 """
 
+import math
+import sys
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-from prometheus_client.core import GaugeMetricFamily
-from prometheus_client.registry import Collector
 
-from sidecar_operator.cache import Cache
+from sidecar_operator.kube_objects import Key
 from sidecar_operator.resource_view import Results, SidecarEvaluation
 
-LABELS = ("namespace", "name")
+LINES = 2000
+"""Lines that are sent together."""
 
 
 class ReconcileMetrics:
@@ -41,24 +44,57 @@ class ReconcileMetrics:
         self.passed(seconds)
 
 
-class ResourceCollector(Collector):
-    """Scores and states of all resources, read from the cache at each scrape."""
+class ResourceMetrics:
+    """Scores and states of all resources, as lines of the Prometheus text format without what all have in common."""
 
-    def __init__(self, cache: Cache) -> None:
-        self._cache = cache
+    def __init__(self) -> None:
+        self._samples: dict[Key, tuple[str | float, ...]] = {}
 
-    def describe(self) -> list[GaugeMetricFamily]:
-        """Return the families without samples, so that registration reads nothing."""
-        return list(_families().values())
+    def update(self, key: Key, evaluation: SidecarEvaluation | None) -> None:
+        """Take over a resource that has changed, or None for one that is gone."""
+        if evaluation is None:
+            self._samples.pop(key, None)
+        else:
+            self._samples[key] = tuple(_flattened(evaluation))
 
-    def collect(self) -> Iterator[GaugeMetricFamily]:
-        """Yield the state of every resource."""
-        families = _families()
-        for evaluation in self._cache.evaluations:
-            key = evaluation.key
-            for name, labels, value in samples(evaluation):
-                families[name].add_metric([*key, *labels], value)
-        yield from families.values()
+    def text(self) -> Iterator[bytes]:
+        """Yield all samples, family by family, a part at a time; may run in another thread than `update`."""
+        for family in FAMILIES:
+            lines = [f"# HELP {PREFIX}{family.name} {family.text}\n# TYPE {PREFIX}{family.name} gauge\n"]
+            for (namespace, name), samples in list(self._samples.items()):
+                start = f'{PREFIX}{family.name}{{namespace="{namespace}",name="{name}"'
+                lines += (
+                    f"{start}{samples[at + 1]}}} {samples[at + 2]}\n"
+                    for at in range(0, len(samples), 3)
+                    if samples[at] is family.name
+                )
+                if len(lines) > LINES:
+                    yield _joined(lines)
+                    lines.clear()
+            yield _joined(lines)
+
+
+def _flattened(evaluation: SidecarEvaluation) -> Iterator[str | float]:
+    """Yield family, labels and value of each sample in turn: one tuple of these is small, and most texts are shared."""
+    for name, labels, value in samples(evaluation):
+        family = _FAMILIES_BY_NAME[name]
+        yield family.name
+        yield sys.intern(
+            "".join(f',{label}="{_escaped(text)}"' for label, text in zip(family.labels, labels, strict=True))
+        )
+        yield value if math.isfinite(value) else _WORDS[str(value)]
+
+
+_WORDS = {"nan": "NaN", "inf": "+Inf", "-inf": "-Inf"}
+"""What the text format calls values that are no finite number."""
+
+
+def _joined(lines: list[str]) -> bytes:
+    return "".join(lines).encode(errors="replace")
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
 
 
 Sample = tuple[str, tuple[str, ...], float]
@@ -92,22 +128,25 @@ def _results(results: Results) -> Iterator[Sample]:
         yield "checkpoints", (outcome,), count
 
 
-def _families() -> dict[str, GaugeMetricFamily]:
-    return {
-        name: GaugeMetricFamily(f"sidecareval_resource_{name}", text, labels=[*LABELS, *labels])
-        for name, text, labels in FAMILIES
-    }
+class Family(NamedTuple):
+    """A family of metrics: name after the prefix, help, and labels after namespace and name."""
+
+    name: str
+    text: str
+    labels: tuple[str, ...]
 
 
-FAMILIES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
-    ("info", "Always 1, one for each resource.", ("training_kind", "suspended")),
-    ("condition", "Always 1, one for each condition.", ("type", "status", "reason")),
-    ("training_state", "Always 1, with the state of the training.", ("state",)),
-    ("score", "Score of the latest evaluated checkpoint.", ("metric", "dataset")),
-    ("best_score", "Score of the best checkpoint.", ("metric", "dataset")),
-    ("checkpoint_step", "Training step of the latest evaluated checkpoint.", ()),
-    ("last_evaluation_timestamp_seconds", "When the latest evaluation ended.", ()),
-    ("backlog_checkpoints", "Finished checkpoints that wait for evaluation.", ()),
-    ("checkpoints", "Checkpoints by outcome.", ("outcome",)),
+PREFIX = "sidecareval_resource_"
+FAMILIES = (
+    Family("info", "Always 1, one for each resource.", ("training_kind", "suspended")),
+    Family("condition", "Always 1, one for each condition.", ("type", "status", "reason")),
+    Family("training_state", "Always 1, with the state of the training.", ("state",)),
+    Family("score", "Score of the latest evaluated checkpoint.", ("metric", "dataset")),
+    Family("best_score", "Score of the best checkpoint.", ("metric", "dataset")),
+    Family("checkpoint_step", "Training step of the latest evaluated checkpoint.", ()),
+    Family("last_evaluation_timestamp_seconds", "When the latest evaluation ended.", ()),
+    Family("backlog_checkpoints", "Finished checkpoints that wait for evaluation.", ()),
+    Family("checkpoints", "Checkpoints by outcome.", ("outcome",)),
 )
-"""Families of metrics after the prefix `sidecareval_resource_`: name, help, labels after namespace and name."""
+"""Families of metrics after the prefix."""
+_FAMILIES_BY_NAME = {family.name: family for family in FAMILIES}

@@ -1,8 +1,8 @@
 """Warning events about objects that make no progress, which alone can say why: read seldom, and few for all together.
 
-`reconcile` asks in each pass over a resource whose Job has no pod, or whose pod has no container yet. In between it gets
-what was read last: the longer an object has existed, the seldomer it is read, and all objects of the cluster share a
-rate. Nothing here decides: after a restart the events are read again. The clock is an argument.
+`reconcile` asks in each pass over a resource whose Job has no pod, or whose pod has no container yet. In between it
+gets what was read last: the longer an object has existed, the seldomer it is read, and all objects of the cluster share
+a rate. Nothing here decides: after a restart the events are read again. The clock is an argument.
 """
 
 from collections import OrderedDict

@@ -1,8 +1,9 @@
 import pytest
 
-from sidecar_operator.cache import Cache, KindCache, trimmed
-from sidecar_operator.kube_objects import Job, JsonObject, Key, KubeObject
-from unit.operator.support.samples import KEY, TRAINING_REF, evaluation, job, pod, training
+from sidecar_operator.cache import Cache, KindCache
+from sidecar_operator.kube_objects import Job, JsonObject, Key, KubeObject, Page
+from sidecar_operator.resource_view import SidecarEvaluation
+from unit.operator.support.samples import KEY, TRAINING_REF, evaluation, job, training
 
 
 def version(obj: JsonObject, number: int, uid: str | None = None) -> JsonObject:
@@ -87,16 +88,47 @@ def test_a_watch_overrules_a_request() -> None:
     assert ref not in trainings
 
 
-def test_only_what_is_read_is_kept() -> None:
-    big = {**pod(JOB), "spec": {"containers": []}}
-    big["metadata"]["managedFields"] = [{}]
-    assert set(trimmed(big)) == {"kind", "metadata", "status"}
-    assert "managedFields" not in trimmed(big)["metadata"]
-    templated = {**JOB, "spec": {"suspend": False, "template": {}}}
-    assert trimmed(templated)["spec"] == {"suspend": False}
-    assert trimmed(evaluation())["spec"] == evaluation()["spec"]
+def test_a_list_comes_in_parts(cache: KindCache[Job]) -> None:
+    cache.put(version(JOB, 10))
+    first, second = version(job(evaluation(), "first"), 11), version(job(evaluation(), "second"), 12)
+    cache.take_page(Page([first], 20, is_last=False))
+    assert cache.get(JOB_KEY)
+    cache.take_page(Page([second], 20, is_first=False))
+    assert [stored.name for stored in cache] == ["first", "second"]
 
 
-@pytest.mark.parametrize("spec", ["a template", None, 5, [], {"template": None}])
-def test_the_spec_of_a_training_may_have_any_shape(spec: object) -> None:
-    assert trimmed({**training(), "spec": spec})["spec"] == spec
+def test_a_list_that_broke_off_leaves_nothing_behind(cache: KindCache[Job]) -> None:
+    cache.take_page(Page([version(JOB, 10)], 20, is_last=False))
+    cache.take_page(Page([], 30))
+    assert list(cache) == []
+
+
+def test_an_object_that_changes_its_owner_is_found_by_the_new_one(cache: KindCache[Job]) -> None:
+    cache.put(version(JOB, 10))
+    moved = version(JOB, 11)
+    moved["metadata"]["labels"] = {**JOB["metadata"]["labels"], "sidecareval.dev/name": "other"}
+    cache.put(moved)
+    assert cache.keys_of(KEY) == []
+    assert cache.keys_of(Key("team", "other")) == [JOB_KEY]
+
+
+def test_each_change_of_a_resource_is_told() -> None:
+    changes: list[tuple[Key, int | None]] = []
+
+    def changed(key: Key, stored: SidecarEvaluation | None) -> None:
+        changes.append((key, stored.resource_version if stored else None))
+
+    cache, resource = Cache(changed), evaluation()
+    for number in (10, 11, 11):
+        cache.evaluations.put(version(resource, number))
+    cache.evaluations.replace([], 20)
+    assert changes == [(KEY, 10), (KEY, 11), (KEY, None)]
+
+
+def test_of_trainings_only_the_outline_is_kept() -> None:
+    cache = Cache()
+    cache.trainings.put_watched(TRAINING_REF, {**training(Running="True"), "spec": {"template": "x" * 9999}})
+    stored = cache.trainings.get(TRAINING_REF)
+    assert stored
+    assert stored.has_true("Running")
+    assert "spec" not in stored.raw

@@ -1,5 +1,5 @@
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -9,8 +9,8 @@ from prometheus_client import CollectorRegistry
 from sidecar_operator import names
 from sidecar_operator.cache import Cache
 from sidecar_operator.controller import PASS_SECONDS, Controller, UnhealthyError
-from sidecar_operator.kube_client import Listing, UnavailableError
-from sidecar_operator.kube_objects import Key
+from sidecar_operator.kube_client import UnavailableError
+from sidecar_operator.kube_objects import Key, Page
 from sidecar_operator.metrics import ReconcileMetrics
 from sidecar_operator.workqueue import WorkQueue
 from support.waiting import DEADLINE
@@ -57,12 +57,12 @@ class Bench:
             raise UnavailableError(503, "not now", self.retry_after)
         return 7.0
 
-    async def list_all(self, kind: str) -> list[Listing]:
+    async def list_pages(self, kind: str) -> AsyncIterator[Page]:
         if self.failing_lists:
             self.failing_lists -= 1
             raise UnavailableError(503, "not now")
         objects = {names.KIND: [evaluation()], "Job": [job(evaluation())]}
-        return [Listing(objects.get(kind, []), 10**6)]
+        yield Page(objects.get(kind, []), 10**6)
 
     async def until_passed(self, count: int) -> None:
         for _ in range(1000):

@@ -2,25 +2,39 @@ import math
 
 import pytest
 from prometheus_client import CollectorRegistry
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
 
-from sidecar_operator.cache import Cache
-from sidecar_operator.metrics import ReconcileMetrics, ResourceCollector
+from sidecar_operator.cache import Cache, KindCache
+from sidecar_operator.metrics import LINES, ReconcileMetrics, ResourceMetrics
 from unit.operator.support.samples import RESULTS, evaluation, finished
 
 NAMED = {"namespace": "team", "name": "mnist"}
 STATUS = {"conditions": finished(), "training": {"state": "Succeeded"}, "results": RESULTS}
 
 
-@pytest.fixture
-def cache() -> Cache:
-    return Cache()
+class Exported:
+    """Resources in a cache, and what is exported of them."""
+
+    def __init__(self) -> None:
+        self.metrics = ResourceMetrics()
+        self.evaluations = Cache(self.metrics.update).evaluations
+
+    def samples(self) -> list[Sample]:
+        text = b"".join(self.metrics.text()).decode()
+        return [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+
+    def value(self, name: str, **labels: str) -> float | None:
+        """Return the value of the only sample with these labels, None where there is none."""
+        wanted = (f"sidecareval_resource_{name}", NAMED | labels)
+        values = [sample.value for sample in self.samples() if (sample.name, sample.labels) == wanted]
+        assert len(values) < 2
+        return values[0] if values else None
 
 
 @pytest.fixture
-def registry(cache: Cache) -> CollectorRegistry:
-    registry = CollectorRegistry()
-    registry.register(ResourceCollector(cache))
-    return registry
+def exported() -> Exported:
+    return Exported()
 
 
 @pytest.mark.parametrize(
@@ -37,29 +51,53 @@ def registry(cache: Cache) -> CollectorRegistry:
         ("checkpoints", {"outcome": "evaluated"}, 7),
     ],
 )
-def test_what_is_exported_of_a_resource(
-    cache: Cache, registry: CollectorRegistry, family: str, labels: dict[str, str], value: float
-) -> None:
-    cache.evaluations.put(evaluation(status=STATUS))
-    assert registry.get_sample_value(f"sidecareval_resource_{family}", NAMED | labels) == value
+def test_what_is_exported_of_a_resource(exported: Exported, family: str, labels: dict[str, str], value: float) -> None:
+    exported.evaluations.put(evaluation(status=STATUS))
+    assert exported.value(family, **labels) == value
 
 
-def test_a_score_that_is_not_a_number_is_exported_as_nan(cache: Cache, registry: CollectorRegistry) -> None:
-    cache.evaluations.put(evaluation(status=STATUS))
-    labels = NAMED | {"metric": "loss", "dataset": "val"}
-    assert math.isnan(registry.get_sample_value("sidecareval_resource_score", labels) or 0)
+@pytest.mark.parametrize(("value", "number"), [("NaN", math.nan), ("Infinity", math.inf), ("-Infinity", -math.inf)])
+def test_a_score_that_is_no_finite_number_is_exported_as_it_is(exported: Exported, value: str, number: float) -> None:
+    latest = {"metrics": [{"name": "loss", "value": value}]}
+    exported.evaluations.put(evaluation(status={"results": {"latest": latest}}))
+    shown = exported.value("score", metric="loss", dataset="default")
+    assert shown == number or (shown is not None and math.isnan(shown) and math.isnan(number))
 
 
-def test_the_series_go_with_the_resource(cache: Cache, registry: CollectorRegistry) -> None:
+def test_the_series_follow_the_resource_and_go_with_it(exported: Exported) -> None:
     resource = evaluation(status=STATUS)
-    cache.evaluations.put(resource)
-    cache.evaluations.remove(resource)
-    assert [sample for family in registry.collect() for sample in family.samples] == []
+    exported.evaluations.put(resource)
+    newer = {**resource, "metadata": {**resource["metadata"], "resourceVersion": "999999"}, "status": {}}
+    exported.evaluations.put(newer)
+    assert [sample.name for sample in exported.samples()] == ["sidecareval_resource_info"]
+    exported.evaluations.remove(newer)
+    assert exported.samples() == []
 
 
-def test_a_resource_without_status_breaks_nothing(cache: Cache, registry: CollectorRegistry) -> None:
-    cache.evaluations.put(evaluation())
-    assert [sample.name for family in registry.collect() for sample in family.samples] == ["sidecareval_resource_info"]
+def test_names_that_would_break_the_format_are_escaped(exported: Exported) -> None:
+    name = 'a"b\\c\nd'
+    latest = {"metrics": [{"name": name, "value": "1"}]}
+    exported.evaluations.put(evaluation(status={"results": {"latest": latest}}))
+    assert exported.value("score", metric=name, dataset="default") == 1
+
+
+def test_many_resources_are_sent_in_parts_and_family_by_family(exported: Exported) -> None:
+    for number in range(LINES):
+        resource = evaluation(status=STATUS)
+        resource["metadata"]["name"] = f"e{number}"
+        exported.evaluations.put(resource)
+    parts = list(exported.metrics.text())
+    assert max(len(part.splitlines()) for part in parts) < 1.1 * LINES
+    families = [line.split()[2] for part in parts for line in part.decode().splitlines() if line.startswith("# TYPE")]
+    assert len(families) == len(set(families)) == 9
+    assert len([sample for sample in exported.samples() if sample.name == "sidecareval_resource_info"]) == LINES
+
+
+def test_a_scrape_reads_no_resource(exported: Exported, monkeypatch: pytest.MonkeyPatch) -> None:
+    exported.evaluations.put(evaluation(status=STATUS))
+    monkeypatch.setattr(KindCache, "get", None)
+    monkeypatch.setattr("sidecar_operator.metrics.samples", None)
+    assert exported.value("checkpoint_step") == 700
 
 
 def test_passes_are_counted() -> None:
@@ -74,8 +112,8 @@ def test_passes_are_counted() -> None:
     assert list(values.values()) == [2, 1, 2, 3]
 
 
-def test_a_time_that_cannot_be_read_hides_no_other_sample(cache: Cache, registry: CollectorRegistry) -> None:
+def test_a_time_that_cannot_be_read_hides_no_other_sample(exported: Exported) -> None:
     latest = {"evaluatedAt": "2024-01-01T00:00:00+99:99", "step": 7}
-    cache.evaluations.put(evaluation(status={"results": {"latest": latest}}))
-    assert registry.get_sample_value("sidecareval_resource_last_evaluation_timestamp_seconds", NAMED) is None
-    assert registry.get_sample_value("sidecareval_resource_checkpoint_step", NAMED) == 7
+    exported.evaluations.put(evaluation(status={"results": {"latest": latest}}))
+    assert exported.value("last_evaluation_timestamp_seconds") is None
+    assert exported.value("checkpoint_step") == 7
