@@ -10,7 +10,7 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from typing import Any, cast
 
 import kopf
@@ -25,6 +25,7 @@ from sidecar_operator.kube_client import ApiError, KubeClient, connected
 from sidecar_operator.metrics import ReconcileMetrics, ResourceMetrics
 from sidecar_operator.metrics_endpoint import MetricsEndpoint
 from sidecar_operator.reconcile import Reconciler
+from sidecar_operator.rollover import Rollover
 from sidecar_operator.settings import Settings, SettingsError
 from sidecar_operator.workqueue import WorkQueue
 
@@ -63,8 +64,10 @@ async def operate(config: Settings, api_client: ApiClient) -> None:
     kinds = [kind for kind in FOLLOWED_KINDS if await client.can_watch(kind.api_version, kind.plural)]
     registry, resources = CollectorRegistry(), ResourceMetrics()
     cache, queue = Cache(resources.update), WorkQueue(time.monotonic)
+    rollover = Rollover(cache, config.evaluator_image, config.rollovers)
+    watched = [(kind.api_version, kind.kind) for kind in kinds]
     controller = Controller(
-        Reconciler(client, cache, config.evaluator_image, [(kind.api_version, kind.kind) for kind in kinds]),
+        Reconciler(client, cache, config.evaluator_image, watched, is_rollover_due=rollover.is_due),
         client,
         cache,
         queue,
@@ -75,8 +78,9 @@ async def operate(config: Settings, api_client: ApiClient) -> None:
     )
     await controller.resync()
     logger.info("serving %s; trainings watched: %s", _scope(config), ", ".join(kind.kind for kind in kinds))
+    loops = (controller.run_passes(), controller.run_resyncs(), rollover.run(queue.add))
     with MetricsEndpoint(config.metrics_port, registry, resources):
-        await _run(config, controller, watching(controller, Handlers(cache, queue.add), kinds))
+        await _run(config, loops, watching(controller, Handlers(cache, queue.add), kinds))
 
 
 def watching(controller: Controller, event_handlers: Handlers, kinds: Sequence[FollowedKind]) -> kopf.OperatorRegistry:
@@ -87,12 +91,9 @@ def watching(controller: Controller, event_handlers: Handlers, kinds: Sequence[F
     return registry
 
 
-async def _run(config: Settings, controller: Controller, registry: kopf.OperatorRegistry) -> None:
-    """Run passes, resyncs and kopf concurrently; when one of them ends, the others are cancelled."""
-    parts = [
-        asyncio.create_task(controller.run_passes(), name="passes"),
-        asyncio.create_task(controller.run_resyncs(), name="resyncs"),
-    ]
+async def _run(config: Settings, loops: Sequence[Coroutine[Any, Any, None]], registry: kopf.OperatorRegistry) -> None:
+    """Run the loops and kopf concurrently; when one of them ends, the others are cancelled."""
+    parts = [asyncio.create_task(loop) for loop in loops]
     await asyncio.sleep(0)  # when it ends, kopf waits for every task that was started after itself
     watch = kopf.operator(
         registry=registry,

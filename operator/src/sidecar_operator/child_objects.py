@@ -1,16 +1,18 @@
 """Makes the children of one resource what its spec asks for: ServiceAccount, Role, RoleBinding and Job.
 
-`reconcile` calls it in each pass. An object that already has every field of its manifest causes no request. A Job is
-never changed into another one: the old one is deleted, and the new one is created once no pod of the old one is left,
-so that two evaluators never run at the same time.
+`reconcile` calls it in each pass. An object that already has every field of its manifest causes no request. The Job of
+the run is kept, whatever another version of the operator has rendered into it. A Job is never changed into another one:
+the old one is deleted, and the new one is created once no pod of the old one is left, so that two evaluators never run
+at the same time.
 """
 
 from dataclasses import dataclass
 from typing import Protocol
 
+from sidecar_operator import names, runs
 from sidecar_operator.cache import Cache
 from sidecar_operator.kube_client import ConflictError, RefusedError
-from sidecar_operator.kube_objects import JsonObject, Key, KubeObject
+from sidecar_operator.kube_objects import Job, JsonObject, Key, KubeObject
 from sidecar_operator.manifests import Manifests, is_applied
 from sidecar_operator.resource_view import SidecarEvaluation
 
@@ -30,6 +32,9 @@ class ChildClient(Protocol):
     async def apply(self, manifest: JsonObject) -> JsonObject:
         """Apply a manifest."""
 
+    async def patch(self, obj: KubeObject, change: JsonObject) -> JsonObject:
+        """Change fields of an object."""
+
     async def delete_job(self, job: KubeObject) -> None:
         """Delete a Job and its pods."""
 
@@ -38,6 +43,8 @@ class ChildClient(Protocol):
 class Applied:
     """How far the children are what they should be."""
 
+    job: Job | None = None
+    """The Job of the run, where it exists."""
     is_replacing: bool = False
     """A Job of an earlier spec, or a pod of one, still exists; the new Job waits for its end."""
     refusal: str | None = None
@@ -56,12 +63,16 @@ class ChildApplier:
         try:
             for manifest in manifests.identity:
                 await self._apply(manifest)
-            if await self._delete_outdated_jobs(evaluation, manifests):
+            job = await self._job_of_run(evaluation, manifests)
+            if await self._delete_outdated_jobs(evaluation, job):
                 return Applied(is_replacing=True)
-            await self._apply(manifests.job)
+            if job is None:
+                await self._apply(manifests.job)
+            elif job.made_for_generation != manifests.run.generation:
+                await self._carry_over(job, manifests)
         except RefusedError as error:
             return Applied(refusal=str(error))
-        return Applied()
+        return Applied(job=self._find_job(evaluation, manifests))
 
     async def _apply(self, manifest: JsonObject) -> None:
         """Apply a manifest unless the object already has every field of it."""
@@ -89,21 +100,33 @@ class ChildApplier:
         _require_not_foreign(KubeObject(manifest), KubeObject(existing))
         return existing if is_applied(manifest, existing) else await self._client.apply(manifest)
 
-    async def _delete_outdated_jobs(self, evaluation: SidecarEvaluation, manifests: Manifests) -> bool:
-        """Delete every Job but the one that should exist; tell whether one, or a pod of one, still exists."""
-        key, job = evaluation.key, self._cache.child(manifests.job)
+    async def _job_of_run(self, evaluation: SidecarEvaluation, manifests: Manifests) -> Job | None:
+        """Return the Job of the run; before one is missed that was there, the API server is asked."""
+        job = self._find_job(evaluation, manifests)
         if job is None and evaluation.job_name:
-            await self._refresh(key)
-            job = self._cache.child(manifests.job)
-        outdated = [
-            existing
-            for existing in self._cache.jobs.of(key)
-            if existing.name != manifests.job_name or existing.is_being_deleted or not existing.is_owned_by(evaluation)
-        ]
+            await self._refresh(evaluation.key)
+            job = self._find_job(evaluation, manifests)
+        return job
+
+    def _find_job(self, evaluation: SidecarEvaluation, manifests: Manifests) -> Job | None:
+        jobs = (job for job in self._cache.jobs.of(evaluation.key) if job.is_owned_by(evaluation))
+        matching = (job for job in jobs if runs.is_made_for(job, manifests.run, evaluation))
+        return next((job for job in matching if not job.is_being_deleted), None)
+
+    async def _carry_over(self, job: Job, manifests: Manifests) -> None:
+        """Note on a Job that it serves the present generation too, and take over what may change on a Job."""
+        annotations = {names.GENERATION_ANNOTATION: str(manifests.run.generation)}
+        change = {"metadata": {"annotations": annotations}, "spec": {"suspend": manifests.job["spec"]["suspend"]}}
+        self._cache.jobs.put({**await self._client.patch(job, change), "kind": "Job"})
+
+    async def _delete_outdated_jobs(self, evaluation: SidecarEvaluation, job: Job | None) -> bool:
+        """Delete every Job but the one that should exist; tell whether one, or a pod of one, still exists."""
+        existing = self._cache.jobs.of(evaluation.key)
+        outdated = [candidate for candidate in existing if job is None or candidate.uid != job.uid]
         for outdated_job in outdated:
             if not outdated_job.is_being_deleted:
                 await self._client.delete_job(outdated_job)
-        return bool(outdated) or self._has_outdated_pods(key, job)
+        return bool(outdated) or self._has_outdated_pods(evaluation.key, job)
 
     def _has_outdated_pods(self, key: Key, job: KubeObject | None) -> bool:
         """Tell whether a pod of another Job runs, even of a deleted Job of the same name."""

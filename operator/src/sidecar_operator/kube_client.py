@@ -1,8 +1,9 @@
 """Client of the Kubernetes API: the only module that calls it.
 
 `reconcile`, `child_objects` and `controller` use it. Requests and answers are plain JSON objects; an object is created
-or changed by server-side apply, under the operator's own field manager. A failed request raises one of four exceptions,
-by what can be done about it: not found, conflict, refused until something is changed, or unavailable for now.
+or changed by server-side apply, under the operator's own field manager, but for a change of a Job, whose template is
+not known any more. A failed request raises one of four exceptions, by what can be done about it: not found, conflict,
+refused until something is changed, or unavailable for now.
 """
 
 import json
@@ -123,6 +124,14 @@ class KubeClient:
         """Apply the manifest, and return the object as it is afterwards."""
         api_version, plural = PLURALS[manifest["kind"]]
         return await self._apply(path_of(api_version, plural, *KubeObject(manifest).key), manifest)
+
+    async def patch(self, obj: KubeObject, change: JsonObject) -> JsonObject:
+        """Change fields of the object with this uid by a merge patch, and return it as it is afterwards."""
+        api_version, plural = PLURALS[obj.kind]
+        body = {**change, "metadata": {**change.get("metadata", {}), "uid": obj.uid}}
+        query = [("fieldManager", names.FIELD_MANAGER)]
+        path = path_of(api_version, plural, *obj.key)
+        return await self._request("PATCH", path, query, body, "application/merge-patch+json")
 
     async def apply_status(self, evaluation: KubeObject, status: JsonObject) -> JsonObject:
         """Write the operator's fields of the status, if the resource still has this uid; return the resource."""

@@ -176,6 +176,10 @@ class KubeObject(View):
         """Whether deletion was asked for."""
         return value_at(self.raw, "metadata", "deletionTimestamp") is not None
 
+    def annotation(self, name: str) -> str:
+        """Return the value of an annotation, empty where there is none."""
+        return text_at(self.raw, "metadata", "annotations", name)
+
     @property
     def is_child(self) -> bool:
         """Whether the labels say that the operator created the object."""
@@ -220,6 +224,24 @@ class Job(KubeObject):
         """Whether the Job runs no further pod, whatever its outcome."""
         return self.has_true("Complete") or self.has_true("Failed")
 
+    @property
+    def made_for_generation(self) -> int | None:
+        """The generation of the spec that it was made for, None where an earlier operator made it."""
+        text = self.annotation(names.GENERATION_ANNOTATION)
+        return int(text) if text.isdecimal() else None
+
+    @property
+    def attempt(self) -> int:
+        """How many Jobs of the same run have failed before it."""
+        text = self.annotation(names.ATTEMPT_ANNOTATION)
+        return int(text) if text.isdecimal() else 0
+
+    @property
+    def failed_at(self) -> datetime | None:
+        """When the Job failed, None where it has not."""
+        failed = self.condition("Failed")
+        return parse_time(failed.last_transition_time) if failed and failed.is_true else None
+
 
 class Waiting(View):
     """Why a container has not started."""
@@ -236,6 +258,7 @@ class Terminated(View):
     exit_code = Field(integer_at, "exitCode")
     reason = Field(text_at, "reason")
     message = Field(text_at, "message")
+    finished_at = Field(time_at, "finishedAt")
 
 
 class ContainerStatus(View):
@@ -275,6 +298,12 @@ class Pod(KubeObject):
         """The containers, those for initialization first."""
         lists = ("initContainerStatuses", "containerStatuses")
         return [ContainerStatus(status) for field in lists for status in objects_at(self.raw, "status", field)]
+
+    @property
+    def evaluator_end(self) -> Terminated | None:
+        """How the evaluator's container ended, None where it has not; other containers do not count."""
+        ends = (container.terminated for container in self.containers if container.name == names.CONTAINER)
+        return next(ends, None)
 
     @property
     def is_ready(self) -> bool:

@@ -1,20 +1,21 @@
 """Manifests of the children of one SidecarEvaluation: ServiceAccount, Role, RoleBinding and Job.
 
-`reconcile` has them rendered, `child_objects` compares them with what exists and applies them. Pure: the same spec
-gives the same manifests, and the Job is named after a hash of its pod template, so that a spec that changes the pod
-gives a new Job and any other change keeps it.
+`reconcile` has them rendered, `child_objects` compares them with what exists and applies them. Pure: the same spec and
+run give the same manifests. The Job is named after a digest of its pod template and its run; `runs` decides whether
+one that exists is kept.
 """
 
 import hashlib
 import json
 from dataclasses import dataclass
 
-from sidecar_operator import evaluator_args, names, volumes
+from sidecar_operator import evaluator_args, names, runs, volumes
 from sidecar_operator.kube_objects import JsonObject, Key
 from sidecar_operator.resource_view import SidecarEvaluation
+from sidecar_operator.runs import Run
 
 BACKOFF_LIMIT = 6
-"""Failed pods that Kubernetes replaces, with growing delays, before the Job fails."""
+"""Failed pods that Kubernetes replaces, with growing delays, before the Job fails; `restarts` decides what follows."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,8 @@ class Manifests:
     role: JsonObject
     role_binding: JsonObject
     job: JsonObject
+    run: Run
+    """The run that the Job is for."""
 
     @property
     def identity(self) -> tuple[JsonObject, ...]:
@@ -33,13 +36,18 @@ class Manifests:
 
     @property
     def job_name(self) -> str:
-        """Name of the Job; it changes exactly when the pod template does."""
+        """Name of the Job; it changes with the pod template and with the run."""
         return str(self.job["metadata"]["name"])
 
 
-def render(evaluation: SidecarEvaluation, default_image: str) -> Manifests:
-    """Render the children of a resource; `default_image` is for a spec that names no image."""
+def render(evaluation: SidecarEvaluation, default_image: str, restarted_at: str = "") -> Manifests:
+    """Render the children of a resource; `default_image` is for a spec that names no image.
+
+    `restarted_at` is the time of the last request to run again, empty where there was none.
+    """
     name = evaluator_name(evaluation.key)
+    template = _pod_template(evaluation, default_image)
+    run = runs.current(evaluation, restarted_at, digest(template))
     return Manifests(
         service_account=_child(evaluation, "v1", "ServiceAccount", name),
         role={**_child(evaluation, "rbac.authorization.k8s.io/v1", "Role", name), "rules": _rules(evaluation)},
@@ -48,7 +56,8 @@ def render(evaluation: SidecarEvaluation, default_image: str) -> Manifests:
             "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": name},
             "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": evaluation.namespace}],
         },
-        job=_job(evaluation, default_image),
+        job=_job(evaluation, default_image, template, run),
+        run=run,
     )
 
 
@@ -75,14 +84,20 @@ def evaluator_name(key: Key) -> str:
     return f"{key.name}-evaluator"
 
 
-def job_name(key: Key, template: JsonObject) -> str:
-    """Return the name of the Job that runs this pod template.
+def job_name(evaluation: SidecarEvaluation, template: JsonObject, run: Run) -> str:
+    """Return the name of the Job that runs this pod template for this run.
 
     The longest name of a resource (48 characters) gives names of pods that have just the 63 characters that Kubernetes
     allows.
     """
-    canonical = json.dumps(template, sort_keys=True, separators=(",", ":"))
-    return f"{key.name}-{hashlib.sha256(canonical.encode()).hexdigest()[:8]}"
+    identity = [evaluation.uid, run.generation, run.restarted_at, run.attempt, template]
+    return f"{evaluation.name}-{digest(identity)[:8]}"
+
+
+def digest(value: object) -> str:
+    """Return a digest of something that JSON can hold."""
+    canonical = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
 
 def labels(key: Key) -> dict[str, str]:
@@ -123,9 +138,10 @@ def _rules(evaluation: SidecarEvaluation) -> list[JsonObject]:
     ]
 
 
-def _job(evaluation: SidecarEvaluation, default_image: str) -> JsonObject:
-    template = _pod_template(evaluation, default_image)
-    name = job_name(evaluation.key, template)
+def _job(evaluation: SidecarEvaluation, default_image: str, template: JsonObject, run: Run) -> JsonObject:
+    job = _child(evaluation, "batch/v1", "Job", job_name(evaluation, template, run))
+    image = None if "image" in evaluation.spec["evaluator"] else default_image
+    job["metadata"]["annotations"] = runs.annotations(run, image)
     spec = {
         "suspend": evaluation.is_suspended,
         "backoffLimit": BACKOFF_LIMIT,
@@ -133,22 +149,22 @@ def _job(evaluation: SidecarEvaluation, default_image: str) -> JsonObject:
         "podFailurePolicy": _pod_failure_policy(),
         "template": template,
     }
-    return {**_child(evaluation, "batch/v1", "Job", name), "spec": spec}
+    return {**job, "spec": spec}
 
 
 def _pod_failure_policy() -> JsonObject:
-    """Return the policy: a configuration error fails the Job at once, a disruption does not count as a failure."""
-    exit_codes = {
-        "containerName": names.CONTAINER,
-        "operator": "In",
-        "values": [names.CONFIGURATION_ERROR_EXIT_CODE],
-    }
+    """Return the policy: a configuration error fails the Job at once, what comes from outside is no failure of it."""
     return {
         "rules": [
-            {"action": "FailJob", "onExitCodes": exit_codes},
+            {"action": "FailJob", "onExitCodes": _exit_codes(names.CONFIGURATION_ERROR_EXIT_CODE)},
             {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
+            {"action": "Ignore", "onExitCodes": _exit_codes(*names.OUTSIDE_EXIT_CODES)},
         ]
     }
+
+
+def _exit_codes(*codes: int) -> JsonObject:
+    return {"containerName": names.CONTAINER, "operator": "In", "values": list(codes)}
 
 
 def _pod_template(evaluation: SidecarEvaluation, default_image: str) -> JsonObject:

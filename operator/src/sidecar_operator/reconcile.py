@@ -12,12 +12,21 @@ from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from typing import Protocol
 
-from sidecar_operator import events, manifests, pod_diagnosis, status, training_state, verdict
+from sidecar_operator import events, manifests, pod_diagnosis, restarts, status, training_state, verdict
 from sidecar_operator.cache import Cache
 from sidecar_operator.child_objects import ChildApplier, ChildClient
 from sidecar_operator.events import Transition
 from sidecar_operator.kube_client import ApiError, NotFoundError
-from sidecar_operator.kube_objects import JsonObject, Key, KubeObject, WarningEvent, conditions_in, format_time
+from sidecar_operator.kube_objects import (
+    Job,
+    JsonObject,
+    Key,
+    KubeObject,
+    Pod,
+    WarningEvent,
+    conditions_in,
+    format_time,
+)
 from sidecar_operator.manifests import Manifests
 from sidecar_operator.resource_view import SidecarEvaluation, TrainingRef
 from sidecar_operator.training_state import Absence, Training
@@ -65,7 +74,9 @@ class Reconciler:
         cache: Cache,
         default_image: str,
         watched: Collection[TrainingKind] = (),
+        *,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        is_rollover_due: Callable[[Job], bool] = lambda _job: False,
     ) -> None:
         self._client = client
         self._cache = cache
@@ -74,6 +85,7 @@ class Reconciler:
         self._watched = frozenset(watched)
         self._now = now
         self._warnings = WarningEvents(client.list_warnings, lambda: now().timestamp())
+        self._is_rollover_due = is_rollover_due
 
     async def __call__(self, key: Key) -> float | None:
         """Make a pass; return the seconds after which to make another without being woken, None for never.
@@ -85,12 +97,17 @@ class Reconciler:
             return None
         wanted = manifests.render(evaluation, self._default_image)
         training = await self._follow(evaluation)
-        if status.is_done(evaluation, wanted.job_name):
+        if status.is_done(evaluation, wanted.run):
             return await self._finish(Observed(evaluation, training=training))
         observed = dataclasses.replace(await self._converge(evaluation, wanted), training=training)
         if await self._report(observed):
             return 0
-        return _earliest(self._seconds_to_poll(training), self._seconds_to_diagnose(observed))
+        delays = (
+            self._seconds_to_poll(training),
+            self._seconds_to_diagnose(observed),
+            self._seconds_to_start(observed),
+        )
+        return _earliest(*delays)
 
     async def _finish(self, observed: Observed) -> float | None:
         """Report on an evaluation that had ended before: only its training may still change."""
@@ -130,19 +147,42 @@ class Reconciler:
 
     async def _converge(self, evaluation: SidecarEvaluation, wanted: Manifests) -> Observed:
         """Make the children what they should be, as far as that is possible now, and observe them."""
+        run = wanted.run
+        if run.waits(self._now()):
+            job = self._cache.jobs.get(Key(evaluation.namespace, evaluation.job_name))
+            return Observed(evaluation, job=job, pods=self._pods_of(job), run=run, next_run=run)
         applied = await self._children.apply(evaluation, wanted)
-        job = None if applied.is_replacing else self._cache.jobs.get(KubeObject(wanted.job).key)
         observed = Observed(
             evaluation,
-            job=job,
-            pods=[pod for pod in self._cache.pods.of(evaluation.key) if job and pod.is_owned_by(job)],
+            job=applied.job,
+            pods=self._pods_of(applied.job),
             is_replacing=applied.is_replacing,
             refusal=applied.refusal,
+            run=run,
         )
+        observed = self._with_next_run(observed)
         blocked = _without_progress(observed)
         if blocked is None or self._age(blocked) < DIAGNOSIS_SECONDS:
             return observed
         return dataclasses.replace(observed, warnings=await self._warnings.about(blocked, self._age(blocked)))
+
+    def _with_next_run(self, observed: Observed) -> Observed:
+        """Add the run that follows where this one has failed and is not given up, or gets a new default image."""
+        run, job, now = observed.run, observed.job, self._now().replace(microsecond=0)
+        if run is None or job is None:
+            return observed
+        if self._is_rollover_due(job):
+            return dataclasses.replace(observed, next_run=run.followed(now, rolled_over=True), is_replacing=True)
+        next_run = restarts.successor(run, observed.evaluation, job, observed.pods, now)
+        return dataclasses.replace(observed, next_run=next_run)
+
+    def _pods_of(self, job: Job | None) -> list[Pod]:
+        return [pod for pod in self._cache.pods.of(job.owner_key) if pod.is_owned_by(job)] if job else []
+
+    def _seconds_to_start(self, observed: Observed) -> float | None:
+        """Return how long the next run still waits, None where there is none."""
+        starts_at = observed.next_run and observed.next_run.starts_at
+        return max(0.0, (starts_at - self._now()).total_seconds()) if starts_at else None
 
     def _seconds_to_diagnose(self, observed: Observed) -> float | None:
         if observed.refusal is not None:
@@ -169,7 +209,7 @@ class Reconciler:
             if fresh.generation != observed.evaluation.generation:
                 self._cache.evaluations.update(fresh.raw)
                 return True
-            observed = dataclasses.replace(observed, evaluation=fresh)
+            observed = self._with_next_run(dataclasses.replace(observed, evaluation=fresh))
             decided = verdict.decide(observed)
         return await self._write(observed, status.report(observed, decided, self._timestamp()))
 

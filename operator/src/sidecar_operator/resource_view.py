@@ -108,6 +108,11 @@ class Results(View):
         """Number of checkpoints that have a score."""
         return self.counts.get("evaluated", 0)
 
+    @property
+    def settled_count(self) -> int:
+        """Number of checkpoints that need no further evaluation, whatever became of them."""
+        return sum(self.counts.values())
+
 
 class RecordedTraining(View):
     """`status.training`, which an earlier pass has written."""
@@ -120,6 +125,20 @@ class RecordedTraining(View):
     """When the training ended, as it is stored; empty while it has not."""
 
 
+class RecordedRun(View):
+    """`status.run`, which an earlier pass has written."""
+
+    __slots__ = ()
+    restarted_at = Field(text_at, "restartedAt")
+    pod_template = Field(text_at, "podTemplate")
+    attempt = Field(integer_at, "attempt")
+    fruitless_attempts = Field(integer_at, "fruitlessAttempts")
+    failures = Field(integer_at, "failures")
+    settled = Field(integer_at, "settled")
+    starts_at = Field(time_at, "startsAt")
+    rolled_over = Field(flag_at, "rolledOver")
+
+
 class SidecarEvaluation(KubeObject):
     """The resource."""
 
@@ -130,6 +149,8 @@ class SidecarEvaluation(KubeObject):
     is_suspended = Field(flag_at, "spec", "suspend")
     job_name = Field(text_at, "status", "job")
     """Name of the Job that the last pass has seen; empty where it has seen none."""
+    observed_generation = Field(integer_at, "status", "observedGeneration")
+    """The generation of the spec that the status speaks of."""
 
     @property
     def ready_when(self) -> str:
@@ -148,6 +169,11 @@ class SidecarEvaluation(KubeObject):
     def training(self) -> RecordedTraining:
         """`status.training`."""
         return RecordedTraining(object_at(self.raw, "status", "training"))
+
+    @property
+    def run(self) -> RecordedRun:
+        """`status.run`."""
+        return RecordedRun(object_at(self.raw, "status", "run"))
 
     @property
     def results(self) -> Results:

@@ -27,6 +27,8 @@ class Settings:
     """Interval at which everything is listed and reconciled again (RESYNC_SECONDS)."""
     workers: int = 16
     """Number of resources that are reconciled concurrently (WORKERS)."""
+    rollovers: int = 2
+    """Number of evaluators that get a new default image at the same time after an upgrade; 0 for none (ROLLOVERS)."""
     log_level: str = "INFO"
     """Lowest level that is logged (LOG_LEVEL)."""
 
@@ -45,6 +47,7 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         probe_port=_whole_number(environment, "PROBE_PORT", 8081, at_least=1),
         resync_seconds=_whole_number(environment, "RESYNC_SECONDS", 300, at_least=1),
         workers=_whole_number(environment, "WORKERS", 16, at_least=1),
+        rollovers=_whole_number(environment, "ROLLOVERS", 2, at_least=0),
         log_level=_log_level(environment.get("LOG_LEVEL", "INFO")),
     )
 

@@ -1,30 +1,27 @@
-"""What the operator writes into a resource's status: conditions, training and Job.
+"""What the operator writes into a resource's status: conditions, training, run and Job.
 
 `reconcile` calls it with what a pass has observed and the verdict on it, and writes the result where it differs from
 what is stored. Pure. `status.results` belongs to the evaluator and is never part of it.
 """
 
-from sidecar_operator import conditions, training_state
+from sidecar_operator import conditions, runs, training_state
 from sidecar_operator.conditions import Condition, Reason, Type
 from sidecar_operator.kube_objects import JsonObject, objects_at
 from sidecar_operator.resource_view import SidecarEvaluation
+from sidecar_operator.runs import Run
 from sidecar_operator.training_state import Training
 from sidecar_operator.verdict import Observed, Verdict
 
-OPERATOR_FIELDS = ("observedGeneration", "conditions", "training", "job")
+OPERATOR_FIELDS = ("observedGeneration", "conditions", "training", "run", "job")
 """Fields of status that the operator owns."""
 
 
-def is_done(evaluation: SidecarEvaluation, job_name: str) -> bool:
-    """Tell whether the evaluation has ended and its spec asks for no other run.
-
-    An end holds for the Job that reached it and for the generation that was observed with it: another operator version
-    that would render another Job does not evaluate everything again.
-    """
+def is_done(evaluation: SidecarEvaluation, run: Run) -> bool:
+    """Tell whether the evaluation has ended, and its resource asks for no run but the one that reached the end."""
     finished = evaluation.condition(Type.FINISHED)
     if finished is None or not finished.is_true:
         return False
-    return finished.observed_generation == evaluation.generation or evaluation.job_name == job_name
+    return runs.continues(evaluation, run.restarted_at, run.pod_template)
 
 
 def report(observed: Observed, verdict: Verdict, now: str) -> JsonObject:
@@ -34,7 +31,9 @@ def report(observed: Observed, verdict: Verdict, now: str) -> JsonObject:
         decided.append(Condition(Type.RECONCILING, verdict.reason, verdict.message, status=True))
     if verdict.has_ended and not verdict.is_ready:
         decided.append(Condition(Type.STALLED, verdict.reason, verdict.message, status=True))
-    return _status(observed, _render(decided, observed, now), observed.job.name if observed.job else "")
+    run = observed.next_run or observed.run
+    written = _render(decided, observed, now)
+    return _status(observed, written, observed.job.name if observed.job else "", run.to_json() if run else {})
 
 
 def report_after_end(observed: Observed, now: str) -> JsonObject:
@@ -46,7 +45,7 @@ def report_after_end(observed: Observed, now: str) -> JsonObject:
         if condition.type != Type.TRAINING_FINISHED
     ]
     training = _render(_training_conditions(observed.training), observed, now)
-    return _status(observed, kept + training, evaluation.job_name)
+    return _status(observed, kept + training, evaluation.job_name, evaluation.run.raw)
 
 
 def differs(evaluation: SidecarEvaluation, status: JsonObject) -> bool:
@@ -55,11 +54,12 @@ def differs(evaluation: SidecarEvaluation, status: JsonObject) -> bool:
     return any(stored.get(field) != status.get(field) for field in OPERATOR_FIELDS)
 
 
-def _status(observed: Observed, written: list[JsonObject], job_name: str) -> JsonObject:
+def _status(observed: Observed, written: list[JsonObject], job_name: str, run: JsonObject) -> JsonObject:
     return {
         "observedGeneration": observed.evaluation.generation,
         "conditions": conditions.of_operator(written),
         **({"training": observed.training.to_json()} if observed.training else {}),
+        **({"run": run} if run else {}),
         **({"job": job_name} if job_name else {}),
     }
 

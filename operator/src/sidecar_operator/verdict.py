@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 
 from sidecar_operator import names
 from sidecar_operator.conditions import Reason
-from sidecar_operator.kube_objects import Job, Pod, WarningEvent
-from sidecar_operator.manifests import BACKOFF_LIMIT
+from sidecar_operator.kube_objects import Job, Pod, WarningEvent, format_time
 from sidecar_operator.pod_diagnosis import Failure, Trouble, failure_of, has_failed, newest, newest_live, trouble_of
 from sidecar_operator.resource_view import Result, Results, SidecarEvaluation
+from sidecar_operator.restarts import FAILURE_LIMIT, is_misconfigured
+from sidecar_operator.runs import Run
 from sidecar_operator.training_state import Training
 
 
@@ -23,7 +24,7 @@ class Observed:
 
     evaluation: SidecarEvaluation
     job: Job | None = None
-    """The Job that should exist, where it does."""
+    """The Job of the run; while the next run waits for its time, the one that failed before it."""
     pods: list[Pod] = field(default_factory=list)
     """Pods of that Job."""
     warnings: list[WarningEvent] = field(default_factory=list)
@@ -33,6 +34,10 @@ class Observed:
     refusal: str | None = None
     """Why a child could not be applied, where the API server refused it."""
     training: Training | None = None
+    run: Run | None = None
+    """The run that the resource asks for."""
+    next_run: Run | None = None
+    """The run that follows a failed one, once its time has come; None where none has failed, or it was the last."""
 
     @property
     def live_pod(self) -> Pod | None:
@@ -97,13 +102,17 @@ def _completed(observed: Observed) -> Verdict | None:
 
 def _failed(observed: Observed) -> Verdict | None:
     job_failed = observed.job.condition("Failed") if observed.job else None
-    if job_failed is None or not job_failed.is_true:
+    if job_failed is None or not job_failed.is_true or observed.next_run is not None:
         return None
     failure = _last_failure(observed)
-    if failure and failure.exit_code == names.CONFIGURATION_ERROR_EXIT_CODE:
-        return Verdict(Reason.CONFIGURATION_ERROR, f"{failure.message} ({_RUN_AGAIN})", succeeded=False)
     cause = failure or job_failed.message or "its Job failed without a message"
-    message = f"the evaluator failed too often and is not started again; {cause} ({_log_hint(observed)}; {_RUN_AGAIN})"
+    if observed.job and is_misconfigured(observed.job, observed.pods):
+        error = failure.message if failure else cause
+        return Verdict(Reason.CONFIGURATION_ERROR, f"{error} ({_RUN_AGAIN})", succeeded=False)
+    message = (
+        f"the evaluator failed {FAILURE_LIMIT} times without settling a checkpoint and is not started again; {cause} "
+        f"({_log_hint(observed)}; {_RUN_AGAIN})"
+    )
     return Verdict(Reason.EVALUATOR_FAILED, message, succeeded=False)
 
 
@@ -111,6 +120,18 @@ def _suspended(observed: Observed) -> Verdict | None:
     if not observed.evaluation.is_suspended:
         return None
     return Verdict(Reason.SUSPENDED, "spec.suspend is true: set it to false to go on; results are kept")
+
+
+def _restarting(observed: Observed) -> Verdict | None:
+    run = observed.next_run
+    if run is None:
+        return None
+    failure = _last_failure(observed)
+    cause = f"the evaluator ended with {failure} ({_log_hint(observed)})" if failure else "the evaluator was stopped"
+    start = f"it is started again at {format_time(run.starts_at)}" if run.starts_at else "it is started again"
+    counted = f"; {run.failures} failures of {FAILURE_LIMIT} without settling a checkpoint" if run.failures else ""
+    message = f"{cause}; {start}, restart {run.attempt}{counted}"
+    return Verdict(Reason.EVALUATOR_CRASHED, message, is_progressing=True)
 
 
 def _drained(observed: Observed) -> Verdict | None:
@@ -159,8 +180,8 @@ def _crashed(observed: Observed) -> Verdict | None:
         return Verdict(Reason.CONFIGURATION_ERROR, failure.message, is_progressing=True)
     count = (observed.job and observed.job.failed_pods) or 1
     message = (
-        f"the evaluator ended with {failure} ({_log_hint(observed)}; failure {count}, given up after "
-        f"{BACKOFF_LIMIT + 1}; it is started again with growing delays)"
+        f"the evaluator ended with {failure} ({_log_hint(observed)}; failure {count} of its Job; it is started again "
+        f"with growing delays, and given up after {FAILURE_LIMIT} failures without settling a checkpoint)"
     )
     return Verdict(Reason.EVALUATOR_CRASHED, message, is_progressing=True)
 
@@ -182,6 +203,7 @@ CHECKS: tuple[Check, ...] = (
     _completed,
     _failed,
     _suspended,
+    _restarting,
     _drained,
     _running,
     _in_trouble,

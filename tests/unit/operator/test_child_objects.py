@@ -4,7 +4,7 @@ from sidecar_operator import names
 from sidecar_operator.kube_client import RefusedError
 from sidecar_operator.kube_objects import KubeObject
 from sidecar_operator.reconcile import REFUSED_SECONDS, Reconciler
-from unit.operator.support.samples import KEY, evaluation, job, pod
+from unit.operator.support.samples import KEY, condition, evaluation, job, pod
 from unit.operator.support.world import READY_POD, World
 
 
@@ -33,6 +33,55 @@ async def test_suspend_and_resume_keep_the_job(world: World) -> None:
         await world.turn()
         assert world.client.only("Job", name)["spec"]["suspend"] is suspend
         assert world.reason() == reason
+
+
+async def test_a_change_that_the_pod_does_not_see_keeps_the_job(world: World) -> None:
+    await world.turn()
+    job = world.client.only("Job")
+    world.change(readyWhen="FirstEvaluation")
+    await world.turn()
+    assert world.client.writes == ["patch Job", "status"]
+    kept = world.client.only("Job")
+    assert kept["metadata"]["uid"] == job["metadata"]["uid"]
+    assert kept["metadata"]["annotations"][names.GENERATION_ANNOTATION] == "2"
+    await world.turn()
+    assert world.client.writes == []
+
+
+async def test_another_version_of_the_operator_keeps_the_job(world: World) -> None:
+    await world.turn()
+    job = world.client.only("Job")
+    upgraded = World(world.client, image="img:2")
+    for _ in range(2):
+        await upgraded.turn()
+        assert upgraded.client.writes == []
+    assert world.client.only("Job") == job
+
+
+async def test_a_new_default_image_replaces_the_job_when_its_turn_has_come(world: World) -> None:
+    await world.turn()
+    old = world.client.only("Job")
+    upgraded = World(world.client, image="img:2", rollovers=1)
+    await upgraded.turn()
+    assert upgraded.client.writes == ["status", "event"]  # which run follows is written before anything is deleted
+    assert upgraded.reason() == "ReplacingJob"
+    await upgraded.turn()
+    assert upgraded.client.writes == ["delete Job", "status"]
+    upgraded.client.remove(old)
+    for _ in range(3):
+        await upgraded.turn()
+    new = upgraded.client.only("Job")["metadata"]["annotations"]
+    assert (new[names.ATTEMPT_ANNOTATION], new[names.DEFAULT_IMAGE_ANNOTATION]) == ("1", "img:2")
+    assert upgraded.client.writes == []
+
+
+async def test_a_completion_is_recorded_by_the_next_version_of_the_operator(world: World) -> None:
+    await world.turn()
+    world.job_status(conditions=[condition("Complete")])
+    upgraded = World(world.client, image="img:2", rollovers=5)
+    await upgraded.turn()
+    assert upgraded.client.writes == ["status", "event"]
+    assert upgraded.reason("Finished") == "NoEvaluation"
 
 
 async def test_a_changed_spec_replaces_the_job_once_its_pod_is_gone(world: World) -> None:

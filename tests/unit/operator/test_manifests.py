@@ -2,6 +2,7 @@ from typing import Any
 
 import pytest
 
+from sidecar_operator import names
 from sidecar_operator.kube_objects import JsonObject, KubeObject
 from sidecar_operator.manifests import Manifests, is_applied, render
 from sidecar_operator.resource_view import SidecarEvaluation
@@ -70,11 +71,33 @@ def test_image(evaluator: JsonObject, image: str) -> None:
 )
 def test_what_the_pod_runs_names_the_job(spec: JsonObject) -> None:
     assert children(**spec).job_name != children().job_name
+    assert children(**spec).run.pod_template != children().run.pod_template
 
 
 @pytest.mark.parametrize("spec", [{"suspend": True}, {"readyWhen": "FirstEvaluation"}, {}])
 def test_what_the_pod_does_not_run_keeps_the_job(spec: JsonObject) -> None:
     assert children(**spec).job_name == children().job_name
+    assert children(**spec).run == children().run
+
+
+def test_a_job_says_what_it_was_made_for() -> None:
+    annotations = children().job["metadata"]["annotations"]
+    assert annotations == {
+        names.GENERATION_ANNOTATION: "1",
+        names.ATTEMPT_ANNOTATION: "0",
+        names.POD_TEMPLATE_ANNOTATION: children().run.pod_template,
+        names.DEFAULT_IMAGE_ANNOTATION: IMAGE,
+    }
+    chosen = children(evaluator={"entrypoint": "a:b", "image": "chosen:2"})
+    assert names.DEFAULT_IMAGE_ANNOTATION not in chosen.job["metadata"]["annotations"]
+
+
+def test_what_stops_the_evaluator_from_outside_is_no_failure_of_its_job() -> None:
+    fail, *ignored = children().job["spec"]["podFailurePolicy"]["rules"]
+    assert (fail["action"], fail["onExitCodes"]["values"]) == ("FailJob", [78])
+    assert {rule["action"] for rule in ignored} == {"Ignore"}
+    assert ignored[0]["onPodConditions"] == [{"type": "DisruptionTarget", "status": "True"}]
+    assert ignored[1]["onExitCodes"]["values"] == [75, 143]
 
 
 @pytest.mark.parametrize("suspend", [True, False])

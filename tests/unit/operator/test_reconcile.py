@@ -48,11 +48,14 @@ async def test_the_end_is_decided_on_fresh_results_and_stays(world: World) -> No
     assert [transition.reason for transition in world.client.published] == ["Completed"]
 
 
+MISCONFIGURED = condition("Failed", reason="PodFailurePolicy")
+
+
 async def test_what_is_finished_is_not_run_again(world: World) -> None:
     await world.turn()
-    world.job_status(conditions=[condition("Failed")])
+    world.job_status(conditions=[MISCONFIGURED])
     await world.turn()
-    assert world.reason("Stalled") == "EvaluatorFailed"
+    assert world.reason("Stalled") == "ConfigurationError"
     world.client.remove(world.client.only("Job"))
     assert await world.turn() is None
     assert world.client.calls == []
@@ -60,7 +63,7 @@ async def test_what_is_finished_is_not_run_again(world: World) -> None:
 
 async def test_a_changed_spec_runs_a_finished_one_again(world: World) -> None:
     await world.turn()
-    world.job_status(conditions=[condition("Failed")])
+    world.job_status(conditions=[MISCONFIGURED])
     await world.turn()
     old = world.client.only("Job")
     world.change(evaluator={"entrypoint": "other:build"})

@@ -18,10 +18,11 @@ def test_every_variable() -> None:
             "PROBE_PORT": "9",
             "RESYNC_SECONDS": "30",
             "WORKERS": "2",
+            "ROLLOVERS": "0",
             "LOG_LEVEL": "debug",
         }
     )
-    assert settings == Settings("img:1", ("a", "b"), 0, 9, 30, 2, "DEBUG")
+    assert settings == Settings("img:1", ("a", "b"), 0, 9, 30, 2, 0, "DEBUG")
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,14 @@ import pytest
 from sidecar_operator.conditions import Reason
 from sidecar_operator.kube_objects import Job, JsonObject
 from sidecar_operator.resource_view import SidecarEvaluation
+from sidecar_operator.runs import Run
 from sidecar_operator.status import differs, is_done, report, report_after_end
 from sidecar_operator.training_state import State, Training
 from sidecar_operator.verdict import Observed, Verdict
 from unit.operator.support.samples import EARLIER, NOW, TRAINING_REF, evaluation, finished, job
 
 JOB = "mnist-0a1b2c3d"
+RUN = Run(1, pod_template="0a1b2c3d")
 RUNNING = Verdict(Reason.EVALUATOR_RUNNING, "it runs", is_ready=True)
 STARTING = Verdict(Reason.EVALUATOR_STARTING, "it starts", is_progressing=True)
 SUSPENDED = Verdict(Reason.SUSPENDED, "suspended")
@@ -75,26 +77,35 @@ def test_a_foreign_condition_is_no_difference() -> None:
 
 
 @pytest.mark.parametrize(
-    ("generation", "job_name", "done"),
+    ("generation", "run", "done"),
     [
-        (1, JOB, True),
-        (1, "other", True),  # another operator version renders another Job: nothing is run again
-        (2, JOB, True),  # a change that the pod does not see, such as suspend
-        (2, "other", False),
+        (1, RUN, True),
+        (1, Run(1, pod_template="another"), True),  # another operator version renders another pod: nothing is run again
+        (2, RUN, True),  # a change that the pod does not see, such as suspend
+        (2, Run(2, pod_template="another"), False),
+        (1, Run(1, restarted_at=NOW, pod_template=RUN.pod_template), False),
     ],
 )
-def test_an_end_holds_until_the_spec_asks_for_another_run(generation: int, job_name: str, done: bool) -> None:
-    stored = resource(status={"conditions": finished(), "job": JOB}, generation=generation)
-    assert is_done(stored, job_name) is done
+def test_an_end_holds_until_the_resource_asks_for_another_run(generation: int, run: Run, done: bool) -> None:
+    status = {"observedGeneration": 1, "conditions": finished(), "run": RUN.to_json()}
+    assert is_done(resource(status=status, generation=generation), run) is done
 
 
 def test_a_resource_that_has_not_ended_is_not_done() -> None:
-    assert not is_done(resource(), JOB)
-    assert not is_done(resource(status=reported(RUNNING), generation=3), JOB)
+    assert not is_done(resource(), RUN)
+    assert not is_done(resource(status=reported(RUNNING), generation=3), RUN)
+
+
+@pytest.mark.parametrize("next_run", [None, Run(3, attempt=1)])
+def test_the_run_is_recorded_and_the_one_that_follows_in_its_place(next_run: Run | None) -> None:
+    evaluated = resource(generation=3)
+    status = report(Observed(evaluated, run=Run(3), next_run=next_run), STARTING, NOW)
+    assert status["run"]["attempt"] == (1 if next_run else 0)
 
 
 def test_after_the_end_only_generation_and_training_move_on() -> None:
-    stored = resource(status={"conditions": finished(succeeded=False), "job": JOB}, generation=2)
+    recorded = {"conditions": finished(succeeded=False), "job": JOB, "run": RUN.to_json()}
+    stored = resource(status=recorded, generation=2)
     ended = Observed(stored, training=Training(TRAINING_REF, State.GONE, "gone", finished_at=NOW))
     status = report_after_end(ended, NOW)
     assert states(status) == {
@@ -103,5 +114,5 @@ def test_after_the_end_only_generation_and_training_move_on() -> None:
         "Succeeded": "False",
         "TrainingFinished": "True",
     }
-    assert status["job"] == JOB
+    assert (status["job"], status["run"]) == (JOB, RUN.to_json())
     assert {condition["observedGeneration"] for condition in status["conditions"]} == {2}

@@ -3,8 +3,9 @@ from typing import Any
 import pytest
 
 from sidecar_operator.conditions import Reason
-from sidecar_operator.kube_objects import Job, JsonObject, Pod, WarningEvent
+from sidecar_operator.kube_objects import Job, JsonObject, Pod, WarningEvent, parse_time
 from sidecar_operator.resource_view import SidecarEvaluation
+from sidecar_operator.runs import Run
 from sidecar_operator.verdict import Observed, Verdict, decide
 from unit.operator.support.samples import RESULTS, condition, evaluation, job, pod, terminated, waiting
 
@@ -15,6 +16,7 @@ MISCONFIGURED_POD: JsonObject = {"phase": "Failed", "containerStatuses": [termin
 UNPULLED_POD: JsonObject = {"phase": "Pending", "containerStatuses": [waiting("ErrImagePull", "not verdict")]}
 COMPLETE: JsonObject = {"conditions": [condition("Complete")]}
 FAILED: JsonObject = {"conditions": [condition("Failed", message="backoff limit")]}
+REFUSED: JsonObject = {"conditions": [condition("Failed", reason="PodFailurePolicy", message="exit code 78")]}
 
 
 def judged(
@@ -141,13 +143,31 @@ def test_a_pod_that_has_drained_is_not_reported_as_starting(status: JsonObject, 
         ([MISCONFIGURED_POD], Reason.CONFIGURATION_ERROR, "no module named evaluate"),
         ([FAILED_POD], Reason.EVALUATOR_FAILED, "exit code 1: boom"),
         ([], Reason.EVALUATOR_FAILED, "backoff limit"),
+        ([], Reason.CONFIGURATION_ERROR, "exit code 78"),
     ],
 )
 def test_a_bad_end_has_the_message_of_the_pod(pods: list[JsonObject], reason: Reason, says: str) -> None:
-    verdict = judged(pods, job_status=FAILED)
+    verdict = judged(pods, job_status=REFUSED if says == "exit code 78" else FAILED)
     assert (verdict.reason, verdict.is_ready, verdict.succeeded) == (reason, False, False)
     assert says in verdict.message
     assert "change the spec or recreate the resource" in verdict.message
+
+
+NEXT_RUN = Run(1, attempt=2, failures=5, starts_at=parse_time("2026-01-02T03:04:15Z"))
+
+
+@pytest.mark.parametrize(
+    ("pods", "run", "says"),
+    [
+        ([FAILED_POD], NEXT_RUN, ["exit code 1: boom", "2026-01-02T03:04:15Z", "restart 2", "5 failures of 7"]),
+        ([], Run(1, attempt=9), ["was stopped", "is started again, restart 9"]),
+    ],
+)
+def test_a_failure_that_another_run_follows_is_no_end(pods: list[JsonObject], run: Run, says: list[str]) -> None:
+    verdict = judged(pods, job_status=FAILED, next_run=run)
+    assert (verdict.reason, verdict.is_progressing, verdict.has_ended) == (Reason.EVALUATOR_CRASHED, True, False)
+    assert [words for words in says if words not in verdict.message] == []
+    assert judged(pods, job_status=FAILED, next_run=run, spec={"suspend": True}).reason is Reason.SUSPENDED
 
 
 @pytest.mark.parametrize("ended", [{}, {"reason": "Bored"}, {"reason": "ImageNotPulled"}, {"reason": 5}])

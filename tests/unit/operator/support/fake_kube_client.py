@@ -37,7 +37,9 @@ class FakeKubeClient:
     @property
     def writes(self) -> list[str]:
         """Requests that change something, in order."""
-        return [call for call in self.calls if call.split()[0] in {"create", "apply", "status", "delete", "event"}]
+        return [
+            call for call in self.calls if call.split()[0] in {"create", "apply", "patch", "status", "delete", "event"}
+        ]
 
     def put(self, obj: JsonObject) -> JsonObject:
         """Store an object as a new version of itself."""
@@ -101,6 +103,13 @@ class FakeKubeClient:
             raise self.refusals[kind]
         stored = self.objects.get(address_of(manifest), {})
         return self.put({**stored, **manifest, "metadata": {**stored.get("metadata", {}), **manifest["metadata"]}})
+
+    async def patch(self, obj: KubeObject, change: JsonObject) -> JsonObject:
+        self.calls.append(f"patch {obj.kind}")
+        stored = self.objects[obj.kind, obj.key]
+        annotations = stored["metadata"].get("annotations", {}) | change["metadata"]["annotations"]
+        metadata = {**stored["metadata"], "annotations": annotations}
+        return self.put({**stored, "metadata": metadata, "spec": {**stored["spec"], **change["spec"]}})
 
     async def apply_status(self, evaluation: KubeObject, status: JsonObject) -> JsonObject:
         self.calls.append("status")

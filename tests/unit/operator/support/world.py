@@ -8,6 +8,7 @@ from sidecar_operator import names
 from sidecar_operator.cache import Cache
 from sidecar_operator.kube_objects import JsonObject, KubeObject
 from sidecar_operator.reconcile import Reconciler
+from sidecar_operator.rollover import Rollover
 from unit.operator.support.fake_kube_client import FakeKubeClient
 from unit.operator.support.samples import KEY, condition
 
@@ -22,13 +23,26 @@ class World:
     client: FakeKubeClient = field(default_factory=FakeKubeClient)
     cache: Cache = field(default_factory=Cache)
     watched: tuple[tuple[str, str], ...] = (("kubeflow.org/v1", "TFJob"),)
+    image: str = "img:1"
+    """The operator's default image."""
+    rollovers: int = 0
+    now: datetime = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
     async def turn(self) -> float | None:
         """Deliver what has happened, and make a pass."""
         self.client.watch(self.cache)
-        now = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
         self.client.calls.clear()
-        return await Reconciler(self.client, self.cache, "img:1", self.watched, now=lambda: now)(KEY)
+        rollover = Rollover(self.cache, self.image, self.rollovers, now=lambda: self.now)
+        await rollover.search()
+        rollover.look()
+        return await Reconciler(
+            self.client,
+            self.cache,
+            self.image,
+            self.watched,
+            now=lambda: self.now,
+            is_rollover_due=rollover.is_due,
+        )(KEY)
 
     def change(self, **spec: Any) -> None:
         """Change the spec as a user does."""

@@ -1,0 +1,93 @@
+"""After a failed Job: whether another one follows, when, and what counts against the evaluator."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from sidecar_operator.kube_objects import Job, JsonObject, Pod, parse_time
+from sidecar_operator.resource_view import SidecarEvaluation
+from sidecar_operator.restarts import FAILURE_LIMIT, delay, successor
+from sidecar_operator.runs import Run
+from unit.operator.support.samples import EARLIER, NOW, condition, evaluation, job, pod, terminated
+
+FAILED: JsonObject = {"conditions": [condition("Failed", reason="BackoffLimitExceeded", message="backoff limit")]}
+CRASHED: JsonObject = {"phase": "Failed", "containerStatuses": [terminated(1, "boom")]}
+RUN = Run(1, pod_template="aaaa", settled=3)
+
+
+def followed_by(
+    pods: list[JsonObject] | None = None, job_status: JsonObject | None = None, run: Run = RUN, settled: int = 3
+) -> Run | None:
+    owner = evaluation(status={"results": {"counts": {"evaluated": settled}}})
+    parent = job(owner, **(FAILED if job_status is None else job_status))
+    children = [Pod(pod(parent, f"pod-{number}", **status)) for number, status in enumerate(pods or [])]
+    now = parse_time(NOW)
+    assert now
+    return successor(run, SidecarEvaluation(owner), Job(parent), children, now)
+
+
+@pytest.mark.parametrize("job_status", [{}, {"conditions": [condition("Complete")]}])
+def test_a_job_that_has_not_failed_has_no_successor(job_status: JsonObject) -> None:
+    assert followed_by(job_status=job_status) is None
+
+
+def ended(code: int, **container: Any) -> JsonObject:
+    status = terminated(code)
+    status["state"]["terminated"] |= container
+    return {"phase": "Failed", "containerStatuses": [status]}
+
+
+OUTSIDE: list[JsonObject] = [
+    ended(75),
+    ended(143),
+    ended(137, reason="ContainerStatusUnknown"),
+    ended(255, reason="Unknown"),
+    {**CRASHED, "conditions": [condition("DisruptionTarget")]},
+    {**CRASHED, "deleting": True},
+    {"phase": "Failed", "reason": "UnexpectedAdmissionError", "message": "no healthy devices"},
+    {"phase": "Failed", "containerStatuses": [{**terminated(1), "name": "log-shipper"}]},
+]
+
+
+@pytest.mark.parametrize("status", OUTSIDE)
+def test_causes_from_outside_never_end_an_evaluation(status: JsonObject) -> None:
+    run = followed_by([status] * FAILURE_LIMIT, run=Run(1, failures=FAILURE_LIMIT - 1, settled=3))
+    assert run is not None
+    assert run.failures == FAILURE_LIMIT - 1
+
+
+@pytest.mark.parametrize("status", [CRASHED, ended(137, reason="OOMKilled"), ended(128, reason="StartError")])
+def test_failures_of_the_evaluator_itself_count_as_long_as_nothing_is_settled(status: JsonObject) -> None:
+    first = followed_by([status] * 3)
+    assert first is not None
+    assert (first.attempt, first.failures, first.fruitless_attempts) == (1, 3, 1)
+    second = followed_by([status] * 3, run=first)
+    assert second is not None
+    assert second.failures == 6
+    assert followed_by([status], run=second) is None
+
+
+def test_a_checkpoint_settled_since_forgives_everything_before() -> None:
+    run = followed_by([CRASHED] * FAILURE_LIMIT, run=Run(1, attempt=9, fruitless_attempts=4, failures=6), settled=4)
+    assert run is not None
+    assert (run.attempt, run.failures, run.fruitless_attempts, run.settled) == (10, 0, 0, 4)
+
+
+@pytest.mark.parametrize(
+    ("pods", "reason"),
+    [([ended(78)], "BackoffLimitExceeded"), ([], "PodFailurePolicy")],  # the pod's own event may come later
+)
+def test_a_configuration_error_is_not_tried_again(pods: list[JsonObject], reason: str) -> None:
+    assert followed_by(pods, {"conditions": [condition("Failed", reason=reason)]}, settled=4) is None
+
+
+def test_the_next_job_waits_longer_each_time_but_not_for_ever() -> None:
+    failed_at = parse_time(EARLIER)
+    assert failed_at is not None
+    run = followed_by([CRASHED])
+    assert run is not None
+    assert run.starts_at == failed_at + timedelta(seconds=10)
+    assert [delay(count).total_seconds() for count in (0, 1, 2, 3, 4, 5, 6, 7, 1000)] == [
+        10, 10, 20, 40, 80, 160, 300, 300, 300,
+    ]  # fmt: skip
