@@ -12,7 +12,7 @@ from sidecar_evaluator.results import serialization
 from sidecar_evaluator.results.ledger import Counts, Ended, EndReason, Results
 from sidecar_evaluator.results.outcome import Outcome, OutcomeKind, Reason, Score
 from sidecar_evaluator.results.ranking import Goal, Primary
-from sidecar_operator import conditions, names, training_state
+from sidecar_operator import conditions, names, training_state, training_status
 
 EVALUATED = Outcome(
     checkpoint="ckpt-700",
@@ -67,7 +67,7 @@ def test_what_was_written_reads_back_the_same() -> None:
 
 def test_both_sides_agree_on_when_training_has_ended(schema: dict[str, Any]) -> None:
     state = schema["properties"]["status"]["properties"]["training"]["properties"]["state"]
-    assert {one.value for one in training_state.State} == set(state["enum"])
+    assert {one.value for one in training_status.State} == set(state["enum"])
     assert {one.value for one in training_state.ENDED} == set(evaluator_training.FINISHED_STATES)
 
 

@@ -23,6 +23,14 @@ def returns_text():
 
 def raises():
     raise ValueError("no data at /data/val")
+
+
+def fills_disk():
+    import time
+
+    with open("/tmp/data", "wb") as file:
+        file.write(bytes(64 << 20))
+    time.sleep(600)
 """
 
 
@@ -55,7 +63,13 @@ TERMINAL = {
     "unreadable": Mistake("ConfigurationError", "permission denied", path="locked"),
     "absent": Mistake("NoEvaluation", "none is complete", path="nowhere"),
 }
+SMALL = {"resources": {"limits": {"memory": "128Mi"}}}
+FULL = {"resources": {"limits": {"ephemeral-storage": "8Mi"}}}
 WAITING = {
+    "no-memory": Mistake("EvaluatorCrashed", "OOMKilled, it used more memory than it may", evaluator=SMALL),
+    "no-disk": Mistake(
+        "EvaluatorCrashed", "raise ephemeral-storage in spec.evaluator", evaluator=entry("wrong:fills_disk") | FULL
+    ),
     "no-image": Mistake("ImageNotPulled", "no-such-image", evaluator={"image": "localhost/no-such-image:1"}),
     "no-claim": Mistake("ClaimNotFound", "no-such-claim does not exist", claim="no-such-claim"),
     "no-gpu": Mistake("Unschedulable", "nvidia.com/gpu", evaluator={"resources": {"limits": {"nvidia.com/gpu": "2"}}}),

@@ -38,6 +38,7 @@ class Reason(StrEnum):
     EVALUATOR_RUNNING = "EvaluatorRunning"
     EVALUATED = "Evaluated"
     EVALUATOR_STARTING = "EvaluatorStarting"
+    WAITING_FOR_TRAINING = "WaitingForTraining"
     WAITING_FOR_FIRST_EVALUATION = "WaitingForFirstEvaluation"
     EVALUATOR_DRAINED = "EvaluatorDrained"
     REPLACING_JOB = "ReplacingJob"
@@ -56,6 +57,7 @@ class Reason(StrEnum):
     PODS_REFUSED = "PodsRefused"
     REFUSED_BY_API_SERVER = "RefusedByAPIServer"
     EVALUATOR_CRASHED = "EvaluatorCrashed"
+    EVALUATOR_DISRUPTED = "EvaluatorDisrupted"
 
     # The end.
     COMPLETED = "Completed"
@@ -71,11 +73,13 @@ class Reason(StrEnum):
 
     # The training.
     TRAINING_NOT_FOUND = "TrainingNotFound"
+    TRAINING_WAITING = "TrainingWaiting"
     TRAINING_RUNNING = "TrainingRunning"
     TRAINING_SUSPENDED = "TrainingSuspended"
     TRAINING_SUCCEEDED = "TrainingSucceeded"
     TRAINING_FAILED = "TrainingFailed"
     TRAINING_GONE = "TrainingGone"
+    TRAINING_STATE_UNKNOWN = "TrainingStateUnknown"
     TRAINING_KIND_UNKNOWN = "TrainingKindUnknown"
     TRAINING_FORBIDDEN = "TrainingForbidden"
 

@@ -9,7 +9,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 
-from sidecar_operator import evaluator_args, names, runs, volumes
+from sidecar_operator import evaluator_args, names, pod_user, runs, training_pods, volumes
 from sidecar_operator.kube_objects import JsonObject, Key
 from sidecar_operator.resource_view import SidecarEvaluation
 from sidecar_operator.runs import Run
@@ -172,7 +172,21 @@ def _pod_template(evaluation: SidecarEvaluation, default_image: str) -> JsonObje
     metadata: JsonObject = {"labels": labels(key)}
     if annotations := volumes.annotations(spec):
         metadata["annotations"] = annotations
-    return {"metadata": metadata, "spec": _pod(key, spec, default_image)}
+    return {"metadata": metadata, "spec": _pod(key, spec, default_image) | _affinity(evaluation)}
+
+
+def _affinity(evaluation: SidecarEvaluation) -> JsonObject:
+    """Return a preference for the training's node where both use one claim: many volumes attach to one node only.
+
+    It is no requirement, which no node would meet any more once the training's pods have ended.
+    """
+    ref, source = evaluation.training_ref, evaluation.spec["checkpoints"]["source"]
+    label = training_pods.label_of(ref) if ref else None
+    if label is None or "persistentVolumeClaim" not in source:
+        return {}
+    term = {"labelSelector": {"matchLabels": {label.key: label.value}}, "topologyKey": "kubernetes.io/hostname"}
+    preferred = [{"weight": 100, "podAffinityTerm": term}]
+    return {"affinity": {"podAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": preferred}}}
 
 
 def _pod(key: Key, spec: JsonObject, default_image: str) -> JsonObject:
@@ -192,16 +206,20 @@ def _pod(key: Key, spec: JsonObject, default_image: str) -> JsonObject:
 
 
 def _security_context(spec: JsonObject) -> JsonObject:
-    """Return the pod's user; no fsGroup where training writes to the same claim: it would change its files' group."""
-    context = {
+    """Return the pod's user and groups, and what the restricted profile asks for.
+
+    By default there is no fsGroup where training writes to the same claim: it would change its files' group.
+    """
+    user = pod_user.pod_user(spec)
+    keeps_group = pod_user.is_default(spec) and volumes.writes_beside_checkpoints(spec)
+    has_fs_group = user.volumes_group is not None and not keeps_group
+    return {
         "runAsNonRoot": True,
-        "runAsUser": volumes.USER_ID,
-        "runAsGroup": volumes.USER_ID,
         "seccompProfile": {"type": "RuntimeDefault"},
+        **({} if user.user is None else {"runAsUser": user.user}),
+        **({} if user.group is None else {"runAsGroup": user.group}),
+        **({"fsGroup": user.volumes_group, "fsGroupChangePolicy": "OnRootMismatch"} if has_fs_group else {}),
     }
-    if volumes.writes_beside_checkpoints(spec):
-        return context
-    return {**context, "fsGroup": volumes.USER_ID, "fsGroupChangePolicy": "OnRootMismatch"}
 
 
 def _container(key: Key, spec: JsonObject, default_image: str) -> JsonObject:
@@ -209,7 +227,6 @@ def _container(key: Key, spec: JsonObject, default_image: str) -> JsonObject:
     container = {
         "name": names.CONTAINER,
         "image": evaluator.get("image", default_image),
-        "imagePullPolicy": "IfNotPresent",
         "args": evaluator_args.arguments(key, spec),
         "env": _environment(evaluator),
         "ports": [{"name": "metrics", "containerPort": evaluator_args.PORT, "protocol": "TCP"}],
@@ -222,7 +239,7 @@ def _container(key: Key, spec: JsonObject, default_image: str) -> JsonObject:
         },
         **_probes(),
     }
-    return container | ({"resources": evaluator["resources"]} if evaluator.get("resources") else {})
+    return container | {field: evaluator[field] for field in ("imagePullPolicy", "resources") if evaluator.get(field)}
 
 
 def _environment(evaluator: JsonObject) -> list[JsonObject]:
@@ -233,7 +250,7 @@ def _environment(evaluator: JsonObject) -> list[JsonObject]:
         {"name": "TMPDIR", "value": "/tmp"},  # noqa: S108
         *code,
         *(
-            {"name": variable["name"], "value": evaluator_args.escaped(variable.get("value", ""))}
+            {"name": variable["name"], "value": evaluator_args.escaped(variable["value"])}
             for variable in evaluator.get("env", [])
         ),
     ]

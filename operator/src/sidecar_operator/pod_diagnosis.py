@@ -1,7 +1,9 @@
 """What the state of an evaluator's pod means for its user: what keeps it from running, or how it failed.
 
 `verdict` calls it with pods and with the Warning events of one. Pure. The checks are an ordered tuple, the first that
-finds something decides. Each message says what is wrong, where, and what to do about it.
+finds something decides. Each message says what is wrong, where, and what to do about it. What the cluster did to a pod
+stands in the pod itself and is the cause, whatever its containers say afterwards: a container of a pod that was evicted
+"could not be located" a second later.
 """
 
 import re
@@ -41,12 +43,30 @@ _CONFIGURATION_WAITS = {"CreateContainerConfigError", "CreateContainerError", "R
 _VOLUME_WARNINGS = {"FailedMount", "FailedAttachVolume", "FailedMapVolume"}
 _MISSING_CLAIM = re.compile(r'persistentvolumeclaim "([^"]+)" not found')
 _MISSING_CONFIG_MAP = re.compile(r'configmap "([^"]+)" not found')
+OUT_OF_MEMORY = "OOMKilled"
+"""Reason of a container's end: it, or its node, had no memory left for it."""
+LOST_CONTAINER = "ContainerStatusUnknown"
+"""Reason of a container's end that its kubelet has not seen."""
+KILLED_EXIT_CODE = 137
+_OUT_OF_MEMORY_ADVICE = (
+    "OOMKilled, it used more memory than it may: raise spec.evaluator.resources.limits.memory, or use smaller batches "
+    "and keep no data in memory (spec.evaluator.performance.dataInMemory)"
+)
+_KILLED_ADVICE = (
+    "it was killed, as the liveness probe does after a minute without progress, or a node without memory; see the "
+    "events of the pod"
+)
 _EARLIEST = datetime.min.replace(tzinfo=UTC)
 
 
 def has_failed(pod: Pod) -> bool:
     """Tell whether the pod failed by itself; one that was preempted, evicted or deleted did not."""
-    return pod.phase == "Failed" and not pod.has_true("DisruptionTarget") and not pod.is_being_deleted
+    return pod.phase == "Failed" and not is_disrupted(pod) and not pod.is_being_deleted
+
+
+def is_disrupted(pod: Pod) -> bool:
+    """Tell whether the cluster ended the pod for reasons of its own, such as a node without memory or for updates."""
+    return pod.has_true("DisruptionTarget")
 
 
 def is_being_created(pod: Pod) -> bool:
@@ -72,20 +92,63 @@ def trouble_of(pod: Pod, warnings: Sequence[WarningEvent] = ()) -> Trouble | Non
     return next((trouble for trouble in troubles if trouble), None) or _creation_trouble(pod, warnings)
 
 
+def words_of(pod: Pod, warnings: Sequence[WarningEvent] = ()) -> str:
+    """Return what the cluster itself says of a pod that does not run, empty where it says nothing."""
+    waits = (f"{waiting.reason}: {waiting.message}" for _, waiting in _waiting(pod) if waiting.message)
+    blocking = _VOLUME_WARNINGS | {"FailedCreatePodSandBox"}
+    published = (warning.message for warning in reversed(warnings) if warning.reason in blocking)
+    return _unscheduled_message(pod) or next(waits, "") or next(published, "")
+
+
 def failure_of(pod: Pod) -> Failure:
     """Return how the evaluator's container ended, with the message that it left."""
-    for container in pod.containers:
-        if container.name == names.CONTAINER and container.terminated:
-            return Failure(container.terminated.exit_code, _last_message(container.terminated))
-    return Failure(None, pod.message or pod.reason or "the pod failed without a message")
+    if pod.reason:
+        return Failure(None, _ended_by_cluster(pod))
+    end = next((container.terminated for container in pod.containers if container.name == names.CONTAINER), None)
+    if end is None or end.reason == LOST_CONTAINER:
+        return Failure(None, disruption_of(pod) or pod.message or "the pod failed without a message")
+    return Failure(end.exit_code, _message(end))
 
 
-def _last_message(end: Terminated) -> str:
+def disruption_of(pod: Pod) -> str:
+    """Return why the cluster ended a pod, empty where it does not say."""
+    if pod.reason:
+        return _ended_by_cluster(pod)
+    condition = pod.condition("DisruptionTarget")
+    return f"{condition.reason}: {condition.message}" if condition and condition.is_true else ""
+
+
+def _ended_by_cluster(pod: Pod) -> str:
+    message = ": ".join(text for text in (pod.reason, pod.message.strip().rstrip(".")) if text)
+    advice = _advice(pod) if pod.reason == "Evicted" else ""
+    return f"{message}; {advice}" if advice else message
+
+
+def _advice(pod: Pod) -> str:
+    """Return the field that keeps a pod from being evicted for what it used."""
+    message = pod.message.lower()
+    if "ephemeral" in message or "emptydir" in message:
+        return "raise ephemeral-storage in spec.evaluator.resources (requests and limits), or write less to /tmp"
+    if "memory" in message:
+        return "raise spec.evaluator.resources.requests.memory to what the evaluator uses"
+    return ""
+
+
+def _message(end: Terminated) -> str:
     """Return the termination message: all that the evaluator wrote into it, but only the last line of a log."""
     message = end.message.strip()
-    if end.exit_code != names.CONFIGURATION_ERROR_EXIT_CODE:
-        message = message.rpartition("\n")[2].strip()
-    return message or end.reason or "no message"
+    if end.exit_code == names.CONFIGURATION_ERROR_EXIT_CODE and message:
+        return message
+    last_line = message.rpartition("\n")[2].strip()
+    if end.reason == OUT_OF_MEMORY:
+        return f"{_OUT_OF_MEMORY_ADVICE}{_after_words(last_line)}"
+    if end.exit_code == KILLED_EXIT_CODE:
+        return f"{_KILLED_ADVICE}{_after_words(last_line)}"
+    return last_line or end.reason or "no message"
+
+
+def _after_words(last_line: str) -> str:
+    return f"; the last line of its log: {last_line}" if last_line else ""
 
 
 def _waiting(pod: Pod) -> Iterator[tuple[ContainerStatus, Waiting]]:
@@ -121,11 +184,13 @@ def _unschedulable(pod: Pod) -> Trouble | None:
     message = _unscheduled_message(pod)
     if not message:
         return None
-    return Trouble(
-        Reason.UNSCHEDULABLE,
-        f"no node can run pod {pod.name}: {message}; free or add such a node, or change spec.evaluator.resources, "
-        "nodeSelector or tolerations",
-    )
+    advice = "free or add such a node, or change spec.evaluator.resources, nodeSelector or tolerations"
+    if "ReadWriteOncePod" in message:
+        advice = (
+            "the access mode of the claim allows one pod, so the evaluator waits until that pod has ended; use a claim "
+            "with access mode ReadWriteOnce or ReadWriteMany"
+        )
+    return Trouble(Reason.UNSCHEDULABLE, f"no node can run pod {pod.name}: {message}; {advice}")
 
 
 def _unscheduled_message(pod: Pod) -> str:
@@ -195,8 +260,7 @@ def _warning_trouble(pod: Pod, warning: WarningEvent) -> Trouble | None:
     if warning.reason in _VOLUME_WARNINGS:
         return _missing_code(pod, warning) or Trouble(
             Reason.VOLUME_NOT_MOUNTED,
-            f"a volume of pod {pod.name} cannot be mounted: {warning.message}; check that the claim or bucket exists "
-            "and that its CSI driver runs on the node",
+            f"a volume of pod {pod.name} cannot be mounted: {warning.message}; {_volume_advice(warning)}",
         )
     if warning.reason == "FailedCreatePodSandBox":
         return Trouble(
@@ -205,6 +269,15 @@ def _warning_trouble(pod: Pod, warning: WarningEvent) -> Trouble | None:
             "plugin",
         )
     return None
+
+
+def _volume_advice(warning: WarningEvent) -> str:
+    if "Multi-Attach" in warning.message:
+        return (
+            "it is mounted once the other node has released it; use a claim with access mode ReadWriteMany, or make "
+            "room on that node"
+        )
+    return "check that the claim or bucket exists and that its CSI driver runs on the node"
 
 
 def _missing_code(pod: Pod, warning: WarningEvent) -> Trouble | None:

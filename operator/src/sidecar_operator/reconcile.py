@@ -12,7 +12,17 @@ from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from typing import Protocol
 
-from sidecar_operator import events, manifests, pod_diagnosis, restarts, status, training_state, verdict
+from sidecar_operator import (
+    events,
+    manifests,
+    pod_diagnosis,
+    restarts,
+    status,
+    training_pods,
+    training_state,
+    training_wait,
+    verdict,
+)
 from sidecar_operator.cache import Cache
 from sidecar_operator.child_objects import ChildApplier, ChildClient
 from sidecar_operator.events import Transition
@@ -23,13 +33,14 @@ from sidecar_operator.kube_objects import (
     Key,
     KubeObject,
     Pod,
-    WarningEvent,
     conditions_in,
     format_time,
 )
 from sidecar_operator.manifests import Manifests
+from sidecar_operator.pending_pods import PendingPods, PodClient
 from sidecar_operator.resource_view import SidecarEvaluation, TrainingRef
 from sidecar_operator.training_state import Absence, Training
+from sidecar_operator.training_status import State
 from sidecar_operator.verdict import Observed
 from sidecar_operator.warning_events import WarningEvents
 
@@ -46,7 +57,7 @@ TrainingKind = tuple[str, str]
 """API version and kind."""
 
 
-class ReconcileClient(ChildClient, Protocol):
+class ReconcileClient(ChildClient, PodClient, Protocol):
     """The requests that a pass needs; `kube_client.KubeClient` has them."""
 
     async def read_evaluation(self, key: Key) -> JsonObject:
@@ -57,9 +68,6 @@ class ReconcileClient(ChildClient, Protocol):
 
     async def read_training(self, ref: TrainingRef) -> JsonObject | Absence:
         """Read a training."""
-
-    async def list_warnings(self, obj: KubeObject) -> list[WarningEvent]:
-        """Read the Warning events about an object."""
 
     async def publish_event(self, evaluation: KubeObject, transition: Transition) -> None:
         """Record a transition."""
@@ -84,6 +92,7 @@ class Reconciler:
         self._default_image = default_image
         self._watched = frozenset(watched)
         self._now = now
+        self._pending_pods = PendingPods(client, lambda: now().timestamp())
         self._warnings = WarningEvents(client.list_warnings, lambda: now().timestamp())
         self._is_rollover_due = is_rollover_due
 
@@ -99,11 +108,16 @@ class Reconciler:
         training = await self._follow(evaluation)
         if status.is_done(evaluation, wanted.run):
             return await self._finish(Observed(evaluation, training=training))
-        observed = dataclasses.replace(await self._converge(evaluation, wanted), training=training)
+        training = await self._explain_wait(evaluation, training)
+        if self._awaits(evaluation, training):
+            observed = Observed(evaluation, training=training, awaits_training=True)
+        else:
+            observed = dataclasses.replace(await self._converge(evaluation, wanted), training=training)
         if await self._report(observed):
             return 0
         delays = (
             self._seconds_to_poll(training),
+            self._seconds_to_explain(evaluation, training),
             self._seconds_to_diagnose(observed),
             self._seconds_to_start(observed),
         )
@@ -142,6 +156,31 @@ class Reconciler:
         if training is None or training.has_ended or self._is_watched(training.ref):
             return None
         return POLL_SECONDS
+
+    def _awaits(self, evaluation: SidecarEvaluation, training: Training | None) -> bool:
+        """Tell whether the evaluator is to be started after the training; once it was started it stays."""
+        if training is None or training.has_started or evaluation.starts_immediately or evaluation.job_name:
+            return False
+        return not any(job.is_owned_by(evaluation) for job in self._cache.jobs.of(evaluation.key))
+
+    async def _explain_wait(self, evaluation: SidecarEvaluation, training: Training | None) -> Training | None:
+        """Say why a training waits, once a pass before this one has seen it wait."""
+        if training is None or {training.state, evaluation.training.state} != {State.WAITING}:
+            return training
+        try:
+            words = await self._pending_pods.of(evaluation, self._age(evaluation))
+        except ApiError as error:
+            logger.warning("%s: the pods of %s cannot be read: %s", evaluation.key, training.ref, error)
+            return dataclasses.replace(training, message=evaluation.training.message)
+        is_evaluating = pod_diagnosis.newest_live(self._cache.pods.of(evaluation.key)) is not None
+        return (
+            training_wait.explain(training, *words[-1], evaluation, is_evaluating=is_evaluating) if words else training
+        )
+
+    def _seconds_to_explain(self, evaluation: SidecarEvaluation, training: Training | None) -> float | None:
+        if training is None or training.state is not State.WAITING or not training_pods.label_of(training.ref):
+            return None
+        return self._pending_pods.seconds_until_due(evaluation)
 
     # ----------------------------------------------------------------------------------------------- the children
 

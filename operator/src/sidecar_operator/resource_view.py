@@ -158,6 +158,11 @@ class SidecarEvaluation(KubeObject):
         return text_at(self.raw, "spec", "readyWhen") or "EvaluatorRunning"
 
     @property
+    def starts_immediately(self) -> bool:
+        """Whether `spec.startWhen` asks to start the evaluator before the training."""
+        return text_at(self.raw, "spec", "startWhen") == "Immediately"
+
+    @property
     def training_ref(self) -> TrainingRef | None:
         """What `spec.trainingRef` names, None where it is not set."""
         ref = object_at(self.raw, "spec", "trainingRef")

@@ -33,7 +33,14 @@ def report(observed: Observed, verdict: Verdict, now: str) -> JsonObject:
         decided.append(Condition(Type.STALLED, verdict.reason, verdict.message, status=True))
     run = observed.next_run or observed.run
     written = _render(decided, observed, now)
-    return _status(observed, written, observed.job.name if observed.job else "", run.to_json() if run else {})
+    return _status(observed, written, _job_name(observed), run.to_json() if run else {})
+
+
+def _job_name(observed: Observed) -> str:
+    """Return the Job's name: while a Job is replaced that of the last one, as a sign that the evaluator was started."""
+    if observed.job is not None:
+        return observed.job.name
+    return observed.evaluation.job_name if observed.is_replacing else ""
 
 
 def report_after_end(observed: Observed, now: str) -> JsonObject:

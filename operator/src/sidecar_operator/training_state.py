@@ -1,34 +1,24 @@
 """State of the training that a resource follows: has it ended, and how?
 
-`reconcile` reads the object and asks here what it means. Pure. Only the usual conditions are read, so that TFJob,
-PyTorchJob, TrainJob, JobSet, Job and unknown kinds work alike. An end that was recorded once stays: a training object
-may be deleted, and even be created again, after it has ended.
+`reconcile` reads the object and asks here what it means. Pure. What the status of one that exists says is read by
+`training_status`. An end that was recorded once stays: a training object may be deleted, and even be created again,
+after it has ended.
 """
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 from sidecar_operator.conditions import MESSAGE_LIMIT, Condition, Reason, Type
-from sidecar_operator.kube_objects import JsonObject, KubeObject, StoredCondition, format_time, parse_time
+from sidecar_operator.kube_objects import JsonObject, KubeObject, format_time, parse_time
 from sidecar_operator.resource_view import RecordedTraining, TrainingRef
-
-SUCCESS_CONDITIONS = ("Succeeded", "Complete", "Completed")
-"""Condition types that are True, in the kinds in use, once a training has succeeded."""
-
-
-class State(StrEnum):
-    """States of `status.training.state`."""
-
-    PENDING = "Pending"
-    RUNNING = "Running"
-    SUSPENDED = "Suspended"
-    SUCCEEDED = "Succeeded"
-    FAILED = "Failed"
-    GONE = "Gone"
-
+from sidecar_operator.training_status import Reading, State, read
 
 ENDED = frozenset({State.SUCCEEDED, State.FAILED, State.GONE})
 """States after which the evaluator drains and exits."""
+
+
+STARTED = frozenset({State.RUNNING, *ENDED})
+"""States of a training that has what it needs: an evaluator takes nothing from it any more."""
 
 
 class Absence(StrEnum):
@@ -53,6 +43,11 @@ class Training:
     def has_ended(self) -> bool:
         """Whether no further checkpoint is to be expected."""
         return self.state in ENDED
+
+    @property
+    def has_started(self) -> bool:
+        """Whether it runs, or has run."""
+        return self.state in STARTED
 
     def to_json(self) -> JsonObject:
         """Return it as `status.training` holds it."""
@@ -82,18 +77,21 @@ def _recorded_state(recorded: RecordedTraining) -> State:
 def condition(training: Training) -> Condition:
     """Return the condition TrainingFinished."""
     reason = _ABSENCE_REASONS[training.absence] if training.absence else _STATE_REASONS[training.state]
-    is_unknown = training.absence in {Absence.KIND_UNKNOWN, Absence.FORBIDDEN}
+    is_unread = training.absence in {Absence.KIND_UNKNOWN, Absence.FORBIDDEN}
+    is_unknown = is_unread or training.state is State.UNKNOWN
     status = None if is_unknown else training.has_ended
     return Condition(Type.TRAINING_FINISHED, reason, training.message, status=status)
 
 
 _STATE_REASONS = {
     State.PENDING: Reason.TRAINING_NOT_FOUND,
+    State.WAITING: Reason.TRAINING_WAITING,
     State.RUNNING: Reason.TRAINING_RUNNING,
     State.SUSPENDED: Reason.TRAINING_SUSPENDED,
     State.SUCCEEDED: Reason.TRAINING_SUCCEEDED,
     State.FAILED: Reason.TRAINING_FAILED,
     State.GONE: Reason.TRAINING_GONE,
+    State.UNKNOWN: Reason.TRAINING_STATE_UNKNOWN,
 }
 
 _ABSENCE_REASONS = {
@@ -127,18 +125,25 @@ _ABSENCE_MESSAGES = {
 
 
 def _present(ref: TrainingRef, training: KubeObject, now: str) -> Training:
-    for condition_type in (*SUCCESS_CONDITIONS, "Failed"):
-        condition = training.condition(condition_type)
-        if condition and condition.is_true:
-            return _ended(ref, condition, now)
-    if training.has_true("Suspended"):
-        return Training(ref, State.SUSPENDED, f"{ref} is suspended: resume it to get further checkpoints")
-    return Training(ref, State.RUNNING, f"{ref} has not finished")
+    reading = read(training)
+    if reading.state in ENDED:
+        return _ended(ref, reading, now)
+    detail = f": {reading.detail}" if reading.detail else ""
+    return Training(ref, reading.state, _PRESENT_MESSAGES[reading.state].format(ref=ref, detail=detail))
 
 
-def _ended(ref: TrainingRef, condition: StoredCondition, now: str) -> Training:
-    state = State.FAILED if condition.type == "Failed" else State.SUCCEEDED
-    detail = (condition.message or condition.reason).strip()
-    message = f"{ref} {state.lower()}: {detail}" if detail else f"{ref} {state.lower()}"
-    finished_at = parse_time(condition.last_transition_time)
-    return Training(ref, state, message, finished_at=format_time(finished_at) if finished_at else now)
+_PRESENT_MESSAGES = {
+    State.WAITING: "{ref} waits, no pod of it runs{detail}",
+    State.RUNNING: "{ref} has not finished",
+    State.SUSPENDED: "{ref} is suspended: resume it to get further checkpoints",
+    State.UNKNOWN: (
+        "the status of {ref} says neither that it runs nor that it has ended: use spec.completion to end the "
+        "evaluation, and spec.startWhen: Immediately to start it"
+    ),
+}
+
+
+def _ended(ref: TrainingRef, reading: Reading, now: str) -> Training:
+    message = f"{ref} {reading.state.lower()}" + (f": {reading.detail}" if reading.detail else "")
+    finished_at = parse_time(reading.since)
+    return Training(ref, reading.state, message, finished_at=format_time(finished_at) if finished_at else now)

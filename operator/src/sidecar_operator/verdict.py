@@ -11,7 +11,16 @@ from dataclasses import dataclass, field
 from sidecar_operator import names
 from sidecar_operator.conditions import Reason
 from sidecar_operator.kube_objects import Job, Pod, WarningEvent, format_time
-from sidecar_operator.pod_diagnosis import Failure, Trouble, failure_of, has_failed, newest, newest_live, trouble_of
+from sidecar_operator.pod_diagnosis import (
+    Failure,
+    Trouble,
+    disruption_of,
+    failure_of,
+    has_failed,
+    newest,
+    newest_live,
+    trouble_of,
+)
 from sidecar_operator.resource_view import Result, Results, SidecarEvaluation
 from sidecar_operator.restarts import FAILURE_LIMIT, is_misconfigured
 from sidecar_operator.runs import Run
@@ -38,6 +47,8 @@ class Observed:
     """The run that the resource asks for."""
     next_run: Run | None = None
     """The run that follows a failed one, once its time has come; None where none has failed, or it was the last."""
+    awaits_training: bool = False
+    """The evaluator is not started before the training."""
 
     @property
     def live_pod(self) -> Pod | None:
@@ -134,6 +145,16 @@ def _restarting(observed: Observed) -> Verdict | None:
     return Verdict(Reason.EVALUATOR_CRASHED, message, is_progressing=True)
 
 
+def _awaiting_training(observed: Observed) -> Verdict | None:
+    if not observed.awaits_training or observed.training is None:
+        return None
+    message = (
+        f"the evaluator is started once {observed.training.ref} runs (spec.startWhen: TrainingStarted); "
+        f"{observed.training.message}"
+    )
+    return Verdict(Reason.WAITING_FOR_TRAINING, message, is_progressing=True)
+
+
 def _drained(observed: Observed) -> Verdict | None:
     results, pod = observed.evaluation.results, newest(observed.pods)
     if pod is None or has_failed(pod) or pod.started_at is None or results.ended_at is None:
@@ -172,6 +193,15 @@ def _pods_refused(observed: Observed) -> Trouble | None:
     return Trouble(Reason.PODS_REFUSED, message)
 
 
+def _disrupted(observed: Observed) -> Verdict | None:
+    last = newest(pod for pod in observed.pods if pod.phase == "Failed")
+    cause = disruption_of(last) if last and not has_failed(last) else ""
+    if last is None or not cause:
+        return None
+    message = f"the cluster ended the evaluator's pod {last.name}, and starts another: {cause}"
+    return Verdict(Reason.EVALUATOR_DISRUPTED, message, is_progressing=True)
+
+
 def _crashed(observed: Observed) -> Verdict | None:
     failure = _last_failure(observed)
     if failure is None:
@@ -204,9 +234,11 @@ CHECKS: tuple[Check, ...] = (
     _failed,
     _suspended,
     _restarting,
+    _awaiting_training,
     _drained,
     _running,
     _in_trouble,
+    _disrupted,
     _crashed,
     _pod_starting,
 )

@@ -10,9 +10,7 @@ from dataclasses import dataclass
 
 from sidecar_operator.evaluator_args import CHECKPOINTS_DIR, OUTPUT_DIR
 from sidecar_operator.kube_objects import JsonObject
-
-USER_ID = 65532
-"""User and group of every process in the pod, and owner of the files on the mount of a bucket."""
+from sidecar_operator.pod_user import PodUser, pod_user
 
 GCSFUSE_DRIVER = "gcsfuse.csi.storage.gke.io"
 GCSFUSE_ANNOTATIONS = {"gke-gcsfuse/volumes": "true"}
@@ -60,7 +58,8 @@ def mounts_of(spec: JsonObject) -> list[Mount]:
 def pod_volumes(spec: JsonObject) -> list[JsonObject]:
     """Return the pod's volumes."""
     mounts = mounts_of(spec)
-    storage = [_volume(mount, mounts) for mount in mounts if _volume_name(mount, mounts) == mount.name]
+    user = pod_user(spec)
+    storage = [_volume(mount, mounts, user) for mount in mounts if _volume_name(mount, mounts) == mount.name]
     return [*storage, *_code_volumes(spec["evaluator"]), {"name": "tmp", "emptyDir": {}}]
 
 
@@ -94,9 +93,9 @@ def _volume_mount(mount: Mount, volume: str) -> JsonObject:
     return volume_mount if mount.writable else {**volume_mount, "readOnly": True}
 
 
-def _volume(mount: Mount, mounts: list[Mount]) -> JsonObject:
+def _volume(mount: Mount, mounts: list[Mount], user: PodUser) -> JsonObject:
     if mount.bucket:
-        return {"name": mount.name, "csi": _gcsfuse(mount)}
+        return {"name": mount.name, "csi": _gcsfuse(mount, user)}
     writable = any(sharing.writable for sharing in mounts if sharing.claim == mount.claim)
     claim: JsonObject = {"claimName": mount.claim}
     return {
@@ -105,20 +104,27 @@ def _volume(mount: Mount, mounts: list[Mount]) -> JsonObject:
     }
 
 
-def _gcsfuse(mount: Mount) -> JsonObject:
-    attributes = {"bucketName": mount.bucket, "mountOptions": ",".join(_gcsfuse_options(mount))}
+def _gcsfuse(mount: Mount, user: PodUser) -> JsonObject:
+    attributes = {"bucketName": mount.bucket, "mountOptions": ",".join(_gcsfuse_options(mount, user))}
     if mount.growing:
         attributes["metadataCacheTTLSeconds"] = "0"
     return {"driver": GCSFUSE_DRIVER, "readOnly": not mount.writable, "volumeAttributes": attributes}
 
 
-def _gcsfuse_options(mount: Mount) -> Iterator[str]:
-    """Yield the mount options: directories without an object of their own are listed, and USER_ID may read."""
+def _gcsfuse_options(mount: Mount, user: PodUser) -> Iterator[str]:
+    """Yield the mount options: directories without an object of their own are listed, and the pod's user may read.
+
+    A user that the platform chooses is not known here. The mount exists in this pod only, so everybody may write then.
+    """
     yield "implicit-dirs"
-    yield f"uid={USER_ID}"
-    yield f"gid={USER_ID}"
-    yield "file-mode=644" if mount.writable else "file-mode=444"
-    yield "dir-mode=755" if mount.writable else "dir-mode=555"
+    if user.user is not None:
+        yield f"uid={user.user}"
+    if user.group is not None:
+        yield f"gid={user.group}"
+    writing = ("666", "777") if user.user is None else ("644", "755")
+    file_mode, directory_mode = writing if mount.writable else ("444", "555")
+    yield f"file-mode={file_mode}"
+    yield f"dir-mode={directory_mode}"
     if mount.growing:
         yield "metadata-cache:negative-ttl-secs:0"
         yield "file-system:kernel-list-cache-ttl-secs:0"

@@ -50,11 +50,6 @@ def test_performance_is_filled_in_where_a_part_of_it_is_said(evaluations: Evalua
     }
 
 
-def test_environment_variable_without_value_is_empty(evaluations: Evaluations) -> None:
-    created = evaluations.create({"evaluator": {"env": [{"name": "TF_CPP_MIN_LOG_LEVEL"}]}})
-    assert created["spec"]["evaluator"]["env"] == [{"name": "TF_CPP_MIN_LOG_LEVEL", "value": ""}]
-
-
 def test_status_of_a_new_resource_is_not_yet_observed(evaluations: Evaluations) -> None:
     assert evaluations.create()["status"] == {"observedGeneration": -1}
 

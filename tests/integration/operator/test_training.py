@@ -72,6 +72,8 @@ def test_a_job_is_followed_to_its_end(
     assert "does not exist yet" in watcher.condition("TrainingFinished")["message"]
     path = f"/apis/batch/v1/namespaces/{node.namespace}/jobs"
     node.client.post(path, training_job())
+    assert "no pod of it runs" in until_training(watcher, "Waiting")["message"]
+    run_training_job(node, f"{path}/train")
     until_training(watcher, "Running")
     end_training_job(node, f"{path}/train", condition_type)
     assert until_training(watcher, state)["finishedAt"] == "2026-01-01T00:00:00Z"
@@ -82,10 +84,15 @@ def test_a_job_is_followed_to_its_end(
     assert watcher.status()["training"]["state"] == state
 
 
+def run_training_job(node: Node, path: str) -> None:
+    status = {"startTime": "2026-01-01T00:00:00Z", "active": 1, "ready": 1}
+    node.client.request("PATCH", f"{path}/status", {"status": status}, "application/merge-patch+json")
+
+
 def end_training_job(node: Node, path: str, condition_type: str) -> None:
     at = "2026-01-01T00:00:00Z"
     before = {"Complete": "SuccessCriteriaMet", "Failed": "FailureTarget"}[condition_type]
-    ended: Object = {"startTime": at, "conditions": []}
+    ended: Object = {"startTime": at, "active": 0, "ready": 0, "conditions": []}
     for kind in (before, condition_type):
         ended["conditions"] += conditions(kind, "the end")["status"]["conditions"]
     if condition_type == "Complete":
@@ -98,6 +105,7 @@ def test_a_training_that_is_deleted_is_gone(
 ) -> None:
     path = f"/apis/batch/v1/namespaces/{node.namespace}/jobs"
     server.client.post(path, training_job())
+    run_training_job(node, f"{path}/train")
     evaluations.create({"trainingRef": JOB_REF})
     until_training(watcher, "Running")
     server.client.request("DELETE", f"{path}/train", {"propagationPolicy": "Background"})
@@ -121,7 +129,10 @@ def test_a_kind_that_appears_later_is_followed(
     allow_trainers(server)
     named = {"apiVersion": "example.dev/v1", "kind": "Trainer", "metadata": {"name": "train"}}
     server.client.post(path, named)
-    until_training(watcher, "Running")
+    until_training(watcher, "Waiting")
+    status = {"status": {"conditions": [{"type": "Ready", "status": "True"}]}}
+    server.client.request("PATCH", f"{path}/train", status, "application/merge-patch+json")
+    assert "spec.completion" in watcher.until("TrainingFinished", "Unknown", "TrainingStateUnknown")["message"]
     ended = conditions("Succeeded", "well done")
     server.client.request("PATCH", f"{path}/train", ended, "application/merge-patch+json")
     assert until_training(watcher, "Succeeded")["message"] == "Trainer train succeeded: well done"

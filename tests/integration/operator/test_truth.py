@@ -7,6 +7,7 @@ from cluster.client import Object
 from integration.evaluations import Evaluations
 from integration.operator.conftest import Watcher
 from integration.operator.node import RUNNING, Node
+from integration.operator.process import OperatorProcess
 
 
 def container(**state: Object) -> Object:
@@ -98,6 +99,25 @@ def test_a_crash_is_shown_while_kubernetes_retries(evaluations: Evaluations, wat
     condition = watcher.until("Ready", "False", "EvaluatorCrashed")
     assert "exit code 1: out of memory" in condition["message"]
     assert watcher.condition("Finished")["status"] == "False"
+
+
+def test_an_eviction_stays_the_cause(
+    operator: OperatorProcess, evaluations: Evaluations, watcher: Watcher, node: Node
+) -> None:
+    """A second after the eviction its kubelet no longer finds the container, and says only that."""
+    evaluations.create()
+    watcher.until_true(node.jobs)
+    message = "Pod ephemeral local storage usage exceeds the total limit of containers 10Mi. "
+    evicted: Object = {"phase": "Failed", "reason": "Evicted", "message": message}
+    pod = node.run_pod(evicted)
+    before = watcher.until("Ready", "False", "EvaluatorCrashed")["message"]
+    lost = {"exitCode": 137, "reason": "ContainerStatusUnknown", "message": "The container could not be located"}
+    node.set_pod_status(pod, evicted | {"containerStatuses": [container(terminated=lost)]})
+    passes = operator.metric("sidecareval_operator_reconcile_total") or 0
+    watcher.until_true(lambda: (operator.metric("sidecareval_operator_reconcile_total") or 0) > passes + 5)
+    assert watcher.condition("Ready")["message"] == before
+    assert "Evicted: Pod ephemeral local storage usage exceeds" in before
+    assert "raise ephemeral-storage in spec.evaluator.resources" in before
 
 
 def test_a_configuration_error_is_the_end(evaluations: Evaluations, watcher: Watcher, node: Node) -> None:

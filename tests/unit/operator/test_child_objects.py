@@ -66,7 +66,7 @@ async def test_a_new_default_image_replaces_the_job_when_its_turn_has_come(world
     assert upgraded.client.writes == ["status", "event"]  # which run follows is written before anything is deleted
     assert upgraded.reason() == "ReplacingJob"
     await upgraded.turn()
-    assert upgraded.client.writes == ["delete Job", "status"]
+    assert upgraded.client.writes == ["delete Job"]
     upgraded.client.remove(old)
     for _ in range(3):
         await upgraded.turn()

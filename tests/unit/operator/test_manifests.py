@@ -51,6 +51,54 @@ def test_the_pod_keeps_to_the_restricted_profile() -> None:
     }
 
 
+ALL_GIVEN = {"runAsUser": 1000, "runAsGroup": 0, "fsGroup": 2000}
+BESIDE = {"persistentVolumeClaim": {"claimName": "runs"}, "path": "eval"}
+
+
+@pytest.mark.parametrize(
+    ("evaluator", "expected"),
+    [
+        ({}, {"runAsUser": 65532, "runAsGroup": 65532, "fsGroup": 65532}),
+        ({"output": BESIDE}, {"runAsUser": 65532, "runAsGroup": 65532}),
+        ({"securityContext": {}}, {}),
+        ({"securityContext": {"runAsUser": 1000}}, {"runAsUser": 1000}),
+        ({"securityContext": {"fsGroup": 2000}, "output": BESIDE}, {"fsGroup": 2000}),
+        ({"securityContext": ALL_GIVEN}, ALL_GIVEN),
+    ],
+)
+def test_user_and_groups_are_as_asked_for_or_left_to_the_platform(evaluator: JsonObject, expected: JsonObject) -> None:
+    context = pod_of(children(evaluator={"entrypoint": "a:b", **evaluator}))["securityContext"]
+    assert {field: context[field] for field in ALL_GIVEN if field in context} == expected
+    assert context["runAsNonRoot"] is True
+    assert ("fsGroupChangePolicy" in context) == ("fsGroup" in expected)
+
+
+def test_when_to_pull_is_left_to_kubernetes_or_as_asked_for() -> None:
+    policies = [
+        pod_of(children(evaluator={"entrypoint": "a:b", **evaluator}))["containers"][0].get("imagePullPolicy")
+        for evaluator in ({}, {"imagePullPolicy": "Always"})
+    ]
+    assert policies == [None, "Always"]
+
+
+TRAINING_REF = {"apiVersion": "kubeflow.org/v1", "kind": "TFJob", "name": "train"}
+
+
+@pytest.mark.parametrize(
+    ("spec", "labels"),
+    [
+        ({"trainingRef": TRAINING_REF}, {"training.kubeflow.org/job-name": "train"}),
+        ({"trainingRef": {**TRAINING_REF, "apiVersion": "example.dev/v1"}}, None),
+        ({"trainingRef": TRAINING_REF, "checkpoints": {"source": {"gcs": {"bucket": "runs"}}, "path": "run"}}, None),
+        ({}, None),
+    ],
+)
+def test_the_node_of_the_training_is_preferred_where_both_use_a_claim(spec: JsonObject, labels: JsonObject) -> None:
+    pod = pod_of(children(**spec))
+    terms = pod.get("affinity", {}).get("podAffinity", {}).get("preferredDuringSchedulingIgnoredDuringExecution", [])
+    assert [term["podAffinityTerm"]["labelSelector"]["matchLabels"] for term in terms] == ([labels] if labels else [])
+
+
 @pytest.mark.parametrize(("evaluator", "image"), [({}, IMAGE), ({"image": "own:2"}, "own:2")])
 def test_image(evaluator: JsonObject, image: str) -> None:
     manifests = children(evaluator={"entrypoint": "a:b", **evaluator})

@@ -25,6 +25,7 @@ PULL = 'Back-off pulling image "img:1": ErrImagePull: not found'
         (unscheduled('0/1 nodes: persistentvolumeclaim "runs" not found.'), Reason.CLAIM_NOT_FOUND, "runs"),
         (unscheduled("pod has unbound immediate PersistentVolumeClaims"), Reason.CLAIM_NOT_BOUND, "pvc"),
         (unscheduled("0/1 nodes: 1 Insufficient nvidia.com/gpu."), Reason.UNSCHEDULABLE, "nvidia.com/gpu"),
+        (unscheduled("has pod using it with ReadWriteOncePod access mode"), Reason.UNSCHEDULABLE, "use a claim with"),
         ({"containerStatuses": [waiting("ErrImagePull", "no such host")]}, Reason.IMAGE_NOT_PULLED, "no such host"),
         ({"containerStatuses": [waiting("ImagePullBackOff", PULL)]}, Reason.IMAGE_NOT_PULLED, ": not found;"),
         ({"initContainerStatuses": [waiting("ImagePullBackOff")]}, Reason.IMAGE_NOT_PULLED, "img:1"),
@@ -104,12 +105,61 @@ def test_being_created(status: dict[str, Any], creating: bool) -> None:
         ),
         ({"containerStatuses": [terminated(1, "INFO starts\nValueError: no\n")]}, 1, "ValueError: no"),
         ({"containerStatuses": [terminated(1)]}, 1, "Error"),
-        ({"reason": "Evicted", "message": "disk pressure"}, None, "disk pressure"),
+        ({"reason": "Evicted", "message": "disk pressure"}, None, "Evicted: disk pressure"),
         ({}, None, "the pod failed without a message"),
     ],
 )
 def test_failure(status: dict[str, Any], exit_code: int | None, message: str) -> None:
     assert pod_diagnosis.failure_of(some_pod(**status)) == pod_diagnosis.Failure(exit_code, message)
+
+
+LOST = terminated(137, "The container could not be located when the pod was terminated", "ContainerStatusUnknown")
+FULL_DISK = "Pod ephemeral local storage usage exceeds the total limit of containers 10Mi. "
+NO_MEMORY = "The node was low on resource: memory. Container evaluator was using 2Gi, request is 512Mi."
+UNRESPONSIVE = "Node gpu-1 which was running pod pod-1 is unresponsive"
+
+
+@pytest.mark.parametrize(
+    ("status", "exit_code", "says"),
+    [
+        (
+            {"containerStatuses": [terminated(137, "INFO Evaluation starts", "OOMKilled")]},
+            137,
+            ["OOMKilled", "spec.evaluator.resources.limits.memory", "INFO Evaluation starts"],
+        ),
+        ({"containerStatuses": [terminated(137, "", "OOMKilled")]}, 137, ["OOMKilled", "limits.memory"]),
+        (
+            {"containerStatuses": [terminated(137, "INFO Evaluation starts")]},
+            137,
+            ["liveness probe", "INFO Evaluation"],
+        ),
+        (
+            {"reason": "Evicted", "message": FULL_DISK, "containerStatuses": [LOST]},
+            None,
+            ["Evicted", "ephemeral local storage", "raise ephemeral-storage in spec.evaluator.resources"],
+        ),
+        (
+            {"reason": "Evicted", "message": NO_MEMORY, "containerStatuses": [terminated(143, "stopped")]},
+            None,
+            ["Evicted", "low on resource: memory", "spec.evaluator.resources.requests.memory"],
+        ),
+        ({"reason": "NodeLost", "message": UNRESPONSIVE, "containerStatuses": [LOST]}, None, ["NodeLost", "gpu-1"]),
+        (
+            {"conditions": [condition("DisruptionTarget", reason="DeletionByPodGC", message="node no longer exists")]}
+            | {"containerStatuses": [LOST]},
+            None,
+            ["DeletionByPodGC: node no longer exists"],
+        ),
+    ],
+)
+def test_what_the_cluster_did_to_a_pod_is_the_cause(
+    status: dict[str, Any], exit_code: int | None, says: list[str]
+) -> None:
+    failure = pod_diagnosis.failure_of(some_pod(phase="Failed", **status))
+    assert failure.exit_code == exit_code
+    for words in says:
+        assert words in failure.message
+    assert "could not be located" not in failure.message
 
 
 def test_a_pod_that_was_disrupted_or_deleted_has_not_failed_by_itself() -> None:

@@ -5,8 +5,8 @@ from sidecar_operator.kube_client import RefusedError, UnavailableError
 from sidecar_operator.kube_objects import JsonObject, KubeObject, WarningEvent
 from sidecar_operator.reconcile import POLL_SECONDS, Reconciler
 from sidecar_operator.training_state import Absence
-from sidecar_operator.warning_events import LONGEST_SECONDS
-from unit.operator.support.samples import KEY, RESULTS, TRAINING_REF, condition, pod, training, waiting
+from sidecar_operator.warning_events import LONGEST_SECONDS, SHORTEST_SECONDS
+from unit.operator.support.samples import KEY, RESULTS, TRAINING_REF, condition, metadata, pod, training, waiting
 from unit.operator.support.world import READY_POD, World
 
 REF = {"apiVersion": "kubeflow.org/v1", "kind": "TFJob", "name": "train"}
@@ -106,9 +106,95 @@ async def test_a_training_without_a_watch_is_polled(world: World, absence: Absen
     world.change(trainingRef=REF)
     world.client.trainings[TRAINING_REF] = absence
     await world.turn()
-    world.client.put(pod(world.client.only("Job"), **READY_POD))
     assert await world.turn() == POLL_SECONDS
-    assert "get training" in world.client.calls
+    assert world.client.calls == ["get training"]
+
+
+@pytest.mark.parametrize("absence", [Absence.NOT_FOUND, Absence.KIND_UNKNOWN, Absence.FORBIDDEN])
+async def test_nothing_is_created_for_a_training_that_cannot_be_read(world: World, absence: Absence) -> None:
+    world.change(trainingRef=REF)
+    world.client.trainings[TRAINING_REF] = absence
+    await world.turn()
+    assert {write.split()[0] for write in world.client.writes} == {"status", "event"}
+    assert world.reason() == "WaitingForTraining"
+    assert world.status["training"]["message"] in world.status["conditions"][0]["message"]
+    assert "job" not in world.status
+
+
+WAITS, SUSPENDED = training(Created="True"), training(Suspended="True")
+SAYS_NOTHING = training(Ready="True")
+
+
+@pytest.mark.parametrize("before", [WAITS, SUSPENDED, SAYS_NOTHING])
+@pytest.mark.parametrize("started", [training(Running="True"), training(Failed="True"), training(Succeeded="True")])
+async def test_the_evaluator_starts_once_the_training_has(
+    world: World, before: JsonObject, started: JsonObject
+) -> None:
+    world.change(trainingRef=REF)
+    world.client.trainings[TRAINING_REF] = before
+    await world.turn()
+    assert world.client.of_kind("Job") == []
+    world.cache.trainings.clear()
+    world.client.trainings[TRAINING_REF] = started
+    await world.turn()
+    assert world.reason() == "EvaluatorStarting"
+    assert world.client.only("Job")
+
+
+async def test_a_training_that_has_gone_left_checkpoints_to_evaluate(world: World) -> None:
+    world.change(trainingRef=REF)
+    world.client.trainings[TRAINING_REF] = WAITS
+    await world.turn()
+    world.cache.trainings.clear()
+    world.client.trainings[TRAINING_REF] = Absence.NOT_FOUND
+    await world.turn()
+    assert world.status["training"]["state"] == "Gone"
+    assert world.client.only("Job")
+
+
+async def test_an_evaluator_may_start_before_the_training(world: World) -> None:
+    world.change(trainingRef=REF, startWhen="Immediately")
+    await world.turn()
+    assert world.reason() == "EvaluatorStarting"
+
+
+async def test_an_evaluator_that_was_started_stays_while_the_training_waits_again(world: World) -> None:
+    world.change(trainingRef=REF)
+    world.client.trainings[TRAINING_REF] = training(Running="True")
+    await world.turn()
+    old = world.client.only("Job")
+    world.cache.trainings.clear()
+    world.client.trainings[TRAINING_REF] = WAITS
+    await world.turn()
+    assert world.reason() == "EvaluatorStarting"
+    world.change(evaluator={"entrypoint": "other:build"})
+    await world.turn()
+    world.client.remove(old)
+    await world.turn()
+    assert world.reason() == "EvaluatorStarting"
+    assert world.client.only("Job")["metadata"]["name"] != old["metadata"]["name"]
+
+
+NO_GPU = "0/1 nodes are available: 1 Insufficient nvidia.com/gpu."
+
+
+async def test_a_training_that_waits_is_explained_by_its_pods(world: World) -> None:
+    world.change(trainingRef=REF)
+    world.client.trainings[TRAINING_REF] = WAITS
+    unschedulable = condition("PodScheduled", "False", "Unschedulable", NO_GPU)
+    world.client.training_pods = [
+        {"kind": "Pod", "metadata": metadata("train-0"), "status": {"conditions": [unschedulable]}}
+    ]
+    assert await world.turn() == SHORTEST_SECONDS
+    await world.turn()
+    assert "pods training.kubeflow.org/job-name=train" in world.client.calls
+    assert "Insufficient nvidia.com/gpu" in world.status["training"]["message"]
+    assert "Insufficient nvidia.com/gpu" in world.status["conditions"][0]["message"]
+    explained = world.status
+    world.client.refusals["pods"] = RefusedError(403, "forbidden")
+    await world.turn()
+    assert world.status == explained
+    assert world.client.writes == []
 
 
 async def test_events_tell_what_the_status_of_a_pod_cannot(world: World) -> None:

@@ -5,7 +5,8 @@ from sidecar_operator.kube_objects import Job, JsonObject
 from sidecar_operator.resource_view import SidecarEvaluation
 from sidecar_operator.runs import Run
 from sidecar_operator.status import differs, is_done, report, report_after_end
-from sidecar_operator.training_state import State, Training
+from sidecar_operator.training_state import Training
+from sidecar_operator.training_status import State
 from sidecar_operator.verdict import Observed, Verdict
 from unit.operator.support.samples import EARLIER, NOW, TRAINING_REF, evaluation, finished, job
 

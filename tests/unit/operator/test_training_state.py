@@ -5,7 +5,8 @@ import pytest
 from sidecar_operator.conditions import Reason
 from sidecar_operator.kube_objects import KubeObject
 from sidecar_operator.resource_view import RecordedTraining
-from sidecar_operator.training_state import Absence, State, condition, follow
+from sidecar_operator.training_state import Absence, condition, follow
+from sidecar_operator.training_status import State
 from unit.operator.support.samples import EARLIER, NOW, training
 from unit.operator.support.samples import TRAINING_REF as REF
 
@@ -13,34 +14,30 @@ NOTHING = RecordedTraining({})
 
 
 @pytest.mark.parametrize(
-    ("conditions", "state"),
+    ("conditions", "state", "reason", "status"),
     [
-        ({}, State.RUNNING),
-        ({"Created": "True", "Running": "True"}, State.RUNNING),
-        ({"Running": "False", "Succeeded": "True"}, State.SUCCEEDED),
-        ({"Complete": "True"}, State.SUCCEEDED),
-        ({"Completed": "True"}, State.SUCCEEDED),
-        ({"Succeeded": "False"}, State.RUNNING),
-        ({"Succeeded": "Unknown"}, State.RUNNING),
-        ({"Failed": "True"}, State.FAILED),
-        ({"Failed": "False", "Restarting": "True"}, State.RUNNING),
-        ({"Suspended": "True"}, State.SUSPENDED),
-        ({"Suspended": "False", "Running": "True"}, State.RUNNING),
-        ({"Suspended": "True", "Complete": "True"}, State.SUCCEEDED),
+        ({}, State.WAITING, Reason.TRAINING_WAITING, False),
+        ({"Running": "True"}, State.RUNNING, Reason.TRAINING_RUNNING, False),
+        ({"Suspended": "True"}, State.SUSPENDED, Reason.TRAINING_SUSPENDED, False),
+        ({"Succeeded": "True"}, State.SUCCEEDED, Reason.TRAINING_SUCCEEDED, True),
+        ({"Failed": "True"}, State.FAILED, Reason.TRAINING_FAILED, True),
+        ({"Ready": "True"}, State.UNKNOWN, Reason.TRAINING_STATE_UNKNOWN, None),
     ],
 )
-def test_conditions_decide(conditions: dict[str, str], state: State) -> None:
+def test_what_the_status_says_is_reported(
+    conditions: dict[str, str], state: State, reason: Reason, status: bool | None
+) -> None:
     followed = follow(REF, KubeObject(training(**conditions)), NOTHING, NOW)
-    assert followed.state is state
+    decided = condition(followed)
+    assert (followed.state, decided.reason, decided.status) == (state, reason, status)
     assert followed.finished_at == (EARLIER if followed.has_ended else None)
+    assert "TFJob train" in followed.message
 
 
-@pytest.mark.parametrize(
-    "status",
-    [{}, None, "Done", {"conditions": None}, {"conditions": {"Succeeded": "True"}}, {"conditions": ["Succeeded"]}],
-)
-def test_a_training_without_the_usual_conditions_runs(status: Any) -> None:
-    assert follow(REF, KubeObject(training() | {"status": status}), NOTHING, NOW).state is State.RUNNING
+def test_a_status_that_says_nothing_has_the_fields_to_use_instead() -> None:
+    message = follow(REF, KubeObject(training(Ready="True")), NOTHING, NOW).message
+    assert "use spec.completion" in message
+    assert "spec.startWhen: Immediately" in message
 
 
 @pytest.mark.parametrize("time", [None, "", "yesterday", "2026-01-01T00:00:00", 5])

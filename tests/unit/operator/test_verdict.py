@@ -6,13 +6,21 @@ from sidecar_operator.conditions import Reason
 from sidecar_operator.kube_objects import Job, JsonObject, Pod, WarningEvent, parse_time
 from sidecar_operator.resource_view import SidecarEvaluation
 from sidecar_operator.runs import Run
+from sidecar_operator.training_state import Training
+from sidecar_operator.training_status import State
 from sidecar_operator.verdict import Observed, Verdict, decide
-from unit.operator.support.samples import RESULTS, condition, evaluation, job, pod, terminated, waiting
+from unit.operator.support.samples import RESULTS, TRAINING_REF, condition, evaluation, job, pod, terminated, waiting
 
 READY_POD: JsonObject = {"phase": "Running", "conditions": [condition("Ready")]}
 STARTING_POD: JsonObject = {"phase": "Pending"}
 FAILED_POD: JsonObject = {"phase": "Failed", "containerStatuses": [terminated(1, "boom")]}
 MISCONFIGURED_POD: JsonObject = {"phase": "Failed", "containerStatuses": [terminated(78, "no module named evaluate")]}
+EVICTED_POD: JsonObject = {
+    "phase": "Failed",
+    "reason": "Evicted",
+    "message": "low on resource: memory",
+    "conditions": [condition("DisruptionTarget", reason="TerminationByKubelet")],
+}
 UNPULLED_POD: JsonObject = {"phase": "Pending", "containerStatuses": [waiting("ErrImagePull", "not verdict")]}
 COMPLETE: JsonObject = {"conditions": [condition("Complete")]}
 FAILED: JsonObject = {"conditions": [condition("Failed", message="backoff limit")]}
@@ -33,15 +41,21 @@ def judged(
     return decide(Observed(SidecarEvaluation(owner), Job(parent), children, **observed))
 
 
+WAITING = Training(TRAINING_REF, State.WAITING, "TFJob train waits, no pod of it runs")
 PROGRESSING = [
     ({}, Reason.EVALUATOR_STARTING, "starting"),
     ({"refusal": "quota exceeded"}, Reason.REFUSED_BY_API_SERVER, "quota exceeded"),
     ({"is_replacing": True}, Reason.REPLACING_JOB, "kept"),
+    ({"training": WAITING, "awaits_training": True}, Reason.WAITING_FOR_TRAINING, "no pod of it runs"),
+    ({"training": WAITING}, Reason.EVALUATOR_STARTING, "starting"),
     ({"pods": [STARTING_POD]}, Reason.EVALUATOR_STARTING, "starting"),
     ({"pods": [{"phase": "Running"}]}, Reason.EVALUATOR_STARTING, "spec.checkpoints.path"),
     ({"pods": [UNPULLED_POD]}, Reason.IMAGE_NOT_PULLED, "not verdict"),
     ({"pods": [FAILED_POD]}, Reason.EVALUATOR_CRASHED, "exit code 1: boom"),
     ({"pods": [{"phase": "Failed", "message": "evicted"}]}, Reason.EVALUATOR_CRASHED, "ended with evicted"),
+    ({"pods": [EVICTED_POD]}, Reason.EVALUATOR_DISRUPTED, "Evicted: low on resource: memory"),
+    ({"pods": [EVICTED_POD, STARTING_POD]}, Reason.EVALUATOR_DISRUPTED, "requests.memory"),
+    ({"pods": [EVICTED_POD, UNPULLED_POD]}, Reason.IMAGE_NOT_PULLED, "not verdict"),
     ({"pods": [MISCONFIGURED_POD]}, Reason.CONFIGURATION_ERROR, "no module named evaluate"),
     ({"pods": [{"phase": "Running", "deleting": True}]}, Reason.EVALUATOR_STARTING, "being stopped"),
     ({"pods": [FAILED_POD, STARTING_POD]}, Reason.EVALUATOR_CRASHED, "boom"),
@@ -59,7 +73,7 @@ def test_not_ready_and_not_over(observed: Any, reason: Reason, says: str) -> Non
 
 
 def test_suspended_is_neither_ready_nor_on_its_way() -> None:
-    verdict = judged(spec={"suspend": True}, pods=[READY_POD])
+    verdict = judged(spec={"suspend": True}, pods=[READY_POD], training=WAITING, awaits_training=True)
     assert (verdict.reason, verdict.is_ready, verdict.is_progressing) == (Reason.SUSPENDED, False, False)
 
 

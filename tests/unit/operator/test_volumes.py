@@ -72,6 +72,25 @@ def test_output_in_a_bucket_is_writable() -> None:
     assert by_name(volume_mounts(full_spec))["output"] == {"name": "output", "mountPath": "/output"}
 
 
+@pytest.mark.parametrize(
+    ("context", "options"),
+    [
+        (None, ["uid=65532", "gid=65532", "file-mode=644", "dir-mode=755"]),
+        ({"runAsUser": 1000, "runAsGroup": 0}, ["uid=1000", "gid=0", "file-mode=644", "dir-mode=755"]),
+        ({"runAsUser": 1000}, ["uid=1000", "file-mode=644", "dir-mode=755"]),
+        ({}, ["file-mode=666", "dir-mode=777"]),
+    ],
+)
+def test_a_bucket_belongs_to_the_user_of_the_pod(context: JsonObject | None, options: list[str]) -> None:
+    evaluator = {} if context is None else {"securityContext": context}
+    full_spec = spec(GCS, output={**GCS, "path": "eval"}, **evaluator)
+    volumes = by_name(pod_volumes(full_spec))
+    attributes = volumes["output"]["csi"]["volumeAttributes"]
+    assert attributes["mountOptions"].split(",") == ["implicit-dirs", *options]
+    reading = volumes["checkpoints"]["csi"]["volumeAttributes"]["mountOptions"].split(",")
+    assert {"file-mode=444", "dir-mode=555"} <= set(reading)
+
+
 def test_a_bucket_for_data_alone_asks_for_the_side_container() -> None:
     assert annotations(spec(CLAIM, datasets=[{"name": "val", "mountPath": "/data", **GCS}]))
 

@@ -26,6 +26,8 @@ class FakeKubeClient:
     objects: dict[Address, JsonObject] = field(default_factory=dict)
     trainings: dict[TrainingRef, JsonObject | Absence] = field(default_factory=dict)
     warnings: list[WarningEvent] = field(default_factory=list)
+    training_pods: list[JsonObject] = field(default_factory=list)
+    """Pods of a training that do not run."""
     refusals: dict[str, ApiError] = field(default_factory=dict)
     """Errors by kind of the object that is applied; `status` and `events` are kinds of their own here."""
     calls: list[str] = field(default_factory=list)
@@ -129,6 +131,12 @@ class FakeKubeClient:
     async def read_training(self, ref: TrainingRef) -> JsonObject | Absence:
         self.calls.append("get training")
         return self.trainings.get(ref, Absence.NOT_FOUND)
+
+    async def list_pending_pods(self, namespace: str, selector: str) -> list[JsonObject]:
+        self.calls.append(f"pods {selector}")
+        if "pods" in self.refusals:
+            raise self.refusals["pods"]
+        return self.training_pods
 
     async def list_warnings(self, obj: KubeObject) -> list[WarningEvent]:
         self.calls.append(f"warnings {obj.kind}")

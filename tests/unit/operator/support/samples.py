@@ -99,9 +99,9 @@ def waiting(reason: str, message: str = "", image: str = "img:1") -> JsonObject:
     return {"name": names.CONTAINER, "image": image, "state": state}
 
 
-def terminated(exit_code: int, message: str = "") -> JsonObject:
+def terminated(exit_code: int, message: str = "", reason: str = "Error") -> JsonObject:
     """Return the status of the evaluator's container after its end."""
-    state = {"terminated": {"exitCode": exit_code, "message": message, "reason": "Error"}}
+    state = {"terminated": {"exitCode": exit_code, "message": message, "reason": reason}}
     return {"name": names.CONTAINER, "image": "img:1", "state": state}
 
 

@@ -1,0 +1,51 @@
+"""What the cluster says of a training's pods that do not run: read seldom, and few for all trainings together.
+
+`reconcile` asks in each pass over a resource whose training waits. In between it gets what was read last. Only pods
+with the label of the training are read, and nothing here decides: after a restart they are read again.
+"""
+
+from typing import Protocol
+
+from sidecar_operator import pod_diagnosis, training_pods
+from sidecar_operator.kube_objects import JsonObject, KubeObject, Pod, WarningEvent
+from sidecar_operator.resource_view import SidecarEvaluation
+from sidecar_operator.warning_events import Clock, WarningEvents
+
+
+class PodClient(Protocol):
+    """The requests that are needed; `kube_client.KubeClient` has them."""
+
+    async def list_pending_pods(self, namespace: str, selector: str) -> list[JsonObject]:
+        """Read pods with these labels that do not run yet."""
+
+    async def list_warnings(self, obj: KubeObject) -> list[WarningEvent]:
+        """Read the Warning events about an object."""
+
+
+class PendingPods:
+    """Reads why the pods of trainings do not run."""
+
+    def __init__(self, client: PodClient, clock: Clock) -> None:
+        self._client = client
+        self._readings = WarningEvents(self._read, clock)
+
+    async def of(self, evaluation: SidecarEvaluation, age: float) -> list[WarningEvent]:
+        """Return what was read last of the training of a resource of this age in seconds."""
+        return await self._readings.about(evaluation, age)
+
+    def seconds_until_due(self, evaluation: SidecarEvaluation) -> float:
+        """Return after how many seconds to ask again."""
+        return self._readings.seconds_until_due(evaluation)
+
+    async def _read(self, obj: KubeObject) -> list[WarningEvent]:
+        ref = SidecarEvaluation(obj.raw).training_ref
+        label = training_pods.label_of(ref) if ref else None
+        if label is None:
+            return []
+        raw_pods = await self._client.list_pending_pods(obj.namespace, str(label))
+        pod = pod_diagnosis.newest(Pod(raw) for raw in raw_pods)
+        if pod is None:
+            return []
+        warnings = await self._client.list_warnings(pod) if pod_diagnosis.is_being_created(pod) else []
+        words = pod_diagnosis.words_of(pod, warnings)
+        return [WarningEvent(pod.name, words)] if words else []
