@@ -7,11 +7,12 @@ scripts refer to it, so it is named here, once, and never renamed lightly.
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import accumulate
 
 from sidecar_operator.kube_objects import JsonObject, StoredCondition
 
-MESSAGE_LIMIT = 4096
-"""Longest message that is written; longer ones, from the API server or a container, are cut."""
+MESSAGE_LIMIT = 1024
+"""Bytes, as the API server stores them, of the longest message that is written; longer ones lose their middle."""
 
 
 class Type(StrEnum):
@@ -122,5 +123,36 @@ def _render(condition: Condition, previous: StoredCondition | None, generation: 
         "observedGeneration": generation,
         "lastTransitionTime": previous.last_transition_time if previous and is_unchanged else now,
         "reason": condition.reason.value,
-        "message": condition.message[:MESSAGE_LIMIT],
+        "message": shortened(condition.message),
     }
+
+
+def shortened(message: str) -> str:
+    """Return a message that fits: how it begins and how it ends, which is what to do, where it is too long."""
+    if stored_size(message) <= MESSAGE_LIMIT:
+        return message
+    begin = _fitting(message, MESSAGE_LIMIT * 2 // 3)
+    end = _fitting(message[::-1], MESSAGE_LIMIT - stored_size(begin + ELLIPSIS))
+    return begin + ELLIPSIS + end[::-1]
+
+
+ELLIPSIS = " ... "
+
+
+def stored_size(text: str) -> int:
+    """Return how many bytes a text takes in JSON as the API server stores it, without the quotes."""
+    return sum(map(_size, text))
+
+
+def _size(character: str) -> int:
+    if character in '"\\\n\r\t':
+        return 2
+    if character < " " or character in "<>&\u2028\u2029":
+        return len("\\u003c")
+    return len(character.encode(errors="replace"))
+
+
+def _fitting(text: str, size: int) -> str:
+    """Return the longest beginning of a text that takes so many bytes at most."""
+    sizes = accumulate(map(_size, text))
+    return text[: sum(total <= size for total in sizes)]

@@ -8,7 +8,7 @@ after it has ended.
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sidecar_operator.conditions import MESSAGE_LIMIT, Condition, Reason, Type
+from sidecar_operator.conditions import Condition, Reason, Type, shortened
 from sidecar_operator.kube_objects import JsonObject, KubeObject, format_time, parse_time
 from sidecar_operator.resource_view import RecordedTraining, TrainingRef
 from sidecar_operator.training_status import Reading, State, read
@@ -52,7 +52,7 @@ class Training:
     def to_json(self) -> JsonObject:
         """Return it as `status.training` holds it."""
         finished = {"finishedAt": self.finished_at} if self.finished_at else {}
-        return {"state": self.state.value, **finished, "message": self.message[:MESSAGE_LIMIT]}
+        return {"state": self.state.value, **finished, "message": shortened(self.message)}
 
 
 def follow(ref: TrainingRef, training: KubeObject | Absence, recorded: RecordedTraining, now: str) -> Training:

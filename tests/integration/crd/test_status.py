@@ -7,6 +7,8 @@ import pytest
 
 from cluster.client import ApiError
 from integration.evaluations import Evaluations, Object
+from sidecar_evaluator.results.status_bounds import HISTORY_SIZE, result_size
+from support.largest import WORST, stored_size
 
 EVALUATOR, OPERATOR = "sidecar-evaluator", "sidecar-operator"
 
@@ -61,16 +63,21 @@ OPERATORS: Object = {
 }
 
 METRIC: Object = {"name": "accuracy", "value": "1.0"}
+LONG_METRICS: list[Object] = [{"name": f"{number:0128}", "value": "1.0"} for number in range(60)]
 
 MALFORMED: list[tuple[str, Object, str]] = [
     ("a history of 51", {"history": [FAILED] * 51}, "must have at most 50 items"),
     ("65 metrics", {"latest": EVALUATED | {"metrics": [{"name": f"m{n}", "value": "1"} for n in range(65)]}}, "64"),
+    ("metrics of long names", {"latest": EVALUATED | {"metrics": LONG_METRICS}}, "to keep the status small"),
+    ("a history of long results", {"history": [EVALUATED | {"metrics": LONG_METRICS[:5]}] * 50}, "drop its oldest"),
+    ("a name that JSON escapes", {"latest": EVALUATED | {"metrics": [METRIC | {"name": "<m>"}]}}, "should match"),
+    ("a time of many digits", {"latest": EVALUATED | {"evaluatedAt": "2026-11-23T11:00:00." + "0" * 99 + "Z"}}, "long"),
     ("a metric twice", {"latest": EVALUATED | {"metrics": [METRIC, METRIC]}}, "duplicate"),
     ("a value that is a number", {"latest": EVALUATED | {"metrics": [METRIC | {"value": 1.0}]}}, "value"),
     ("a value in words", {"latest": EVALUATED | {"metrics": [METRIC | {"value": "good"}]}}, "should match"),
     ("a huge name", {"latest": EVALUATED | {"metrics": [METRIC | {"name": "m" * 129}]}}, "Too long"),
-    ("a huge message", {"history": [FAILED | {"message": "x" * 4097}]}, "Too long"),
-    ("a huge checkpoint", {"latest": EVALUATED | {"checkpoint": "c" * 1025}}, "Too long"),
+    ("a huge message", {"history": [FAILED | {"message": "x" * 513}]}, "Too long"),
+    ("a huge checkpoint", {"latest": EVALUATED | {"checkpoint": "c" * 256}}, "Too long"),
     ("a huge score", {"best": EVALUATED | {"score": "s" * 257}}, "Too long"),
     ("no outcome", {"latest": {"checkpoint": "ckpt-7"}}, "outcome: Required value"),
     ("an unknown outcome", {"latest": EVALUATED | {"outcome": "skipped"}}, "Unsupported value"),
@@ -90,14 +97,25 @@ def test_results_are_kept_as_written(evaluations: Evaluations) -> None:
     assert evaluations.read()["status"] == {"observedGeneration": -1, "results": RESULTS}
 
 
-def test_largest_history_is_kept(evaluations: Evaluations) -> None:
+LARGEST: dict[str, Object] = {
+    "names": FAILED | {"checkpoint": WORST * 255},
+    "messages": FAILED | {"message": WORST * 512},
+    "metrics": EVALUATED | {"metrics": LONG_METRICS[:18]},
+    "results without anything": {"checkpoint": "c", "outcome": "gone"},
+}
+
+
+@pytest.mark.parametrize("entry", LARGEST.values(), ids=LARGEST)
+def test_the_largest_history_is_kept_and_one_result_more_is_refused(evaluations: Evaluations, entry: Object) -> None:
     evaluations.create()
-    metrics = [{"name": f"metric-{number}", "dataset": "d" * 128, "value": "0.5"} for number in range(64)]
-    history = [EVALUATED | {"metrics": metrics, "message": "x" * 4096}] * 50
-    assert (
-        evaluations.apply_status({"results": {"history": history}}, EVALUATOR)["status"]["results"]["history"]
-        == history
-    )
+    defaulted = [{"dataset": "default"} | metric for metric in entry.get("metrics", ())]
+    size = result_size(entry | {"metrics": defaulted})
+    history = [entry] * min(HISTORY_SIZE // size, 50)
+    stored = evaluations.apply_status({"results": {"history": history}}, EVALUATOR)["status"]["results"]["history"]
+    assert len(stored) == len(history)
+    assert stored_size(stored) <= HISTORY_SIZE + 2
+    with pytest.raises(ApiError, match=r"drop its oldest|at most 50 items"):
+        evaluations.apply_status({"results": {"history": [*history, entry]}}, EVALUATOR)
 
 
 def test_dataset_of_a_metric_defaults(evaluations: Evaluations) -> None:
@@ -142,7 +160,7 @@ def test_condition_is_removed_when_no_longer_applied(evaluations: Evaluations) -
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("status", "Yes"), ("reason", ""), ("reason", "not a reason"), ("message", "x" * 32769), ("type", "")],
+    [("status", "Yes"), ("reason", ""), ("reason", "not a reason"), ("message", "x" * 1025), ("type", "")],
 )
 def test_malformed_condition_is_refused(evaluations: Evaluations, field: str, value: Any) -> None:
     evaluations.create()

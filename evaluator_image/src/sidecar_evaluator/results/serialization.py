@@ -16,22 +16,17 @@ from sidecar_evaluator.checkpoints.identity import CheckpointId, checkpoint_id
 from sidecar_evaluator.results.ledger import Counts, Ended, EndReason, Results
 from sidecar_evaluator.results.outcome import DEFAULT_DATASET, Outcome, OutcomeKind, Reason, Score, label
 from sidecar_evaluator.results.ranking import Primary, primary_score
+from sidecar_evaluator.results.status_bounds import NAME_LENGTH, bounded, newest
 
 Json = dict[str, Any]
-
-MESSAGE_LENGTH = 1024
-NAME_LENGTH = 1024
-METRIC_NAME_LENGTH = 128
-METRICS = 64
-_SCORE_LENGTH = 256
 
 
 def render(results: Results, primary: Primary | None = None) -> Json:
     """Return what belongs into `status.results`."""
     rendered: Json = {
-        "latest": _bounded(render_outcome(results.latest, primary)) if results.latest else None,
-        "best": _bounded(render_outcome(results.best, primary)) if results.best else None,
-        "history": [_bounded(render_outcome(outcome, primary)) for outcome in results.history],
+        "latest": bounded(render_outcome(results.latest, primary)) if results.latest else None,
+        "best": bounded(render_outcome(results.best, primary)) if results.best else None,
+        "history": newest([bounded(render_outcome(outcome, primary)) for outcome in results.history]),
         "counts": asdict(results.counts),
         "backlog": results.backlog,
         "watermark": results.watermark,
@@ -97,18 +92,6 @@ def render_outcome(outcome: Outcome, primary: Primary | None = None) -> Json:
 def render_score(score: Score) -> Json:
     """Return one metric's value."""
     return {"name": score.name, "dataset": score.dataset, "value": render_value(score.value)}
-
-
-def _bounded(entry: Json) -> Json:
-    """Cut an outcome to what the schema allows, where two metrics of one name are an error."""
-    named = {
-        (metric["name"][:METRIC_NAME_LENGTH], metric["dataset"][:METRIC_NAME_LENGTH]): metric["value"]
-        for metric in entry.get("metrics", ())
-    }
-    metrics = [{"name": name, "dataset": dataset, "value": value} for (name, dataset), value in named.items()]
-    limits = {"checkpoint": NAME_LENGTH, "message": MESSAGE_LENGTH, "score": _SCORE_LENGTH}
-    cut = {name: entry[name][:limit] for name, limit in limits.items() if name in entry}
-    return {**entry, **cut, **({"metrics": metrics[:METRICS]} if metrics else {})}
 
 
 def _readable(score: Score) -> str:
