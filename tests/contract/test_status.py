@@ -9,6 +9,7 @@ import pytest
 from sidecar_evaluator.discovery import training_end as evaluator_training
 from sidecar_evaluator.errors import ExitCode
 from sidecar_evaluator.results import serialization
+from sidecar_evaluator.results.evaluator_report import EvaluatorReport, Problem, ProblemReason
 from sidecar_evaluator.results.ledger import Counts, Ended, EndReason, Results
 from sidecar_evaluator.results.outcome import Outcome, OutcomeKind, Reason, Score
 from sidecar_evaluator.results.ranking import Goal, Primary
@@ -53,6 +54,14 @@ def test_every_outcome_fits_the_schema(schema: dict[str, Any], outcome: Outcome)
 @pytest.mark.parametrize("reason", list(EndReason))
 def test_every_ending_fits_the_schema_and_is_known_to_the_operator(schema: dict[str, Any], reason: EndReason) -> None:
     check(schema, results(ended=Ended(reason, 4.0)))
+    assert conditions.Reason(reason.value)
+
+
+@pytest.mark.parametrize("reason", list(ProblemReason))
+def test_every_problem_fits_the_schema_and_is_known_to_the_operator(
+    schema: dict[str, Any], reason: ProblemReason
+) -> None:
+    check(schema, results(evaluator=EvaluatorReport("pod-1", 4.0), problem=Problem(reason, "x" * 5000, 4.0)))
     assert conditions.Reason(reason.value)
 
 

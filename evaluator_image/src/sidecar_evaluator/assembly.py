@@ -18,6 +18,7 @@ from sidecar_evaluator.discovery.change_waiter import DirectoryWaiter, directory
 from sidecar_evaluator.discovery.directory import Directory, Listing
 from sidecar_evaluator.discovery.filesystems import file_system_of
 from sidecar_evaluator.discovery.iterator import CheckpointIterator, Policy
+from sidecar_evaluator.discovery.obstacles import Obstacle
 from sidecar_evaluator.engine.memory import fits
 from sidecar_evaluator.entrypoint import Evaluation
 from sidecar_evaluator.evaluator import ModelEvaluator
@@ -46,7 +47,8 @@ class CheckpointSource:
 class Surroundings:
     """What a loop is connected to; the defaults are those of a loop that stands alone.
 
-    `on_look` is called between two evaluations with what a look saw, `enter` with each phase that begins,
+    `on_look` is called between two evaluations with what a look saw, `on_obstacle` with what keeps it from finding
+    checkpoints, `enter` with each phase that begins,
     `keep_best` with each new best. `timeout` limits one checkpoint, in seconds.
     """
 
@@ -58,6 +60,7 @@ class Surroundings:
     rules: Rules = field(default_factory=Rules)
     timeout: float | None = None
     on_look: Callable[[Listing], None] = lambda _listing: None
+    on_obstacle: Callable[[Obstacle | None], None] = lambda _obstacle: None
     enter: Callable[[Phase], None] = lambda _phase: None
     keep_best: Callable[[Checkpoint, Outcome, Export], object] = lambda *_: None
 
@@ -102,6 +105,7 @@ def assemble(
         training_finished=surroundings.training_finished,
         settled=earlier.settled,
         on_look=surroundings.on_look,
+        on_obstacle=surroundings.on_obstacle,
         beat=surroundings.heartbeat.beat,
         group_limit=lambda waiting: evaluator.pass_size(waiting, prefetcher.last_size),
     )

@@ -45,6 +45,11 @@ class Reason(StrEnum):
     REPLACING_JOB = "ReplacingJob"
     SUSPENDED = "Suspended"
 
+    # The evaluator runs and finds nothing that it can evaluate.
+    DIRECTORY_MISSING = "DirectoryMissing"
+    NO_CHECKPOINTS = "NoCheckpoints"
+    CHECKPOINTS_UNREADABLE = "CheckpointsUnreadable"
+
     # The cluster keeps the pod from running; that may end without a change of the resource.
     IMAGE_NOT_PULLED = "ImageNotPulled"
     IMAGE_NAME_INVALID = "ImageNameInvalid"

@@ -81,6 +81,11 @@ class Results(View):
     end_reason = Field(text_at, "ended", "reason")
     """Why the evaluator has ended; empty while it has not."""
     ended_at = Field(time_at, "ended", "at")
+    evaluator_pod = Field(text_at, "evaluator", "pod")
+    """The pod that the results come from; empty where none has said so."""
+    problem_reason = Field(text_at, "problem", "reason")
+    """What is in that evaluator's way; empty while nothing is."""
+    problem_message = Field(text_at, "problem", "message")
 
     @property
     def latest(self) -> Result:
@@ -151,6 +156,8 @@ class SidecarEvaluation(KubeObject):
     """Name of the Job that the last pass has seen; empty where it has seen none."""
     observed_generation = Field(integer_at, "status", "observedGeneration")
     """The generation of the spec that the status speaks of."""
+
+    checkpoints_path = Field(text_at, "spec", "checkpoints", "path")
 
     @property
     def ready_when(self) -> str:

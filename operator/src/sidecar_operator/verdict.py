@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from sidecar_operator import names
 from sidecar_operator.conditions import Reason
+from sidecar_operator.evaluator_reports import OBSTRUCTING, problem_of
 from sidecar_operator.kube_objects import Job, Pod, WarningEvent, format_time
 from sidecar_operator.pod_diagnosis import (
     Failure,
@@ -165,14 +166,23 @@ def _drained(observed: Observed) -> Verdict | None:
     return Verdict(Reason.EVALUATOR_DRAINED, message, is_ready=bool(results.evaluated_count))
 
 
+def _obstructed(observed: Observed) -> Verdict | None:
+    problem = problem_of(observed.evaluation, observed.pods)
+    if problem is None or problem.reason not in OBSTRUCTING or newest_live(observed.pods) is None:
+        return None
+    return Verdict(problem.reason, problem.message, is_progressing=True)
+
+
 def _running(observed: Observed) -> Verdict | None:
     if not any(pod.is_ready or pod.phase == "Succeeded" for pod in observed.pods):
         return None
+    problem = problem_of(observed.evaluation, observed.pods)
+    but = f"; {problem.message}" if problem else ""
     if observed.evaluation.ready_when != "FirstEvaluation":
-        return Verdict(Reason.EVALUATOR_RUNNING, "the evaluator watches for checkpoints", is_ready=True)
+        return Verdict(Reason.EVALUATOR_RUNNING, f"the evaluator watches for checkpoints{but}", is_ready=True)
     if observed.evaluation.results.evaluated_count:
         return Verdict(Reason.EVALUATED, "the evaluator runs, and a checkpoint has been evaluated", is_ready=True)
-    message = "the evaluator runs; no checkpoint has been evaluated yet"
+    message = f"the evaluator runs; no checkpoint has been evaluated yet{but}"
     return Verdict(Reason.WAITING_FOR_FIRST_EVALUATION, message)
 
 
@@ -236,6 +246,7 @@ CHECKS: tuple[Check, ...] = (
     _restarting,
     _awaiting_training,
     _drained,
+    _obstructed,
     _running,
     _in_trouble,
     _disrupted,
@@ -266,10 +277,11 @@ def _why_none(evaluation: SidecarEvaluation) -> str:
     """Return what became of the last checkpoint and what to do; without one, the directory to check."""
     if history := evaluation.results.history:
         return f"{_outcome(history[0])} (correct the cause; {_RUN_AGAIN})"
-    path = evaluation.spec["checkpoints"]["path"]
+    if evaluation.results.problem_reason:
+        return f"{evaluation.results.problem_message} ({_RUN_AGAIN})"
     return (
-        f"none is complete in directory {path!r} of the source; check that the training saves there, or correct "
-        "spec.checkpoints in a new resource"
+        f"none is complete in directory {evaluation.checkpoints_path!r} of the source; check that the training saves "
+        "there, or correct spec.checkpoints in a new resource"
     )
 
 

@@ -72,6 +72,46 @@ def test_not_ready_and_not_over(observed: Any, reason: Reason, says: str) -> Non
     assert (verdict.is_ready, verdict.is_progressing, verdict.has_ended) == (False, True, False)
 
 
+def telling(reason: str, message: str = "/checkpoints/run does not exist", pod_name: str = "pod-0") -> JsonObject:
+    return {"evaluator": {"pod": pod_name}, "problem": {"reason": reason, "message": message}}
+
+
+@pytest.mark.parametrize("pods", [[{"phase": "Running"}], [READY_POD], [FAILED_POD, {"phase": "Running"}]])
+@pytest.mark.parametrize("reason", [Reason.DIRECTORY_MISSING, Reason.CHECKPOINTS_UNREADABLE])
+def test_what_is_in_the_evaluators_way_is_the_reason(pods: list[JsonObject], reason: Reason) -> None:
+    verdict = judged(pods, results=telling(reason, pod_name=f"pod-{len(pods) - 1}"))
+    assert (verdict.reason, verdict.is_ready, verdict.is_progressing) == (reason, False, True)
+    assert "/checkpoints/run does not exist" in verdict.message
+
+
+@pytest.mark.parametrize("spec", [{}, {"readyWhen": "FirstEvaluation"}])
+def test_what_is_there_instead_of_checkpoints_is_said_while_the_first_is_awaited(spec: JsonObject) -> None:
+    verdict = judged([READY_POD], spec=spec, results=telling("NoCheckpoints", "/checkpoints/run is empty"))
+    assert "/checkpoints/run is empty (spec.checkpoints.path is 'run'" in verdict.message
+    assert verdict.is_ready is not bool(spec)
+
+
+@pytest.mark.parametrize(
+    ("pods", "results", "reason"),
+    [
+        ([{"phase": "Running"}], telling("DirectoryMissing", pod_name="pod-of-yesterday"), Reason.EVALUATOR_STARTING),
+        ([FAILED_POD], telling("DirectoryMissing"), Reason.EVALUATOR_CRASHED),
+        ([READY_POD], telling("Unheard"), Reason.EVALUATOR_RUNNING),
+    ],
+)
+def test_what_another_pod_or_version_has_said_decides_nothing(
+    pods: list[JsonObject], results: JsonObject, reason: Reason
+) -> None:
+    assert judged(pods, results=results).reason is reason
+
+
+def test_an_end_without_a_checkpoint_says_what_was_in_the_way() -> None:
+    results = telling("NoCheckpoints", "/checkpoints/run is empty") | {"ended": {"reason": "TrainingFinished"}}
+    verdict = judged(job_status=COMPLETE, results=results)
+    assert verdict.reason is Reason.NO_EVALUATION
+    assert "/checkpoints/run is empty" in verdict.message
+
+
 def test_suspended_is_neither_ready_nor_on_its_way() -> None:
     verdict = judged(spec={"suspend": True}, pods=[READY_POD], training=WAITING, awaits_training=True)
     assert (verdict.reason, verdict.is_ready, verdict.is_progressing) == (Reason.SUSPENDED, False, False)

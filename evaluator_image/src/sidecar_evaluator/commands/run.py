@@ -6,6 +6,8 @@ given.
 """
 
 import logging
+import os
+import socket
 import threading
 from dataclasses import replace
 from functools import partial
@@ -23,6 +25,7 @@ from sidecar_evaluator.errors import ExitCode
 from sidecar_evaluator.evaluator import ModelEvaluator
 from sidecar_evaluator.kube.resource import read_patiently, watch_training
 from sidecar_evaluator.loop import Loop
+from sidecar_evaluator.results.evaluator_report import EvaluatorReport
 from sidecar_evaluator.results.jsonl_records import run_identity
 from sidecar_evaluator.results.ledger import Results
 from sidecar_evaluator.results.resume import Resumed, resume_from
@@ -86,7 +89,12 @@ def _earlier(session: Session) -> Resumed:
     identity = run_identity(resource.get("metadata", {}).get("uid"), session.config.model.checkpoint_dir)
     earlier = resume_from(session.writers.journal, identity, status, session.config.rules)
     session.writers.resume(identity, earlier)
+    session.writers.introduce(EvaluatorReport(_pod_name(), session.clock.time()), earlier.results)
     return earlier
+
+
+def _pod_name() -> str:
+    return os.environ.get("POD_NAME") or socket.gethostname()
 
 
 def _evaluator(session: Session) -> ModelEvaluator:
@@ -118,6 +126,7 @@ def _surroundings(session: Session) -> Surroundings:
         rules=config.rules,
         timeout=config.evaluation_timeout,
         on_look=session.on_look,
+        on_obstacle=session.on_obstacle,
         enter=writers.metrics.enter,
     )
     return replace(surroundings, keep_best=writers.best.keep) if writers.best else surroundings

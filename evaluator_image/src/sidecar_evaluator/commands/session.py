@@ -11,8 +11,10 @@ from sidecar_evaluator.checkpoints.interface import Checkpoint
 from sidecar_evaluator.commands.config import Config
 from sidecar_evaluator.commands.writer_setup import RunWriters
 from sidecar_evaluator.discovery.directory import Directory, Listing, look_twice
+from sidecar_evaluator.discovery.obstacles import Obstacle
 from sidecar_evaluator.discovery.training_end import TrainingState
 from sidecar_evaluator.kube.resource import KubernetesResource, Resource
+from sidecar_evaluator.results.evaluator_report import Problem
 from sidecar_evaluator.runtime.clock import SystemClock
 from sidecar_evaluator.runtime.heartbeat import Heartbeat
 from sidecar_evaluator.runtime.readiness import Readiness
@@ -41,6 +43,10 @@ class Session:
             self.writers.best.serve()
         if listing.exists:
             self.readiness.directory_seen.set()
+
+    def on_obstacle(self, obstacle: Obstacle | None) -> None:
+        """Say in the resource what keeps the loop from finding checkpoints."""
+        self.writers.say(Problem(obstacle.reason, obstacle.message, self.clock.time()) if obstacle else None)
 
     def on_training_state(self, state: str) -> None:
         """Take note of the training's state, and look at once: it may have ended."""

@@ -16,7 +16,9 @@ from sidecar_evaluator.best_checkpoints.store import BestCheckpointStore
 from sidecar_evaluator.commands.config import Config
 from sidecar_evaluator.discovery.filesystems import file_system_of
 from sidecar_evaluator.kube.resource import Resource
+from sidecar_evaluator.results.evaluator_report import EvaluatorReport, Problem
 from sidecar_evaluator.results.jsonl_records import NAME as JOURNAL
+from sidecar_evaluator.results.ledger import Results
 from sidecar_evaluator.results.resume import Resumed
 from sidecar_evaluator.results.serialization import render
 from sidecar_evaluator.runtime.clock import Clock
@@ -43,7 +45,8 @@ class RunWriters:
         self.journal = AppendLog(config.output_dir, JOURNAL) if config.output_dir else None
         self._lines = JsonLinesWriter(self.journal.append, config.rules.primary) if self.journal else None
         self.best = BestCheckpointCopier(store, wake) if (store := _store(config)) else None
-        self.writer = MultiWriter(self._writers(resource))
+        self._status = self._status_writer(resource) if resource else None
+        self.writer = MultiWriter(self._writers())
 
     def resume(self, run: str, earlier: Resumed) -> None:
         """Go on from what earlier processes wrote; `run` is what the journal calls this run."""
@@ -55,10 +58,23 @@ class RunWriters:
         """Wait until all is written, for a limited time; return whether it is."""
         return self.writer.flush(FLUSH_SECONDS)
 
-    def _writers(self, resource: Resource | None) -> list[Writer]:
+    def introduce(self, evaluator: EvaluatorReport, results: Results) -> None:
+        """Say in the resource which evaluator goes on from these results."""
+        if self._status:
+            self._status.introduce(evaluator, results)
+
+    def say(self, problem: Problem | None) -> None:
+        """Say in the resource what is in the evaluator's way, None once nothing is."""
+        if self._status:
+            self._status.say(problem)
+
+    def _status_writer(self, resource: Resource) -> StatusWriter:
+        return StatusWriter(resource.apply_results, partial(render, primary=self._config.rules.primary))
+
+    def _writers(self) -> list[Writer]:
         writers: list[Writer] = [self.metrics, LogWriter()]
-        if resource:
-            writers.append(StatusWriter(resource.apply_results, partial(render, primary=self._config.rules.primary)))
+        if self._status:
+            writers.append(self._status)
         if self._lines and self._config.output_dir:
             writers += [self._lines, AsyncWriter(_tensorboard(self._config.output_dir))]
         return writers

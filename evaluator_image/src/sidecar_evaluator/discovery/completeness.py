@@ -4,11 +4,15 @@ The iterator asks before it hands out a checkpoint whose listing is complete. Lo
 requests on object-store mounts, so that no checkpoint is looked into again once it was whole.
 """
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from sidecar_evaluator.checkpoints.interface import Checkpoint
 from sidecar_evaluator.errors import first_line, require_storage
+
+_EXAMINED_FILES = 16  # of one checkpoint
 
 
 @dataclass
@@ -48,7 +52,25 @@ def missing_parts(checkpoint: Checkpoint) -> str:
     Raises StorageGoneError: the mount has died.
     """
     try:
-        return checkpoint.missing or checkpoint.format.inspect(checkpoint)
+        missing = checkpoint.missing or checkpoint.format.inspect(checkpoint)
+        if not missing and (denied := denied_file(checkpoint)):
+            return f"{denied.name} may not be read"
+        return missing
     except Exception as error:
         require_storage(error)
         return f"it cannot be looked into: {first_line(error)}"
+
+
+def may_read(path: Path) -> bool:
+    """Tell whether this process may read a file, True for one that is gone or cannot be asked about."""
+    try:
+        return os.access(path, os.R_OK) or not path.exists()
+    except OSError:
+        return True
+
+
+def denied_file(checkpoint: Checkpoint) -> Path | None:
+    """Return a file of a checkpoint that may not be read."""
+    directory = checkpoint.path.parent
+    files = (directory / file.name for file in checkpoint.files[:_EXAMINED_FILES])
+    return next((file for file in files if not may_read(file)), None)

@@ -158,6 +158,11 @@ class Directory:
         with self._lock:
             return sorted(name for name, owner in self._owners.items() if owner is None or owner.is_no_checkpoint)
 
+    def closed(self) -> list[str]:
+        """Return the entries that may not be looked at."""
+        with self._lock:
+            return sorted(self._closed)
+
     def nested(self) -> list[str]:
         """Return the subdirectories that hold checkpoints themselves."""
         return [name for name in self.unclaimed() if self._holds_checkpoints(self.path / name)]

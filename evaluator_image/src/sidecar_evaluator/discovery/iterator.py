@@ -10,6 +10,7 @@ import logging
 import threading
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Protocol
 
 from sidecar_evaluator.checkpoints.interface import Checkpoint
@@ -18,6 +19,7 @@ from sidecar_evaluator.discovery.backoff import Backoff
 from sidecar_evaluator.discovery.change_waiter import ChangeWaiter
 from sidecar_evaluator.discovery.completeness import Completeness
 from sidecar_evaluator.discovery.directory import Listing
+from sidecar_evaluator.discovery.obstacles import Obstacle, Obstacles
 from sidecar_evaluator.discovery.poll_interval import LONGEST
 from sidecar_evaluator.discovery.reminder import Reminder
 from sidecar_evaluator.discovery.selection import Selection, Turn, select
@@ -50,6 +52,8 @@ class Policy:
 class CheckpointDirectory(Protocol):
     """What the iterator asks of a directory; see `Directory`."""
 
+    path: Path
+
     def look(self) -> Listing:
         """List the directory."""
 
@@ -62,14 +66,18 @@ class CheckpointDirectory(Protocol):
     def nested(self) -> list[str]:
         """Return the subdirectories that hold checkpoints themselves."""
 
+    def closed(self) -> list[str]:
+        """Return the entries that may not be looked at."""
+
 
 @dataclass
 class CheckpointIterator:
     """An iterator over the checkpoints that the policy selects.
 
     `settled` holds what is settled already, `training_finished` tells whether training has ended,
-    `group_limit` how many of so many waiting ones to evaluate together; `beat` is called before each look
-    into a file. `ended` is the reason once the iterator ended by itself; it stays None where `stop` ended it.
+    `group_limit` how many of so many waiting ones to evaluate together; `on_obstacle` is told what keeps it from
+    finding any, None once nothing does; `beat` is called before each look into a file. `ended` is the reason
+    once the iterator ended by itself; it stays None where `stop` ended it.
     """
 
     directory: CheckpointDirectory
@@ -80,6 +88,7 @@ class CheckpointIterator:
     training_finished: Callable[[Listing], bool] = lambda _listing: False
     settled: SettledCheckpoints = field(default_factory=SettledCheckpoints)
     on_look: Callable[[Listing], None] = lambda _listing: None
+    on_obstacle: Callable[[Obstacle | None], None] = lambda _obstacle: None
     beat: Callable[[], None] = lambda: None
     group_limit: Callable[[int], int] = lambda _waiting: 1
     ended: EndReason | None = None
@@ -95,6 +104,7 @@ class CheckpointIterator:
         self._backoff = Backoff(listing_age)
         self._completeness = Completeness(self.directory.recheck, self.beat)
         self._reminder = Reminder(self.directory.nested)
+        self._obstacles = Obstacles(self.directory.path, self.directory.nested, self.directory.closed, self.on_obstacle)
         self._end = TrainingEnd(self.training_finished, self.policy.no_checkpoint_timeout, listing_age)
 
     def __iter__(self) -> Iterator[Group]:
@@ -109,12 +119,13 @@ class CheckpointIterator:
                 group = self._choose(listing, unsettled, is_last_chance=is_last_chance)
             if group:
                 self._waits = 0
+                self._obstacles.passed()
                 yield group
             elif is_last_chance and not unsettled:
                 self.ended = end
                 return
             else:
-                self._remind(listing)
+                self._remind(listing, unsettled)
                 self._wait(is_busy=bool(unsettled or end))
 
     def retry(self, checkpoint: Checkpoint, message: str) -> bool:
@@ -230,10 +241,11 @@ class CheckpointIterator:
     def _note_checkpoint(self) -> None:
         self._end.expect_checkpoints(self.clock.monotonic())
 
-    def _remind(self, listing: Listing) -> None:
+    def _remind(self, listing: Listing, unsettled: list[Checkpoint]) -> None:
         now = self.clock.monotonic()
         silence = self._end.seconds_without_checkpoint(now)
         self._reminder.remind(listing, now, silence, has_settled=self.settled.has_any)
+        self._obstacles.look(listing, unsettled, now, has_settled=self.settled.has_any)
 
     def _wait(self, *, is_busy: bool) -> None:
         """Wait for a change; not long while something is to be looked at again, less and less often."""

@@ -13,10 +13,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sidecar_evaluator.checkpoints.identity import CheckpointId, checkpoint_id
+from sidecar_evaluator.results.evaluator_report import EvaluatorReport, Problem
 from sidecar_evaluator.results.ledger import Counts, Ended, EndReason, Results
 from sidecar_evaluator.results.outcome import DEFAULT_DATASET, Outcome, OutcomeKind, Reason, Score, label
 from sidecar_evaluator.results.ranking import Primary, primary_score
-from sidecar_evaluator.results.status_bounds import NAME_LENGTH, bounded, newest
+from sidecar_evaluator.results.status_bounds import MESSAGE_LENGTH, NAME_LENGTH, bounded, newest
 
 Json = dict[str, Any]
 
@@ -33,6 +34,8 @@ def render(results: Results, primary: Primary | None = None) -> Json:
         "writtenUntil": None if results.written_until is None else render_time(results.written_until),
         "startedAgain": _render_started_again(results.started_again),
         "ended": _render_ended(results.ended),
+        "evaluator": _render_evaluator(results.evaluator),
+        "problem": _render_problem(results.problem),
     }
     return _without_none(rendered)
 
@@ -137,6 +140,16 @@ def _parse_started_again(entry: Mapping[str, Any] | None) -> CheckpointId | None
     if not entry:
         return None
     return checkpoint_id(str(entry["checkpoint"]), entry.get("number"), parse_time(entry.get("modifiedAt")))
+
+
+def _render_evaluator(report: EvaluatorReport | None) -> Json | None:
+    return {"pod": report.pod, "startedAt": render_time(report.started_at)} if report else None
+
+
+def _render_problem(problem: Problem | None) -> Json | None:
+    if problem is None:
+        return None
+    return {"reason": problem.reason.value, "message": problem.message[:MESSAGE_LENGTH], "at": render_time(problem.at)}
 
 
 def _parse_score(metric: Mapping[str, Any]) -> Score:

@@ -1,12 +1,16 @@
 """The results in the resource's status, from a thread of its own.
 
 Only the newest results matter, so that reports which wait while the API server is slow or away become
-one write. At exit `flush` tells whether the last one has arrived.
+one write. With them goes what the evaluator says about itself. At exit `flush` tells whether the last one
+has arrived.
 """
 
+import threading
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
+from sidecar_evaluator.results.evaluator_report import EvaluatorReport, Problem
 from sidecar_evaluator.results.ledger import Results
 from sidecar_evaluator.writers.interface import Report
 from sidecar_evaluator.writers.retrying_worker import FIRST_PAUSE, Batch, RetryingWorker
@@ -21,6 +25,8 @@ class StatusWriter:
         render: Callable[[Results], dict[str, Any]],
         first_pause: float = FIRST_PAUSE,
     ) -> None:
+        self._lock = threading.Lock()
+        self._newest = Results()
         self._worker: RetryingWorker[Results] = RetryingWorker(
             "The resource's status",
             lambda results: apply(render(results[-1])),
@@ -28,9 +34,17 @@ class StatusWriter:
             first_pause=first_pause,
         )
 
+    def introduce(self, evaluator: EvaluatorReport, results: Results) -> None:
+        """Publish which evaluator goes on from these results."""
+        self._submit(lambda _newest: replace(results, evaluator=evaluator, problem=None))
+
+    def say(self, problem: Problem | None) -> None:
+        """Publish what is in the evaluator's way, None once nothing is."""
+        self._submit(lambda newest: replace(newest, problem=problem))
+
     def write(self, report: Report) -> None:
         """Let the thread publish the results of this report."""
-        self._worker.submit(report.results)
+        self._submit(lambda newest: replace(report.results, evaluator=newest.evaluator, problem=newest.problem))
 
     def flush(self, timeout: float) -> bool:
         """Wait until the newest results are published; return whether they are."""
@@ -39,3 +53,8 @@ class StatusWriter:
     def close(self) -> None:
         """End the thread after one more attempt to write what waits."""
         self._worker.close()
+
+    def _submit(self, change: Callable[[Results], Results]) -> None:
+        with self._lock:
+            self._newest = change(self._newest)
+            self._worker.submit(self._newest)

@@ -76,6 +76,7 @@ class FakeDirectory:
     def __init__(self, *checkpoints: Checkpoint) -> None:
         self.checkpoints = {checkpoint.name: checkpoint for checkpoint in checkpoints}
         self.names: set[str] = set()
+        self.path = Path("/checkpoints/run")
         self.below: list[str] = []
         self.retired: set[str] = set()
         self.exists = self.fresh = True
@@ -109,6 +110,9 @@ class FakeDirectory:
 
     def nested(self) -> list[str]:
         return self.below
+
+    def closed(self) -> list[str]:
+        return []
 
 
 class FakeChangeWaiter:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from sidecar_evaluator.results.evaluator_report import EvaluatorReport, Problem, ProblemReason
 from sidecar_evaluator.results.ledger import Results, Rules, settle
 from sidecar_evaluator.results.serialization import render
 from sidecar_evaluator.writers.interface import Report
@@ -47,6 +48,29 @@ def test_one_evaluation_is_one_write() -> None:
     assert writer.flush(DEADLINE)
     writer.close()
     assert server.applied == [render(sent.results)]
+
+
+def test_what_the_evaluator_says_about_itself_stands_beside_the_results() -> None:
+    server = FakeServer()
+    writer = StatusWriter(server.apply, render)
+    earlier = report().results
+    writer.introduce(EvaluatorReport("pod-1", 5.0), earlier)
+    assert writer.flush(DEADLINE)
+    writer.say(Problem(ProblemReason.NO_CHECKPOINTS, "it is empty", 6.0))
+    assert writer.flush(DEADLINE)
+    writer.write(Report(None, Results()))
+    assert writer.flush(DEADLINE)
+    writer.say(None)
+    assert writer.flush(DEADLINE)
+    writer.close()
+    introduced = {"evaluator": {"pod": "pod-1", "startedAt": "1970-01-01T00:00:05.000000Z"}}
+    problem = {"reason": "NoCheckpoints", "message": "it is empty", "at": "1970-01-01T00:00:06.000000Z"}
+    assert server.applied == [
+        render(earlier) | introduced,
+        render(earlier) | introduced | {"problem": problem},
+        render(Results()) | introduced | {"problem": problem},
+        render(Results()) | introduced,
+    ]
 
 
 def test_a_refused_write_is_tried_again_until_it_is_accepted() -> None:

@@ -1,0 +1,148 @@
+"""What keeps the evaluator from finding checkpoints: a directory or files that are not there or may not be read.
+
+The iterator calls `Obstacles` before each wait, and reports what it says once that has lasted a few seconds.
+It lists directories and asks for rights, at most once a second, opens no file and changes nothing.
+"""
+
+import os
+import stat
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from sidecar_evaluator.checkpoints.interface import Checkpoint
+from sidecar_evaluator.discovery.completeness import denied_file
+from sidecar_evaluator.discovery.directory import Listing
+from sidecar_evaluator.results.evaluator_report import ProblemReason
+
+LASTING_SECONDS = 4.5
+"""What passes sooner is no obstacle: training may be about to make the directory, or to write its first checkpoint."""
+_PAUSE_SECONDS = 1.0
+_NAMED = 3
+_NAME_LENGTH = 80
+_EXAMINED = 16  # files and entries, however many there are
+
+
+@dataclass(frozen=True)
+class Obstacle:
+    """What is in the way, and its words for a person."""
+
+    reason: ProblemReason
+    message: str
+
+
+Report = Callable[[Obstacle | None], None]
+
+
+@dataclass
+class Obstacles:
+    """Notices what is in the way in the directory `path`, and tells `report` when that changes.
+
+    `nested` returns the subdirectories that hold checkpoints themselves, `closed` the entries that may not be
+    looked at.
+    """
+
+    path: Path
+    nested: Callable[[], list[str]]
+    closed: Callable[[], Collection[str]]
+    report: Report = lambda _obstacle: None
+    _current: Obstacle | None = None
+    _since: float = 0.0
+    _asked_at: float | None = None
+    _reported: Obstacle | None = None
+
+    def look(self, listing: Listing, unsettled: Sequence[Checkpoint], now: float, *, has_settled: bool) -> None:
+        """Take note of a look that showed nothing to evaluate; `now` is monotonic."""
+        if self._asked_at is not None and now - self._asked_at < _PAUSE_SECONDS:
+            return
+        self._asked_at = now
+        current = self._obstacle(listing, unsettled, has_settled=has_settled)
+        if current is None or self._current is None or current.reason is not self._current.reason:
+            self._since = now
+        self._current = current
+        if current is None or now - self._since >= LASTING_SECONDS:
+            self._tell(current)
+
+    def passed(self) -> None:
+        """Take note that a checkpoint was found; others may still not be readable."""
+        if self._reported and self._reported.reason is not ProblemReason.CHECKPOINTS_UNREADABLE:
+            self._current = None
+            self._tell(None)
+
+    def _tell(self, obstacle: Obstacle | None) -> None:
+        if obstacle != self._reported:
+            self._reported = obstacle
+            self.report(obstacle)
+
+    def _obstacle(self, listing: Listing, unsettled: Sequence[Checkpoint], *, has_settled: bool) -> Obstacle | None:
+        if not listing.exists:
+            return Obstacle(ProblemReason.DIRECTORY_MISSING, missing_directory(self.path))
+        if unreadable := _unreadable(denied_file(checkpoint) for checkpoint in islice(reversed(unsettled), _EXAMINED)):
+            return Obstacle(ProblemReason.CHECKPOINTS_UNREADABLE, unreadable)
+        if listing.checkpoints or has_settled:
+            return None
+        if unreadable := _unreadable(self.path / name for name in self.closed() if name in listing.names):
+            return Obstacle(ProblemReason.CHECKPOINTS_UNREADABLE, unreadable)
+        return Obstacle(ProblemReason.NO_CHECKPOINTS, self._instead(listing.names))
+
+    def _instead(self, names: Collection[str]) -> str:
+        if not names:
+            return f"{self.path} is empty"
+        if nested := self.nested():
+            return f"{self.path} holds no checkpoint, but {examples(nested)} below it does; name that directory"
+        links = (dangling_link(self.path / name) for name in islice(sorted(names), _EXAMINED))
+        if link := next(filter(None, links), ""):
+            return f"{self.path} holds no checkpoint: {link}"
+        return f"{self.path} holds no checkpoint that is whole, only {examples(names)}"
+
+
+def missing_directory(path: Path) -> str:
+    """Say that a directory does not exist, and what is there instead: where a link leads, or what is above it."""
+    for place in (path, *path.parents):
+        if link := dangling_link(place):
+            return f"{path} does not exist: {link}"
+        try:
+            names = [entry.name for entry in os.scandir(place)]
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            return f"{path} does not exist; {place} cannot be listed: {error.strerror}"
+        return f"{path} does not exist; {place} " + (f"holds {examples(names)}" if names else "is empty")
+    return f"{path} does not exist"
+
+
+def dangling_link(path: Path) -> str:
+    """Say where a link leads whose target does not exist, "" for anything else."""
+    try:
+        if not path.is_symlink() or path.exists():
+            return ""
+        return f"{path.name[:_NAME_LENGTH]} is a link to {path.readlink()!s:.200}, which does not exist"
+    except OSError:
+        return ""
+
+
+def examples(names: Iterable[str]) -> str:
+    """Return a few of the names, and how many there are beside them."""
+    ordered = sorted(names)
+    named = ", ".join(name[:_NAME_LENGTH] for name in ordered[:_NAMED])
+    return named if len(ordered) <= _NAMED else f"{named} and {len(ordered) - _NAMED} more"
+
+
+def _unreadable(places: Iterable[Path | None]) -> str:
+    """Say which of the places may not be read, and by whom; "" where there is none."""
+    denied = next(filter(None, places), None)
+    if denied is None:
+        return ""
+    return (
+        f"{denied}{_mode(denied)} may not be read by user {os.getuid()}, group {os.getgid()}: let training save files "
+        "that others may read (umask 022), or run the evaluator as a user or with a group that may read them"
+    )
+
+
+def _mode(path: Path) -> str:
+    try:
+        status = path.stat()
+    except OSError:
+        return ""
+    return f" (mode {stat.S_IMODE(status.st_mode):04o}, owner {status.st_uid}, group {status.st_gid})"

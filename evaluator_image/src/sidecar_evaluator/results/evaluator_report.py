@@ -1,0 +1,33 @@
+"""What an evaluator says about itself in `status.results`: which one it is, and what is in its way.
+
+`commands.session` makes these values, the status writer publishes them beside the results, and the operator
+turns a problem into a condition. Values only. Messages say what is wrong, where, and what to do, and are bounded.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class ProblemReason(StrEnum):
+    """Why the evaluator finds nothing to evaluate, or not what it should."""
+
+    DIRECTORY_MISSING = "DirectoryMissing"
+    NO_CHECKPOINTS = "NoCheckpoints"
+    CHECKPOINTS_UNREADABLE = "CheckpointsUnreadable"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is in the evaluator's way now; `at` is when it was noticed, in seconds since the epoch."""
+
+    reason: ProblemReason
+    message: str
+    at: float
+
+
+@dataclass(frozen=True)
+class EvaluatorReport:
+    """Which evaluator the results come from; `started_at` is in seconds since the epoch."""
+
+    pod: str
+    started_at: float
