@@ -28,7 +28,7 @@ LONGEST_WAIT = 300
 """Seconds: what a response asks for beyond this, as Retry-After, is not obeyed."""
 PAGE = 100
 """Objects in one answer to a list: it bounds the memory that a list takes, however many objects there are."""
-PENDING_PODS = 20
+LIVE_PODS = 20
 """How many pods of a training that waits are looked at."""
 
 PLURALS = {
@@ -171,9 +171,10 @@ class KubeClient:
         except RefusedError:
             return Absence.FORBIDDEN
 
-    async def list_pending_pods(self, namespace: str, selector: str) -> list[JsonObject]:
-        """Return some of the pods with these labels that do not run yet."""
-        query = [("labelSelector", selector), ("fieldSelector", "status.phase=Pending"), ("limit", str(PENDING_PODS))]
+    async def list_live_pods(self, namespace: str, selector: str) -> list[JsonObject]:
+        """Return some of the pods with these labels that have not ended."""
+        live = "status.phase!=Succeeded,status.phase!=Failed"
+        query = [("labelSelector", selector), ("fieldSelector", live), ("limit", str(LIVE_PODS))]
         return list((await self._request("GET", path_of("v1", "pods", namespace), query))["items"])
 
     async def can_watch(self, api_version: str, plural: str) -> bool:

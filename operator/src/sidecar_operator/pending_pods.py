@@ -11,12 +11,14 @@ from sidecar_operator.kube_objects import JsonObject, KubeObject, Pod, WarningEv
 from sidecar_operator.resource_view import SidecarEvaluation
 from sidecar_operator.warning_events import Clock, WarningEvents
 
+NOT_READY = "it runs, but its readiness probes say that it is not Ready"
+
 
 class PodClient(Protocol):
     """The requests that are needed; `kube_client.KubeClient` has them."""
 
-    async def list_pending_pods(self, namespace: str, selector: str) -> list[JsonObject]:
-        """Read pods with these labels that do not run yet."""
+    async def list_live_pods(self, namespace: str, selector: str) -> list[JsonObject]:
+        """Read pods with these labels that have not ended."""
 
     async def list_warnings(self, obj: KubeObject) -> list[WarningEvent]:
         """Read the Warning events about an object."""
@@ -42,10 +44,12 @@ class PendingPods:
         label = training_pods.label_of(ref) if ref else None
         if label is None:
             return []
-        raw_pods = await self._client.list_pending_pods(obj.namespace, str(label))
-        pod = pod_diagnosis.newest(Pod(raw) for raw in raw_pods)
+        pods = [Pod(raw) for raw in await self._client.list_live_pods(obj.namespace, str(label))]
+        pod = pod_diagnosis.newest(pod for pod in pods if pod.phase == "Pending") or pod_diagnosis.newest(pods)
         if pod is None:
             return []
+        if pod.phase == "Running" and not pod.is_ready:
+            return [WarningEvent(pod.name, NOT_READY)]
         warnings = await self._client.list_warnings(pod) if pod_diagnosis.is_being_created(pod) else []
         words = pod_diagnosis.words_of(pod, warnings)
         return [WarningEvent(pod.name, words)] if words else []

@@ -21,7 +21,7 @@ def explain(
     words = words.rstrip(". ")
     hints = list(_hints(words, evaluation)) if is_evaluating else []
     advice = "; ".join(hints) or f"see `kubectl describe pod {pod} -n {evaluation.namespace}`"
-    message = f"{training.ref} waits, its pod {pod} does not run: {words}; {advice}"
+    message = f"{training.ref} waits for its pod {pod}: {words}; {advice}"
     return dataclasses.replace(training, message=message)
 
 

@@ -35,6 +35,8 @@ def pod(status: JsonObject, name: str = "train-0") -> JsonObject:
         (UNSCHEDULED, [("train-0", "0/1 nodes are available")]),
         (UNPULLED, [("train-0", "ErrImagePull: no such host")]),
         (CREATING, [("train-0", "Multi-Attach error")]),
+        ({"phase": "Running", "conditions": [condition("Ready", "False")]}, [("train-0", pending_pods.NOT_READY)]),
+        ({"phase": "Running", "conditions": [condition("Ready")]}, []),
         ({}, []),
     ],
 )
@@ -43,6 +45,13 @@ async def test_the_words_of_the_cluster_are_read(status: JsonObject, expected: l
     client = FakeKubeClient(training_pods=[pod(status)], warnings=published)
     assert await words(client) == expected
     assert client.calls[0] == "pods batch.kubernetes.io/job-name=train"
+
+
+async def test_a_pod_that_does_not_run_is_told_before_one_that_does() -> None:
+    running = pod({"phase": "Running"}, "train-1")
+    assert await words(FakeKubeClient(training_pods=[pod(UNSCHEDULED), running])) == [
+        ("train-0", "0/1 nodes are available")
+    ]
 
 
 async def test_pods_of_an_unknown_kind_are_not_looked_for() -> None:

@@ -183,7 +183,7 @@ async def test_a_training_that_waits_is_explained_by_its_pods(world: World) -> N
     world.client.trainings[TRAINING_REF] = WAITS
     unschedulable = condition("PodScheduled", "False", "Unschedulable", NO_GPU)
     world.client.training_pods = [
-        {"kind": "Pod", "metadata": metadata("train-0"), "status": {"conditions": [unschedulable]}}
+        {"kind": "Pod", "metadata": metadata("train-0"), "status": {"phase": "Pending", "conditions": [unschedulable]}}
     ]
     assert await world.turn() == SHORTEST_SECONDS
     await world.turn()

@@ -31,7 +31,7 @@ def explained(words: str, *, is_evaluating: bool = True, spec: JsonObject | None
 )
 def test_what_the_evaluator_holds_is_said_with_what_releases_it(words: str, says: list[str]) -> None:
     message = explained(words)
-    assert message.startswith("TFJob train waits, its pod train-0 does not run: ")
+    assert message.startswith("TFJob train waits for its pod train-0: ")
     for part in (*says, "spec.suspend"):
         assert part in message
 

@@ -27,7 +27,7 @@ class FakeKubeClient:
     trainings: dict[TrainingRef, JsonObject | Absence] = field(default_factory=dict)
     warnings: list[WarningEvent] = field(default_factory=list)
     training_pods: list[JsonObject] = field(default_factory=list)
-    """Pods of a training that do not run."""
+    """Pods of a training that have not ended."""
     refusals: dict[str, ApiError] = field(default_factory=dict)
     """Errors by kind of the object that is applied; `status` and `events` are kinds of their own here."""
     calls: list[str] = field(default_factory=list)
@@ -132,7 +132,7 @@ class FakeKubeClient:
         self.calls.append("get training")
         return self.trainings.get(ref, Absence.NOT_FOUND)
 
-    async def list_pending_pods(self, namespace: str, selector: str) -> list[JsonObject]:
+    async def list_live_pods(self, namespace: str, selector: str) -> list[JsonObject]:
         self.calls.append(f"pods {selector}")
         if "pods" in self.refusals:
             raise self.refusals["pods"]
