@@ -1,21 +1,28 @@
 """The command line that the operator renders is one that the evaluator understands, and means the same."""
 
+import json
 from argparse import Namespace
-from dataclasses import fields
+from dataclasses import fields, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from sidecar_evaluator.checkpoints.interface import Checkpoint, FileState
 from sidecar_evaluator.checkpoints.registry import AUTO, FORMATS
 from sidecar_evaluator.commands import config, flags
 from sidecar_evaluator.commands.config import Config
 from sidecar_evaluator.discovery.selection import Selection
 from sidecar_evaluator.options import Compilation, DataInMemory, Distribution, Options, Precision
+from sidecar_evaluator.results import serialization
+from sidecar_evaluator.results.ledger import Results, Rules
+from sidecar_evaluator.results.outcome import Outcome, OutcomeKind, Reason
 from sidecar_evaluator.results.ranking import Goal
+from sidecar_evaluator.results.resume import resume
 from sidecar_operator import evaluator_args
-from sidecar_operator.kube_objects import Key
+from sidecar_operator.kube_objects import Key, format_time
 
 KEY = Key("team", "mnist")
 SPEC: dict[str, Any] = {
@@ -54,12 +61,16 @@ OF_NO_FIELD = {"command", "training_finished_file", "termination_log", "verbose"
 """What `run` can be told and a resource cannot."""
 
 
-def parsed_flags(spec: dict[str, Any]) -> Namespace:
-    return flags.parser().parse_args(evaluator_args.arguments(KEY, spec))
+RESTARTED_AT = format_time(datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))
+"""The last request to run again, as the operator writes times."""
 
 
-def parsed(spec: dict[str, Any]) -> Config:
-    return config.from_arguments(parsed_flags(spec))
+def parsed_flags(spec: dict[str, Any], restarted_at: str = "") -> Namespace:
+    return flags.parser().parse_args(evaluator_args.arguments(KEY, spec, restarted_at))
+
+
+def parsed(spec: dict[str, Any], restarted_at: str = "") -> Config:
+    return config.from_arguments(parsed_flags(spec, restarted_at))
 
 
 def performing(**performance: Any) -> dict[str, Any]:
@@ -91,9 +102,25 @@ def test_everything_that_the_spec_says_arrives() -> None:
     assert (run.resource, run.follow_training, run.port) == ("team/mnist", True, evaluator_args.PORT)
 
 
+def test_a_request_to_run_again_tries_what_failed_before_it() -> None:
+    assert parsed(SPEC).retry_failed_before is None
+    moment = parsed(SPEC, RESTARTED_AT).retry_failed_before
+    assert moment is not None
+    failed = Outcome("ckpt-1", OutcomeKind.FAILED, 1, 0.0, moment - 1, reason=Reason.EVALUATION_ERROR)
+    later = replace(failed, checkpoint="ckpt-2", number=2, evaluated_at=moment)
+    history = json.loads(json.dumps(serialization.render(Results(history=(later, failed), watermark=2))))
+    settled = resume(serialization.parse(history), None, Rules(), moment).settled
+    assert [settled.covers(listed(outcome)) for outcome in (failed, later)] == [False, True]
+
+
+def listed(outcome: Outcome) -> Checkpoint:
+    files = (FileState(outcome.checkpoint, 1, 1_000_000_000),)
+    return Checkpoint(outcome.checkpoint, Path(outcome.checkpoint), FORMATS["KerasWeights"](), files)
+
+
 def test_every_flag_but_a_few_can_be_reached_by_the_spec() -> None:
     default = vars(flags.parser().parse_args(["run", "--checkpoint-dir=/a", "--entrypoint=a:b"]))
-    reached = {name for name, value in vars(parsed_flags(FULL)).items() if value != default[name]}
+    reached = {name for name, value in vars(parsed_flags(FULL, RESTARTED_AT)).items() if value != default[name]}
     assert default.keys() - reached == OF_NO_FIELD
 
 

@@ -203,6 +203,7 @@ class Loop:
                 skipped=left.skipped,
                 pending=left.pending,
                 pending_since=left.pending_since,
+                is_retry=left.is_retry,
             )
             self.results = replace(settled, backlog=left.backlog)
             report = Report(outcome, self.results)

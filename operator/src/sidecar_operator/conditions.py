@@ -30,6 +30,8 @@ class Type(StrEnum):
     """Present only while true: the operator or the cluster still works towards Ready."""
     STALLED = "Stalled"
     """Present only while true: nothing more happens until the user changes something."""
+    RESTART_REFUSED = "RestartRefused"
+    """Present only while true: the annotation that asks for another run holds no time that has come."""
 
 
 class Reason(StrEnum):
@@ -76,6 +78,9 @@ class Reason(StrEnum):
 
     # Not yet the end.
     NOT_FINISHED = "NotFinished"
+
+    # A request to run again.
+    RESTART_TIME_INVALID = "RestartTimeInvalid"
 
     # The training.
     TRAINING_NOT_FOUND = "TrainingNotFound"

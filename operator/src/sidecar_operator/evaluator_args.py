@@ -24,9 +24,13 @@ _PERFORMANCE = {
 """Flag of each field of `spec.evaluator.performance`; the values are the same on both sides."""
 
 
-def arguments(key: Key, spec: JsonObject) -> list[str]:
-    """Return the arguments of the evaluator's container for the resource `key`."""
-    return [escaped(argument) for argument in _arguments(key, spec)]
+def arguments(key: Key, spec: JsonObject, restarted_at: str = "") -> list[str]:
+    """Return the arguments of the evaluator's container for the resource `key`.
+
+    `restarted_at` is the time of the last request to run again, empty where there was none.
+    """
+    again = [f"--retry-failed-before={restarted_at}"] if restarted_at else []
+    return [escaped(argument) for argument in (*_arguments(key, spec), *again)]
 
 
 def escaped(text: str) -> str:

@@ -34,7 +34,8 @@ def transitions(before: list[StoredCondition], after: list[StoredCondition]) -> 
     changed = [condition for condition in after if _state(condition) != _state(_find(before, condition.type))]
     finished = _find(changed, Type.FINISHED)
     ready = _ending(after) if finished and finished.is_true else _readiness(changed)
-    return [*ready, *_training(changed)]
+    refused = _find(changed, Type.RESTART_REFUSED)
+    return [*ready, *_training(changed), *([_transition(refused, is_expected=False)] if refused else [])]
 
 
 def _find(conditions: list[StoredCondition], condition_type: str) -> StoredCondition | None:

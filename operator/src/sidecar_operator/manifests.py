@@ -46,7 +46,7 @@ def render(evaluation: SidecarEvaluation, default_image: str, restarted_at: str 
     `restarted_at` is the time of the last request to run again, empty where there was none.
     """
     name = evaluator_name(evaluation.key)
-    template = _pod_template(evaluation, default_image)
+    template = _pod_template(evaluation, default_image, restarted_at)
     run = runs.current(evaluation, restarted_at, digest(template))
     return Manifests(
         service_account=_child(evaluation, "v1", "ServiceAccount", name),
@@ -167,12 +167,13 @@ def _exit_codes(*codes: int) -> JsonObject:
     return {"containerName": names.CONTAINER, "operator": "In", "values": list(codes)}
 
 
-def _pod_template(evaluation: SidecarEvaluation, default_image: str) -> JsonObject:
+def _pod_template(evaluation: SidecarEvaluation, default_image: str, restarted_at: str) -> JsonObject:
     key, spec = evaluation.key, evaluation.spec
     metadata: JsonObject = {"labels": labels(key)}
     if annotations := volumes.annotations(spec):
         metadata["annotations"] = annotations
-    return {"metadata": metadata, "spec": _pod(key, spec, default_image) | _affinity(evaluation)}
+    pod = _pod(key, spec, _container(evaluation, default_image, restarted_at))
+    return {"metadata": metadata, "spec": pod | _affinity(evaluation)}
 
 
 def _affinity(evaluation: SidecarEvaluation) -> JsonObject:
@@ -189,7 +190,7 @@ def _affinity(evaluation: SidecarEvaluation) -> JsonObject:
     return {"affinity": {"podAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": preferred}}}
 
 
-def _pod(key: Key, spec: JsonObject, default_image: str) -> JsonObject:
+def _pod(key: Key, spec: JsonObject, container: JsonObject) -> JsonObject:
     evaluator = spec["evaluator"]
     pod = {
         "restartPolicy": "Never",
@@ -198,7 +199,7 @@ def _pod(key: Key, spec: JsonObject, default_image: str) -> JsonObject:
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": 30,
         "securityContext": _security_context(spec),
-        "containers": [_container(key, spec, default_image)],
+        "containers": [container],
         "volumes": volumes.pod_volumes(spec),
     }
     placement = ("nodeSelector", "tolerations", "runtimeClassName", "priorityClassName", "imagePullSecrets")
@@ -222,12 +223,12 @@ def _security_context(spec: JsonObject) -> JsonObject:
     }
 
 
-def _container(key: Key, spec: JsonObject, default_image: str) -> JsonObject:
-    evaluator = spec["evaluator"]
+def _container(evaluation: SidecarEvaluation, default_image: str, restarted_at: str) -> JsonObject:
+    spec, evaluator = evaluation.spec, evaluation.spec["evaluator"]
     container = {
         "name": names.CONTAINER,
         "image": evaluator.get("image", default_image),
-        "args": evaluator_args.arguments(key, spec),
+        "args": evaluator_args.arguments(evaluation.key, spec, restarted_at),
         "env": _environment(evaluator),
         "ports": [{"name": "metrics", "containerPort": evaluator_args.PORT, "protocol": "TCP"}],
         "volumeMounts": volumes.volume_mounts(spec),

@@ -17,6 +17,7 @@ from sidecar_operator import (
     manifests,
     pod_diagnosis,
     restarts,
+    runs,
     status,
     training_pods,
     training_state,
@@ -104,15 +105,17 @@ class Reconciler:
         evaluation = self._cache.evaluations.get(key)
         if evaluation is None or evaluation.is_being_deleted:
             return None
-        wanted = manifests.render(evaluation, self._default_image)
+        request = runs.requested(evaluation, self._now())
+        wanted = manifests.render(evaluation, self._default_image, request.restarted_at)
         training = await self._follow(evaluation)
         if status.is_done(evaluation, wanted.run):
-            return await self._finish(Observed(evaluation, training=training))
+            return await self._finish(Observed(evaluation, training=training, restart_problem=request.problem))
         training = await self._explain_wait(evaluation, training)
         if self._awaits(evaluation, training):
-            observed = Observed(evaluation, training=training, awaits_training=True)
+            observed = Observed(evaluation, awaits_training=True)
         else:
-            observed = dataclasses.replace(await self._converge(evaluation, wanted), training=training)
+            observed = await self._converge(evaluation, wanted)
+        observed = dataclasses.replace(observed, training=training, restart_problem=request.problem)
         if await self._report(observed):
             return 0
         delays = (

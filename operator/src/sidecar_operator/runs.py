@@ -6,12 +6,15 @@ operator, which would render other bytes, keeps it.
 """
 
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sidecar_operator import names
-from sidecar_operator.kube_objects import Job, JsonObject, format_time
+from sidecar_operator.kube_objects import Job, JsonObject, format_time, parse_time
 from sidecar_operator.resource_view import SidecarEvaluation
+
+CLOCK_DIFFERENCE = timedelta(minutes=5)
+"""How far the clock of whoever asks for another run may be ahead of the operator's."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,31 @@ class Run:
     def waits(self, now: datetime) -> bool:
         """Tell whether its Job may not be created yet."""
         return self.starts_at is not None and self.starts_at > now
+
+
+@dataclass(frozen=True)
+class Request:
+    """The last request to run again that is to be answered."""
+
+    restarted_at: str
+    """When it was made; empty where there was none."""
+    problem: str = ""
+    """What is wrong with a later one."""
+
+
+def requested(evaluation: SidecarEvaluation, now: datetime) -> Request:
+    """Return what the annotation asks for, if it is a time that has come, and else what was answered last."""
+    answered = evaluation.run.restarted_at
+    text = evaluation.annotation(names.RESTARTED_AT_ANNOTATION)
+    if not text:
+        return Request(answered)
+    moment = parse_time(text)
+    if moment is None:
+        return Request(answered, f"is {text[:64]!r}, which is no time with an offset (RFC 3339)")
+    if moment > now + CLOCK_DIFFERENCE:
+        return Request(answered, f"is {text[:64]}, which lies in the future")
+    last = parse_time(answered)
+    return Request(answered if last and moment <= last else format_time(moment))
 
 
 def current(evaluation: SidecarEvaluation, restarted_at: str, pod_template: str) -> Run:

@@ -4,7 +4,7 @@
 what is stored. Pure. `status.results` belongs to the evaluator and is never part of it.
 """
 
-from sidecar_operator import conditions, runs, training_state
+from sidecar_operator import conditions, names, runs, training_state
 from sidecar_operator.conditions import Condition, Reason, Type
 from sidecar_operator.kube_objects import JsonObject, objects_at
 from sidecar_operator.resource_view import SidecarEvaluation
@@ -32,6 +32,7 @@ def report(observed: Observed, verdict: Verdict, now: str) -> JsonObject:
     if verdict.has_ended and not verdict.is_ready:
         decided.append(Condition(Type.STALLED, verdict.reason, verdict.message, status=True))
     run = observed.next_run or observed.run
+    decided += _restart_conditions(observed.restart_problem)
     written = _render(decided, observed, now)
     return _status(observed, written, _job_name(observed), run.to_json() if run else {})
 
@@ -44,15 +45,15 @@ def _job_name(observed: Observed) -> str:
 
 
 def report_after_end(observed: Observed, now: str) -> JsonObject:
-    """Return the operator's fields of status for an evaluation that had ended: only the training may still change."""
+    """Return the operator's fields of status for an evaluation that had ended: what does not speak of the run."""
     evaluation = observed.evaluation
     kept = [
         {**condition.raw, "observedGeneration": evaluation.generation}
         for condition in evaluation.conditions
-        if condition.type != Type.TRAINING_FINISHED
+        if condition.type not in {Type.TRAINING_FINISHED, Type.RESTART_REFUSED}
     ]
-    training = _render(_training_conditions(observed.training), observed, now)
-    return _status(observed, kept + training, evaluation.job_name, evaluation.run.raw)
+    changing = [*_training_conditions(observed.training), *_restart_conditions(observed.restart_problem)]
+    return _status(observed, kept + _render(changing, observed, now), evaluation.job_name, evaluation.run.raw)
 
 
 def differs(evaluation: SidecarEvaluation, status: JsonObject) -> bool:
@@ -89,3 +90,13 @@ def _verdict_conditions(verdict: Verdict) -> list[Condition]:
 
 def _training_conditions(training: Training | None) -> list[Condition]:
     return [training_state.condition(training)] if training else []
+
+
+def _restart_conditions(problem: str) -> list[Condition]:
+    if not problem:
+        return []
+    message = (
+        f"annotation {names.RESTARTED_AT_ANNOTATION} {problem}: set it to the present time, with "
+        f'`kubectl annotate sidecarevaluation NAME {names.RESTARTED_AT_ANNOTATION}="$(date -Is)" --overwrite`'
+    )
+    return [Condition(Type.RESTART_REFUSED, Reason.RESTART_TIME_INVALID, message, status=True)]

@@ -46,6 +46,8 @@ class Observed:
     training: Training | None = None
     run: Run | None = None
     """The run that the resource asks for."""
+    restart_problem: str = ""
+    """What is wrong with a request to run again."""
     next_run: Run | None = None
     """The run that follows a failed one, once its time has come; None where none has failed, or it was the last."""
     awaits_training: bool = False
@@ -258,7 +260,10 @@ CHECKS: tuple[Check, ...] = (
 
 _STARTING = "the evaluator's pod is starting"
 
-_RUN_AGAIN = "to run again, change the spec or recreate the resource"
+_RUN_AGAIN = (
+    "to run again, correct the cause and annotate the resource with "
+    f'{names.RESTARTED_AT_ANNOTATION}="$(date -Is)", or change the spec'
+)
 
 _ENDINGS = {
     Reason.TRAINING_FINISHED: "training has finished",

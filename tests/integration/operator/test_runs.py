@@ -131,3 +131,35 @@ def test_a_reader_of_the_api_sees_no_write_at_rest(
     passes = operator.metric("sidecareval_operator_reconcile_total") or 0
     watcher.until_true(lambda: (operator.metric("sidecareval_operator_reconcile_total") or 0) > passes + 20)
     assert writes() == before
+
+
+@pytest.mark.parametrize("ending", [(0, "TrainingFinished"), (78, "ConfigurationError")], ids=lambda ending: ending[1])
+def test_an_annotation_runs_what_has_ended_again(
+    evaluations: Evaluations, watcher: Watcher, node: Node, running: Object, ending: tuple[int, str]
+) -> None:
+    exit_code, reason = ending
+    evaluations.apply_status({"results": RESULTS}, "sidecar-evaluator")
+    end = {"exitCode": exit_code, "reason": "Ended", "message": "no module named evaluate"}
+    phase = "Failed" if exit_code else "Succeeded"
+    container = RUNNING["containerStatuses"][0] | {"state": {"terminated": end}, "ready": False}
+    node.set_pod_status(running, {"phase": phase, "containerStatuses": [container]})
+    node.end_job("Failed" if exit_code else "Complete")
+    watcher.until("Finished", "True", reason)
+    (old,) = node.jobs()
+    restart = {"sidecareval.dev/restartedAt": "2026-01-02T03:04:05+01:00"}
+    evaluations.update({"metadata": {"annotations": restart}})
+    watcher.until("Finished", "False", "NotFinished")
+    watcher.until_true(lambda: "deletionTimestamp" in node.jobs()[0]["metadata"])
+    node.collect()
+    watcher.until("Ready", "False", "EvaluatorStarting")
+    assert watcher.condition("Succeeded")["status"] == "Unknown"
+    assert watcher.condition("Stalled") == {}
+    (new,) = node.jobs()
+    assert new["metadata"]["uid"] != old["metadata"]["uid"]
+    arguments = new["spec"]["template"]["spec"]["containers"][0]["args"]
+    assert "--retry-failed-before=2026-01-02T02:04:05Z" in arguments
+    assert watcher.status()["results"] == RESULTS
+    assert watcher.status()["run"]["restartedAt"] == "2026-01-02T02:04:05Z"
+    node.run_pod(RUNNING)  # the end that the results still tell of is that of the earlier run
+    watcher.until("Ready", "True", "EvaluatorRunning")
+    assert watcher.condition("Finished")["status"] == "False"

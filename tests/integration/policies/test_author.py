@@ -70,3 +70,29 @@ def test_labels_and_finalizers_may_be_written_without_running_jobs(author: Autho
     metadata = {"labels": {"team": "vision"}, "finalizers": ["foregroundDeletion"]}
     changed = author(EDIT).update({"metadata": metadata})["metadata"]
     assert (changed["labels"], changed["finalizers"]) == (metadata["labels"], metadata["finalizers"])
+
+
+RESTART: Object = {"metadata": {"annotations": {"sidecareval.dev/restartedAt": "2026-01-02T03:04:05+01:00"}}}
+
+
+def test_another_run_may_be_asked_for_by_who_may_run_jobs(author: Author, evaluations: Evaluations) -> None:
+    evaluations.create()
+    user = author(EDIT, RUN_JOBS)
+    assert user.update(RESTART)["metadata"]["annotations"] == RESTART["metadata"]["annotations"]
+    assert "annotations" not in user.update({"metadata": {"annotations": None}})["metadata"]
+
+
+def test_another_run_may_not_be_asked_for_by_others(author: Author, evaluations: Evaluations) -> None:
+    evaluations.create()
+    user = author(EDIT)
+    with pytest.raises(ApiError, match=REFUSAL):
+        user.update(RESTART)
+    assert user.update({"metadata": {"annotations": {"team": "vision"}}})["metadata"]["annotations"]
+
+
+@pytest.mark.parametrize("value", ["now", "2026-01-02", "2026-01-02T03:04:05", "1767323045"])
+def test_another_run_is_asked_for_by_a_time(author: Author, evaluations: Evaluations, value: str) -> None:
+    evaluations.create()
+    user = author(EDIT, RUN_JOBS)
+    with pytest.raises(ApiError, match=r"restartedAt must be a time as of RFC 3339"):
+        user.update({"metadata": {"annotations": {"sidecareval.dev/restartedAt": value}}})

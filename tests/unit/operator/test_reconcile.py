@@ -6,7 +6,17 @@ from sidecar_operator.kube_objects import JsonObject, KubeObject, WarningEvent
 from sidecar_operator.reconcile import POLL_SECONDS, Reconciler
 from sidecar_operator.training_state import Absence
 from sidecar_operator.warning_events import LONGEST_SECONDS, SHORTEST_SECONDS
-from unit.operator.support.samples import KEY, RESULTS, TRAINING_REF, condition, metadata, pod, training, waiting
+from unit.operator.support.samples import (
+    EARLIER,
+    KEY,
+    RESULTS,
+    TRAINING_REF,
+    condition,
+    metadata,
+    pod,
+    training,
+    waiting,
+)
 from unit.operator.support.world import READY_POD, World
 
 REF = {"apiVersion": "kubeflow.org/v1", "kind": "TFJob", "name": "train"}
@@ -73,6 +83,47 @@ async def test_a_changed_spec_runs_a_finished_one_again(world: World) -> None:
     assert world.reason("Stalled") == "absent"
     assert world.reason() == "EvaluatorStarting"
     assert world.status["job"] != old["metadata"]["name"]
+
+
+@pytest.mark.parametrize("end", [MISCONFIGURED, condition("Complete")])
+async def test_an_annotation_runs_a_finished_one_again(world: World, end: JsonObject) -> None:
+    await world.turn()
+    world.job_status(conditions=[end])
+    await world.turn()
+    assert KubeObject(world.client.only(names.KIND)).has_true("Finished")
+    old = world.client.only("Job")
+    world.annotate(EARLIER)
+    await world.turn()
+    assert (world.reason(), world.reason("Finished")) == ("ReplacingJob", "NotFinished")
+    world.client.remove(old)
+    await world.turn()
+    new = world.client.only("Job")
+    assert new["metadata"]["name"] != old["metadata"]["name"]
+    assert f"--retry-failed-before={EARLIER}" in new["spec"]["template"]["spec"]["containers"][0]["args"]
+    assert world.status["run"]["restartedAt"] == EARLIER
+    assert [world.reason(name) for name in ("Ready", "Finished", "Succeeded", "Stalled")] == [
+        "EvaluatorStarting", "NotFinished", "NotFinished", "absent",
+    ]  # fmt: skip
+    world.job_status(conditions=[end])
+    await world.turn()
+    await world.turn()
+    assert world.client.calls == []  # the same request is answered once
+    world.annotate("soon")
+    await world.turn()
+    assert world.reason("RestartRefused") == "RestartTimeInvalid"
+    assert [transition.reason for transition in world.client.published][-1] == "RestartTimeInvalid"
+    assert KubeObject(world.client.only(names.KIND)).has_true("Finished")
+
+
+async def test_a_running_one_is_started_again_by_the_annotation(world: World) -> None:
+    await world.turn()
+    old = world.client.only("Job")
+    world.annotate(EARLIER)
+    await world.turn()
+    assert world.client.only("Job")["metadata"]["deletionTimestamp"]
+    world.client.remove(old)
+    await world.turn()
+    assert world.client.only("Job")["metadata"]["annotations"][names.RESTARTED_AT_ANNOTATION] == EARLIER
 
 
 async def test_a_training_is_followed_to_its_end_and_beyond(world: World) -> None:

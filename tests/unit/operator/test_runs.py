@@ -1,6 +1,6 @@
 """Which Job belongs to a run, and which changes ask for another one."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -8,8 +8,8 @@ import pytest
 from sidecar_operator import names
 from sidecar_operator.kube_objects import Job, JsonObject, parse_time
 from sidecar_operator.resource_view import SidecarEvaluation
-from sidecar_operator.runs import Run, annotations, current, is_made_for
-from unit.operator.support.samples import NOW, evaluation, job
+from sidecar_operator.runs import Run, annotations, current, is_made_for, requested
+from unit.operator.support.samples import EARLIER, NOW, evaluation, job
 
 LATER = "2026-01-02T04:00:00Z"
 RECORDED = Run(1, "", "aaaa", attempt=2, fruitless_attempts=1, failures=3, settled=5, starts_at=parse_time(NOW))
@@ -83,3 +83,36 @@ def test_a_run_waits_for_its_time() -> None:
     assert not Run(1).waits(now)
     assert Run(1, starts_at=now + timedelta(seconds=1)).waits(now)
     assert not Run(1, starts_at=now).waits(now)
+
+
+@pytest.mark.parametrize(
+    ("annotation", "answered", "restarted_at", "problem"),
+    [
+        ("", "", "", ""),
+        ("", EARLIER, EARLIER, ""),  # the annotation was removed
+        (NOW, "", NOW, ""),
+        ("2026-01-02T05:04:05+02:00", "", NOW, ""),
+        (NOW, EARLIER, NOW, ""),
+        (EARLIER, NOW, NOW, ""),  # a tool that puts an earlier value back asks for nothing
+        (LATER, "", "", "future"),
+        ("yesterday", EARLIER, EARLIER, "'yesterday'"),
+        ("2026-01-02T03:04:05", "", "", "offset"),
+    ],
+)
+def test_a_request_to_run_again_is_a_time_that_has_come(
+    annotation: str, answered: str, restarted_at: str, problem: str
+) -> None:
+    stored = evaluation(status={"run": {"restartedAt": answered}})
+    stored["metadata"]["annotations"] = {names.RESTARTED_AT_ANNOTATION: annotation}
+    request = requested(SidecarEvaluation(stored), datetime.fromisoformat(NOW))
+    assert request.restarted_at == restarted_at
+    assert problem in request.problem
+    assert bool(problem) is bool(request.problem)
+
+
+@pytest.mark.parametrize(("ahead", "is_accepted"), [(timedelta(minutes=4), True), (timedelta(minutes=6), False)])
+def test_clocks_may_differ(ahead: timedelta, is_accepted: bool) -> None:
+    now = datetime.fromisoformat(NOW)
+    stored = evaluation()
+    stored["metadata"]["annotations"] = {names.RESTARTED_AT_ANNOTATION: (now + ahead).isoformat()}
+    assert bool(requested(SidecarEvaluation(stored), now).restarted_at) is is_accepted

@@ -117,3 +117,21 @@ def test_after_the_end_only_generation_and_training_move_on() -> None:
     }
     assert (status["job"], status["run"]) == (JOB, RUN.to_json())
     assert {condition["observedGeneration"] for condition in status["conditions"]} == {2}
+
+
+@pytest.mark.parametrize("has_ended", [True, False])
+def test_a_request_that_cannot_be_answered_is_shown_until_it_is_corrected(has_ended: bool) -> None:
+    conditions = finished() if has_ended else []
+    stored = resource(status={"observedGeneration": 1, "conditions": conditions, "run": RUN.to_json()})
+
+    def shown(problem: str) -> JsonObject:
+        seen_now = Observed(stored, run=RUN, restart_problem=problem)
+        return report_after_end(seen_now, NOW) if has_ended else report(seen_now, RUNNING, NOW)
+
+    refused = shown("is 'soon', which is no time")
+    assert states(refused)["RestartRefused"] == "True"
+    message = refused["conditions"][-1]["message"]
+    assert "sidecareval.dev/restartedAt is 'soon'" in message
+    assert "kubectl annotate" in message
+    stored = resource(status={**refused, "observedGeneration": 1})
+    assert "RestartRefused" not in states(shown(""))

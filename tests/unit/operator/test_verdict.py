@@ -204,7 +204,7 @@ def test_a_bad_end_has_the_message_of_the_pod(pods: list[JsonObject], reason: Re
     verdict = judged(pods, job_status=REFUSED if says == "exit code 78" else FAILED)
     assert (verdict.reason, verdict.is_ready, verdict.succeeded) == (reason, False, False)
     assert says in verdict.message
-    assert "change the spec or recreate the resource" in verdict.message
+    assert 'sidecareval.dev/restartedAt="$(date -Is)", or change the spec' in verdict.message
 
 
 NEXT_RUN = Run(1, attempt=2, failures=5, starts_at=parse_time("2026-01-02T03:04:15Z"))

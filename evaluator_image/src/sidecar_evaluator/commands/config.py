@@ -35,6 +35,7 @@ class Config:
     output_dir: Path | None
     keep_best: int | None
     resource: str | None
+    retry_failed_before: float | None
     follow_training: bool
     sentinel: str
     port: int
@@ -71,6 +72,7 @@ def from_arguments(arguments: Namespace) -> Config:
         output_dir=arguments.output_dir,
         keep_best=arguments.keep_best,
         resource=arguments.resource,
+        retry_failed_before=arguments.retry_failed_before,
         follow_training=arguments.follow_training,
         sentinel=arguments.training_finished_file,
         port=arguments.port,

@@ -6,6 +6,7 @@
 
 import argparse
 from collections.abc import Callable
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import NoReturn, TypeVar
@@ -17,6 +18,7 @@ from sidecar_evaluator.errors import ConfigurationError
 from sidecar_evaluator.options import DEFAULT_CHECKPOINTS_PER_PASS, Compilation, DataInMemory, Distribution, Precision
 from sidecar_evaluator.results.ranking import Goal
 
+_MOMENT = "a time with its offset, such as 2026-01-02T03:04:05Z"
 TERMINATION_LOG = Path("/dev/termination-log")
 Number = TypeVar("Number", int, float)
 
@@ -239,6 +241,12 @@ def _add_where(group: argparse._ArgumentGroup) -> None:
     )
     add("--resource", metavar="NAMESPACE/NAME", help="SidecarEvaluation to go on from and to publish results in")
     add(
+        "--retry-failed-before",
+        type=_moment,
+        metavar="TIME",
+        help="try checkpoints again that failed before this time, as RFC 3339 (default: none)",
+    )
+    add(
         "--history-limit",
         type=_positive,
         default=10,
@@ -278,6 +286,14 @@ def _not_negative(text: str) -> float:
 
 def _port(text: str) -> int:
     return _number(text, int, lambda value: 0 <= value <= 65535, "a port between 0 and 65535")
+
+
+def _moment(text: str) -> float:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        return _refuse(text, _MOMENT)
+    return moment.timestamp() if moment.tzinfo else _refuse(text, _MOMENT)
 
 
 def _path(text: str) -> Path:

@@ -87,7 +87,8 @@ def _earlier(session: Session) -> Resumed:
     resource = read_patiently(session.resource, session.stop) if session.resource else {}
     status = replace(parse(resource.get("status", {}).get("results", {})), ended=None)
     identity = run_identity(resource.get("metadata", {}).get("uid"), session.config.model.checkpoint_dir)
-    earlier = resume_from(session.writers.journal, identity, status, session.config.rules)
+    config = session.config
+    earlier = resume_from(session.writers.journal, identity, status, config.rules, config.retry_failed_before)
     session.writers.resume(identity, earlier)
     session.writers.introduce(EvaluatorReport(_pod_name(), session.clock.time()), earlier.results)
     return earlier

@@ -17,13 +17,15 @@ class Remaining:
     """What is left after a checkpoint was settled.
 
     `skipped` were passed over for it, `backlog` complete ones wait, `pending` are the numbers of all
-    that are not settled yet, and `pending_since` is when the oldest of these was written.
+    that are not settled yet, and `pending_since` is when the oldest of these was written. `is_retry` tells that
+    the settled one had failed before.
     """
 
     skipped: int = 0
     backlog: int = 0
     pending: tuple[int, ...] = ()
     pending_since: float | None = None
+    is_retry: bool = False
 
 
 @dataclass

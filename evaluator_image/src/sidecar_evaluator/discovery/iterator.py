@@ -145,7 +145,7 @@ class CheckpointIterator:
     def settle(self, checkpoint: Checkpoint, *, evaluated: bool = True) -> Remaining:
         """Never hand this checkpoint out again, nor any that it passes over once it was evaluated."""
         with self._lock:
-            self.settled.add(checkpoint, evaluated=evaluated)
+            is_retry = self.settled.add(checkpoint, evaluated=evaluated)
             self._backoff.forget(checkpoint)
             self._backlog.discard(checkpoint)
             skipped = self._backlog.discard_settled(self.settled) if evaluated else 0
@@ -153,16 +153,16 @@ class CheckpointIterator:
             self._unused_listing = self._unused_listing or self._look()
             unsettled = self._unsettled(self._unused_listing)
             self._complete(unsettled)
-            return self._backlog.remaining(skipped, unsettled)
+            return replace(self._backlog.remaining(skipped, unsettled), is_retry=is_retry)
 
     def abandon(self, checkpoint: Checkpoint) -> Remaining:
         """Settle this one as far as can be done without reading anything and without waiting for a lock.
 
         For another thread, while this one hangs in the storage or in an evaluation.
         """
-        self.settled.add(checkpoint, evaluated=False)
+        is_retry = self.settled.add(checkpoint, evaluated=False)
         self._backlog.discard(checkpoint)
-        return self._backlog.remaining_without_look()
+        return replace(self._backlog.remaining_without_look(), is_retry=is_retry)
 
     def is_written_again(self, checkpoint: Checkpoint) -> bool:
         """Tell whether the checkpoint's name was settled before its files were written."""
@@ -258,16 +258,22 @@ class CheckpointIterator:
         self._waits = 0 if has_changed else self._waits + 1
 
     def _ends_at_maximum(self) -> bool:
-        """Tell whether the last checkpoint that is asked for is settled, unless training has gone back behind it."""
+        """Tell whether the last checkpoint that is asked for is settled.
+
+        Not where training has gone back behind it, or an earlier one that failed is to be tried again.
+        """
         if not self._is_maximum(self.settled.highest):
             return False
         with self._lock:
             self._unused_listing = self._unused_listing or self._look()
             unsettled = self._unsettled(self._unused_listing)
-        if any(self.settled.is_written_again(checkpoint) for checkpoint in unsettled):
+        if any(self.settled.is_written_again(checkpoint) or self._is_retried(checkpoint) for checkpoint in unsettled):
             return False
         self.ended = EndReason.MAX_EVALUATIONS
         return True
+
+    def _is_retried(self, checkpoint: Checkpoint) -> bool:
+        return checkpoint.is_complete and self.settled.is_retried(checkpoint)
 
     def _is_maximum(self, number: int | None) -> bool:
         limit = self.policy.max_evaluations

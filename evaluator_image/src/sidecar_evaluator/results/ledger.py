@@ -80,8 +80,9 @@ def settle(
     skipped: int = 0,
     pending: Collection[int] = (),
     pending_since: float | None = None,
+    is_retry: bool = False,
 ) -> Results:
-    """Add one outcome, and the number of checkpoints that were passed over for it.
+    """Add one outcome, and the number of checkpoints that were passed over for it; a retry replaces a failure.
 
     `pending` are the numbers of checkpoints that are still to be settled, `pending_since` is when the oldest of
     them was written; the watermark stays below them as long as the history remembers what was settled above it.
@@ -92,7 +93,7 @@ def settle(
     return replace(
         ranked,
         history=kept,
-        counts=counted(results.counts, outcome.kind, skipped),
+        counts=counted(results.counts, outcome.kind, skipped, is_retry=is_retry),
         watermark=_watermark(results, history, len(kept), pending),
         written_until=_written_until(results, history, len(kept), pending_since),
     )
@@ -144,8 +145,9 @@ def later(latest: Outcome | None, outcome: Outcome) -> Outcome | None:
     return latest if late_arrival else outcome
 
 
-def counted(counts: Counts, kind: OutcomeKind, skipped: int = 0) -> Counts:
-    """Add one outcome and the checkpoints that were passed over for it."""
+def counted(counts: Counts, kind: OutcomeKind, skipped: int = 0, *, is_retry: bool = False) -> Counts:
+    """Add one outcome and the checkpoints that were passed over for it; a retry is no longer counted as failed."""
+    counts = replace(counts, failed=max(counts.failed - is_retry, 0))
     return replace(counts, skipped=counts.skipped + skipped, **{kind.value: getattr(counts, kind.value) + 1})
 
 

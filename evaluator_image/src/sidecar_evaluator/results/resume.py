@@ -29,15 +29,17 @@ class Resumed:
     unwritten: tuple[Record, ...] = ()
 
 
-def resume(status: Results, records: Iterable[Record] | None, rules: Rules) -> Resumed:
+def resume(
+    status: Results, records: Iterable[Record] | None, rules: Rules, retry_failed_before: float | None = None
+) -> Resumed:
     """Unite the status with the journal's records, None where there is no journal.
 
     Counts are exact as long as one of the two has seen everything; best is the best of all outcomes that
-    either holds, by today's rules.
+    either holds, by today's rules. What failed before `retry_failed_before` is not settled.
     """
     if records is None:
-        return _resume_status(status, rules)
-    union = _Union(rules)
+        return _resume_status(status, rules, SettledCheckpoints(retry_failed_before=retry_failed_before))
+    union = _Union(rules, SettledCheckpoints(retry_failed_before=retry_failed_before))
     for record in records:
         union.add(record)
     unwritten = union.lacking(status)
@@ -46,8 +48,7 @@ def resume(status: Results, records: Iterable[Record] | None, rules: Rules) -> R
     return Resumed(union.results(status), union.settled, unwritten)
 
 
-def _resume_status(status: Results, rules: Rules) -> Resumed:
-    settled = SettledCheckpoints()
+def _resume_status(status: Results, rules: Rules, settled: SettledCheckpoints) -> Resumed:
     outcomes = oldest_first(status)
     for outcome in outcomes:
         settled.restore(outcome)
@@ -56,7 +57,9 @@ def _resume_status(status: Results, rules: Rules) -> Resumed:
     return Resumed(replace(status, best=_best(status, outcomes, rules.primary), ended=None), settled)
 
 
-def resume_from(files: AppendLog | None, run: str, status: Results, rules: Rules) -> Resumed:
+def resume_from(
+    files: AppendLog | None, run: str, status: Results, rules: Rules, retry_failed_before: float | None = None
+) -> Resumed:
     """Resume from the journal in these files and the status, from the status alone where that must do.
 
     Raises StorageGoneError: the journal's mount has died.
@@ -64,15 +67,15 @@ def resume_from(files: AppendLog | None, run: str, status: Results, rules: Rules
     OSError: it cannot be read for another reason, and there is no status to go on from.
     """
     if files is None:
-        return resume(status, None, rules)
+        return resume(status, None, rules, retry_failed_before)
     try:
-        return resume(status, read(files, run), rules)
+        return resume(status, read(files, run), rules, retry_failed_before)
     except OSError as error:
         place = files.directory / files.name
         require_storage(error, f"The mount of {files.directory}")
         if status.counts != Counts():
             _log.warning("%s cannot be read, going on from the status: %s", place, error)
-            return resume(status, None, rules)
+            return resume(status, None, rules, retry_failed_before)
         if isinstance(error, PermissionError | NotADirectoryError | IsADirectoryError):
             raise ConfigurationError(f"The results so far, {place}, cannot be read: {error.strerror}.") from error
         raise
@@ -90,15 +93,17 @@ class _Union:
     written_until: float | None = None
 
     def add(self, record: Record) -> None:
-        """Take note of a record; of two about one checkpoint the first counts."""
+        """Take note of a record; of two about one checkpoint the first counts, unless it was a failure."""
         self.watermark = highest(self.watermark, record.watermark)
         self.written_until = latest_of(self.written_until, record.written_until)
         self.settled.raise_highest(record.watermark)
         if isinstance(record, Earlier):
             self.counts = _sum(self.counts, record.counts)
             self.settled.restore_watermark(record.watermark, record.written_until)
-        elif self.settled.restore(record.outcome):
-            self.counts = counted(self.counts, record.outcome.kind, record.skipped)
+            return
+        is_retry = self.settled.replaces_failed(record.outcome)
+        if self.settled.restore(record.outcome):
+            self.counts = counted(self.counts, record.outcome.kind, record.skipped, is_retry=is_retry)
             self._note(record.outcome)
 
     def lacking(self, status: Results) -> tuple[Record, ...]:
@@ -108,7 +113,7 @@ class _Union:
         entries = [Entry(outcome) for outcome in outcomes.values() if not self.settled.holds(outcome)]
         counts = self.counts
         for entry in entries:
-            counts = counted(counts, entry.outcome.kind)
+            counts = counted(counts, entry.outcome.kind, is_retry=self.settled.replaces_failed(entry.outcome))
         uncounted = _excess(status.counts, counts)
         if entries:  # for which of them the others were passed over is forgotten
             entries[-1] = Entry(entries[-1].outcome, uncounted.skipped, status.watermark, status.written_until)

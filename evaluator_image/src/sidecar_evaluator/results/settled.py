@@ -12,6 +12,9 @@ from sidecar_evaluator.checkpoints.identity import CheckpointId, checkpoint_id, 
 from sidecar_evaluator.checkpoints.interface import Checkpoint, FileState
 from sidecar_evaluator.results.outcome import Outcome, OutcomeKind
 
+_ROUNDING_SECONDS = 0.001
+"""Status and journal round the time of an outcome, by less than this."""
+
 
 @dataclass
 class SettledCheckpoints:
@@ -19,10 +22,12 @@ class SettledCheckpoints:
 
     With `newer_passes_older`, an evaluated checkpoint settles every older one; the iterator sets it by its
     selection. `highest` is the highest number settled, None before the first. `started_again` is the first
-    checkpoint of a training that has gone back and writes used names again.
+    checkpoint of a training that has gone back and writes used names again. What failed before the time
+    `retry_failed_before` is to be tried once more.
     """
 
     newer_passes_older: bool = False
+    retry_failed_before: float | None = None
     highest: int | None = None
     started_again: CheckpointId | None = None
     _watermark: int | None = None
@@ -34,20 +39,26 @@ class SettledCheckpoints:
     _written_until: dict[str, int] = field(default_factory=dict)  # by name, where a result lacks the file's time
     _newest_evaluated: dict[bool, CheckpointId] = field(default_factory=dict)  # by whether it is numbered
     _restored_newest: CheckpointId | None = None
+    _failed_at: dict[tuple[str, int], float] = field(default_factory=dict)  # by name and time of writing
 
     @property
     def has_any(self) -> bool:
         """Whether any checkpoint is settled."""
         return self.highest is not None or bool(self._written_us or self._unnumbered or self._versions)
 
-    def add(self, checkpoint: Checkpoint, *, evaluated: bool = True) -> None:
-        """Note a checkpoint that this process has settled; of an unnumbered name, these very files."""
+    def add(self, checkpoint: Checkpoint, *, evaluated: bool = True) -> bool:
+        """Note a checkpoint that this process has settled; of an unnumbered name, these very files.
+
+        Return whether it had failed in an earlier process.
+        """
+        is_retry = self._failed_at.pop(self._failed_save(checkpoint.id), None) is not None
         is_written_again = self.is_written_again(checkpoint)
         if checkpoint.id.is_numbered:
             self._note_save(checkpoint.id)
         else:
             self._versions.add(checkpoint.version)
         self._note(checkpoint.id, evaluated=evaluated, is_written_again=is_written_again)
+        return is_retry
 
     def remember(self, checkpoint: Checkpoint) -> None:
         """Note when a checkpoint that is passed over was written: its name may be used again."""
@@ -59,6 +70,9 @@ class SettledCheckpoints:
         if self.holds(outcome):
             return False
         identity = outcome.id
+        self._failed_at.pop((identity.name, identity.written_us), None)
+        if outcome.kind is OutcomeKind.FAILED:
+            self._failed_at[identity.name, identity.written_us] = outcome.evaluated_at
         if identity.is_numbered:
             self._note_save(identity)
         else:
@@ -86,18 +100,35 @@ class SettledCheckpoints:
         self.highest = highest(self.highest, number)
 
     def holds(self, outcome: Outcome) -> bool:
-        """Tell whether this very outcome was restored, whatever passes it over."""
+        """Tell whether this very outcome was restored, whatever passes it over; a second try is another outcome."""
+        if self.replaces_failed(outcome):
+            return False
         identity = outcome.id
         if not identity.is_numbered:
             return identity in self._unnumbered
         save = (identity.name, identity.written_us)
         return self._written_us.get(identity.name) == identity.written_us or save in self._overwritten
 
+    def replaces_failed(self, outcome: Outcome) -> bool:
+        """Tell whether the checkpoint was restored as failed, and this is what became of it when it was tried again."""
+        failed_at = self._failed_at.get((outcome.id.name, outcome.id.written_us))
+        return failed_at is not None and outcome.evaluated_at > failed_at + _ROUNDING_SECONDS
+
     def covers(self, checkpoint: Checkpoint) -> bool:
         """Tell whether the checkpoint is settled."""
         if self.newer_passes_older and self._is_passed(checkpoint):
             return True
-        return self._is_noted(checkpoint)
+        return self._is_noted(checkpoint) and not self.is_retried(checkpoint)
+
+    def is_retried(self, checkpoint: Checkpoint) -> bool:
+        """Tell whether the checkpoint has failed in an earlier process and is to be tried again."""
+        failed_at = self._failed_at.get(self._failed_save(checkpoint.id))
+        return failed_at is not None and self.retry_failed_before is not None and failed_at < self.retry_failed_before
+
+    def _failed_save(self, identity: CheckpointId) -> tuple[str, int]:
+        """Return name and time by which a failure of this checkpoint is noted; some results hold no time."""
+        timeless = (identity.name, 0)
+        return timeless if timeless in self._failed_at else (identity.name, identity.written_us)
 
     def covers_after(self, checkpoint: Checkpoint, evaluated: Collection[CheckpointId]) -> bool:
         """Tell whether a checkpoint that is not settled yet will be, once these are evaluated."""

@@ -37,6 +37,7 @@ RENDERED = [
     "--distribution=Mirrored",
     "--checkpoints-per-pass=4",
     "--resource=ns/mnist",
+    "--retry-failed-before=2026-01-02T03:04:05Z",
     "--follow-training",
     "--port=8080",
 ]
@@ -80,6 +81,7 @@ def test_the_flags_that_the_operator_renders(ran: dict[str, Any]) -> None:
         output_dir=Path("/output/run"),
         keep_best=2,
         resource="ns/mnist",
+        retry_failed_before=1767323045.0,
         follow_training=True,
         sentinel="training.finished",
         port=8080,

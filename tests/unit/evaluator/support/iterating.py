@@ -10,13 +10,20 @@ from sidecar_evaluator.discovery.backlog import Remaining
 from sidecar_evaluator.discovery.directory import Directory
 from sidecar_evaluator.discovery.iterator import CheckpointIterator, Policy
 from sidecar_evaluator.discovery.training_end import training_finished
+from sidecar_evaluator.results.settled import SettledCheckpoints
 from unit.evaluator.support.fakes import FakeChangeWaiter, FakeClock, FakeDirectory
 
 
 class Scene:
     """An iterator, its directory and its clock; `drain` settles whatever is handed out."""
 
-    def __init__(self, *listed: Checkpoint, directory: Directory | None = None, **policy: Any) -> None:
+    def __init__(
+        self,
+        *listed: Checkpoint,
+        directory: Directory | None = None,
+        settled: SettledCheckpoints | None = None,
+        **policy: Any,
+    ) -> None:
         self.clock, self.directory, self.stop = FakeClock(), FakeDirectory(*listed), threading.Event()
         self.finished, self.changes = threading.Event(), FakeChangeWaiter(self.clock, self.stop)
         self.iterator = CheckpointIterator(
@@ -26,6 +33,7 @@ class Scene:
             stop=self.stop,
             changes=self.changes,
             training_finished=training_finished("training.finished", self.finished.is_set),
+            settled=settled or SettledCheckpoints(),
         )
         self.remaining: list[Remaining] = []
 

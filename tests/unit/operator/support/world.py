@@ -51,6 +51,12 @@ class World:
         changed = {**stored, "metadata": {**stored["metadata"], "generation": generation}}
         self.client.put({**changed, "spec": stored["spec"] | spec})
 
+    def annotate(self, restarted_at: str) -> None:
+        """Ask for another run as a user does; this changes no generation."""
+        stored = self.client.only(names.KIND)
+        annotations = {names.RESTARTED_AT_ANNOTATION: restarted_at}
+        self.client.put({**stored, "metadata": {**stored["metadata"], "annotations": annotations}})
+
     def job_status(self, **status: Any) -> None:
         """Report on the Job as the Job controller does."""
         self.client.put({**self.client.only("Job"), "status": status})
