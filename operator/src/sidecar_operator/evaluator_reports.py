@@ -5,9 +5,10 @@ says what is wrong, where, and what to do.
 """
 
 from collections.abc import Collection
+from datetime import datetime, timedelta
 
 from sidecar_operator.conditions import Reason
-from sidecar_operator.kube_objects import Pod
+from sidecar_operator.kube_objects import Pod, format_time
 from sidecar_operator.pod_diagnosis import Trouble
 from sidecar_operator.resource_view import SidecarEvaluation
 
@@ -19,6 +20,9 @@ _REASONS = {
 OBSTRUCTING = frozenset({Reason.DIRECTORY_MISSING, Reason.CHECKPOINTS_UNREADABLE})
 """Problems with which the evaluator is not ready; a directory without checkpoints may just be waiting for the first."""
 
+INTRODUCTION = timedelta(seconds=60)
+"""How long an evaluator may take from its start until its first report, which comes before it builds the model."""
+
 
 def problem_of(evaluation: SidecarEvaluation, pods: Collection[Pod]) -> Trouble | None:
     """Return what the evaluator in one of these pods says is in its way."""
@@ -27,6 +31,33 @@ def problem_of(evaluation: SidecarEvaluation, pods: Collection[Pod]) -> Trouble 
     if reason is None or results.evaluator_pod not in {pod.name for pod in pods}:
         return None
     return Trouble(reason, f"{results.problem_message}{_advice(reason, evaluation)}")
+
+
+def silence_of(evaluation: SidecarEvaluation, pod: Pod, now: datetime) -> Trouble | None:
+    """Return that the evaluator in this pod runs and cannot report: it was ready, or it never wrote a word."""
+    started_at, unready_since = pod.evaluator_started_at, pod.unready_since
+    if started_at is None or pod.is_ready or pod.is_being_deleted:
+        return None
+    if unready_since:
+        what = f"has failed its readiness probe since {format_time(unready_since)}"
+    elif seconds_to_introduction(evaluation, pod, now) == 0:
+        what = f"has not written status.results since its start at {format_time(started_at)}"
+    else:
+        return None
+    return Trouble(
+        Reason.EVALUATOR_NOT_REPORTING,
+        f"the evaluator in pod {pod.name} runs and {what}: most likely it cannot reach the API server, so that it "
+        "neither publishes results nor learns that training has ended; check the NetworkPolicies of namespace "
+        f"{pod.namespace}, which must allow egress to the API server, and `kubectl logs {pod.name} -n {pod.namespace}`",
+    )
+
+
+def seconds_to_introduction(evaluation: SidecarEvaluation, pod: Pod | None, now: datetime) -> float | None:
+    """Return how long the first report of this pod's evaluator may still take; None where none is awaited."""
+    if pod is None or pod.is_ready or evaluation.results.evaluator_pod == pod.name:
+        return None
+    started_at = pod.evaluator_started_at
+    return max((started_at + INTRODUCTION - now).total_seconds(), 0.0) if started_at else None
 
 
 def _advice(reason: Reason, evaluation: SidecarEvaluation) -> str:

@@ -267,6 +267,8 @@ class ContainerStatus(View):
     __slots__ = ()
     name = Field(text_at, "name")
     image = Field(text_at, "image")
+    running_since = Field(time_at, "state", "running", "startedAt")
+    """When it was started, None where it does not run."""
 
     @property
     def waiting(self) -> Waiting | None:
@@ -304,6 +306,21 @@ class Pod(KubeObject):
         """How the evaluator's container ended, None where it has not; other containers do not count."""
         ends = (container.terminated for container in self.containers if container.name == names.CONTAINER)
         return next(ends, None)
+
+    @property
+    def evaluator_started_at(self) -> datetime | None:
+        """When the evaluator's container was started, None where it does not run."""
+        starts = (container.running_since for container in self.containers if container.name == names.CONTAINER)
+        return next(starts, None)
+
+    @property
+    def unready_since(self) -> datetime | None:
+        """When the pod, after it was ready, began to fail its readiness probe; None where it does not."""
+        ready, started_at = self.condition("Ready"), self.evaluator_started_at
+        if ready is None or ready.is_true or ready.reason != "ContainersNotReady" or started_at is None:
+            return None
+        since = parse_time(ready.last_transition_time)
+        return since if since and since > started_at else None
 
     @property
     def is_ready(self) -> bool:

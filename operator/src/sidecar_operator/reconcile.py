@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from sidecar_operator import (
+    evaluator_reports,
     events,
     manifests,
     pod_diagnosis,
@@ -123,6 +124,7 @@ class Reconciler:
             self._seconds_to_explain(evaluation, training),
             self._seconds_to_diagnose(observed),
             self._seconds_to_start(observed),
+            self._seconds_to_introduction(observed),
         )
         return _earliest(*delays)
 
@@ -200,6 +202,7 @@ class Reconciler:
             pods=self._pods_of(applied.job),
             is_replacing=applied.is_replacing,
             refusal=applied.refusal,
+            now=self._now(),
             run=run,
         )
         observed = self._with_next_run(observed)
@@ -234,6 +237,11 @@ class Reconciler:
             return None
         young = self._age(blocked) < DIAGNOSIS_SECONDS
         return DIAGNOSIS_SECONDS if young else self._warnings.seconds_until_due(blocked)
+
+    def _seconds_to_introduction(self, observed: Observed) -> float | None:
+        """Return how long the first report of the evaluator may still take, None where none is awaited."""
+        seconds = evaluator_reports.seconds_to_introduction(observed.evaluation, observed.live_pod, self._now())
+        return seconds or None
 
     def _age(self, obj: KubeObject) -> float:
         return (self._now() - obj.created_at).total_seconds() if obj.created_at else math.inf

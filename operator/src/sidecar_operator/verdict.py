@@ -7,10 +7,11 @@ Ready.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from sidecar_operator import names
 from sidecar_operator.conditions import Reason
-from sidecar_operator.evaluator_reports import OBSTRUCTING, problem_of
+from sidecar_operator.evaluator_reports import OBSTRUCTING, problem_of, silence_of
 from sidecar_operator.kube_objects import Job, Pod, WarningEvent, format_time
 from sidecar_operator.pod_diagnosis import (
     Failure,
@@ -44,6 +45,8 @@ class Observed:
     refusal: str | None = None
     """Why a child could not be applied, where the API server refused it."""
     training: Training | None = None
+    now: datetime | None = None
+    """When it was observed."""
     run: Run | None = None
     """The run that the resource asks for."""
     restart_problem: str = ""
@@ -188,6 +191,12 @@ def _running(observed: Observed) -> Verdict | None:
     return Verdict(Reason.WAITING_FOR_FIRST_EVALUATION, message)
 
 
+def _silent(observed: Observed) -> Verdict | None:
+    pod, now = observed.live_pod, observed.now
+    silence = silence_of(observed.evaluation, pod, now) if pod and now else None
+    return Verdict(silence.reason, silence.message, is_progressing=True) if silence else None
+
+
 def _in_trouble(observed: Observed) -> Verdict | None:
     pod = observed.live_pod
     trouble = trouble_of(pod, observed.warnings) if pod else _pods_refused(observed)
@@ -248,6 +257,7 @@ CHECKS: tuple[Check, ...] = (
     _restarting,
     _awaiting_training,
     _drained,
+    _silent,
     _obstructed,
     _running,
     _in_trouble,

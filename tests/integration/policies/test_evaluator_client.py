@@ -3,6 +3,7 @@
 import itertools
 import threading
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -11,7 +12,7 @@ from cluster.api_server import ApiServer as Cluster
 from integration.evaluations import Evaluations
 from sidecar_evaluator.errors import ConfigurationError
 from sidecar_evaluator.kube.client import ApiClient, ApiError, load_incluster_config
-from sidecar_evaluator.kube.resource import KubernetesResource, read_patiently, watch_training
+from sidecar_evaluator.kube.resource import KubernetesResource, read_patiently, watch
 from support.waiting import DEADLINE
 
 
@@ -64,11 +65,12 @@ def test_the_state_of_the_training_arrives(resource: KubernetesResource, evaluat
     evaluations.apply_status({"training": {"state": "Running"}}, "sidecar-operator")
     states, stop, running, over = list[str](), threading.Event(), threading.Event(), threading.Event()
 
-    def record(state: str) -> None:
+    def record(evaluation: dict[str, Any]) -> None:
+        state = evaluation["status"]["training"]["state"]
         states.append(state)
         (running if state == "Running" else over).set()
 
-    watching = threading.Thread(target=watch_training, args=(resource, record, stop, 0.01), daemon=True)
+    watching = threading.Thread(target=watch, args=(resource, record, stop.set, stop, 0.01), daemon=True)
     watching.start()
     assert running.wait(DEADLINE)
     evaluations.apply_status({"training": {"state": "Succeeded"}}, "sidecar-operator")

@@ -9,7 +9,17 @@ from sidecar_operator.runs import Run
 from sidecar_operator.training_state import Training
 from sidecar_operator.training_status import State
 from sidecar_operator.verdict import Observed, Verdict, decide
-from unit.operator.support.samples import RESULTS, TRAINING_REF, condition, evaluation, job, pod, terminated, waiting
+from unit.operator.support.samples import (
+    RESULTS,
+    TRAINING_REF,
+    condition,
+    evaluation,
+    job,
+    pod,
+    running,
+    terminated,
+    waiting,
+)
 
 READY_POD: JsonObject = {"phase": "Running", "conditions": [condition("Ready")]}
 STARTING_POD: JsonObject = {"phase": "Pending"}
@@ -82,6 +92,13 @@ def test_what_is_in_the_evaluators_way_is_the_reason(pods: list[JsonObject], rea
     verdict = judged(pods, results=telling(reason, pod_name=f"pod-{len(pods) - 1}"))
     assert (verdict.reason, verdict.is_ready, verdict.is_progressing) == (reason, False, True)
     assert "/checkpoints/run does not exist" in verdict.message
+
+
+def test_an_evaluator_that_cannot_report_is_not_ready_whatever_it_said_or_failed_with_before() -> None:
+    silent = {"phase": "Running", "containerStatuses": [running("2026-01-02T03:00:00Z")]}
+    now = parse_time("2026-01-02T03:10:00Z")
+    verdict = judged([FAILED_POD, silent], results=telling("DirectoryMissing", pod_name="pod-0"), now=now)
+    assert (verdict.reason, verdict.is_ready, verdict.is_progressing) == (Reason.EVALUATOR_NOT_REPORTING, False, True)
 
 
 @pytest.mark.parametrize("spec", [{}, {"readyWhen": "FirstEvaluation"}])

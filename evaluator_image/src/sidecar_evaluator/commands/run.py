@@ -23,7 +23,7 @@ from sidecar_evaluator.commands.shutdown import end_after_grace, watch_deadline
 from sidecar_evaluator.discovery.training_end import training_finished
 from sidecar_evaluator.errors import ExitCode
 from sidecar_evaluator.evaluator import ModelEvaluator
-from sidecar_evaluator.kube.resource import read_patiently, watch_training
+from sidecar_evaluator.kube.resource import read_patiently, watch
 from sidecar_evaluator.loop import Loop
 from sidecar_evaluator.results.evaluator_report import EvaluatorReport
 from sidecar_evaluator.results.jsonl_records import run_identity
@@ -134,8 +134,8 @@ def _surroundings(session: Session) -> Surroundings:
 
 
 def _start_threads(session: Session, loop: Loop) -> None:
-    if session.config.follow_training and session.resource:
-        arguments = (session.resource, session.on_training_state, session.stop)
-        threading.Thread(target=watch_training, args=arguments, name="training", daemon=True).start()
+    if session.resource:
+        arguments = (session.resource, session.on_change, session.watching.failed, session.stop)
+        threading.Thread(target=watch, args=arguments, name="resource", daemon=True).start()
     if session.config.evaluation_timeout:
         threading.Thread(target=watch_deadline, args=(session, loop), name="watchdog", daemon=True).start()

@@ -5,6 +5,7 @@ the loop itself is made of is put together in `assembly`.
 """
 
 import threading
+from typing import Any
 
 from sidecar_evaluator.assembly import checkpoint_source
 from sidecar_evaluator.checkpoints.interface import Checkpoint
@@ -16,6 +17,7 @@ from sidecar_evaluator.discovery.training_end import TrainingState
 from sidecar_evaluator.kube.resource import KubernetesResource, Resource
 from sidecar_evaluator.results.evaluator_report import Problem
 from sidecar_evaluator.runtime.clock import SystemClock
+from sidecar_evaluator.runtime.contact import Contact
 from sidecar_evaluator.runtime.heartbeat import Heartbeat
 from sidecar_evaluator.runtime.readiness import Readiness
 
@@ -28,13 +30,14 @@ class Session:
         self.stop = threading.Event()
         self.clock = SystemClock()
         self.heartbeat = Heartbeat()
-        self.readiness = Readiness()
+        self.watching = Contact()
         self.training = TrainingState(self.clock.monotonic)
         self.source = checkpoint_source(
             config.model.checkpoint_dir, self.stop, config.policy, config.model.format, self.heartbeat.beat
         )
         self.resource: Resource | None = KubernetesResource(config.resource) if config.resource else None
         self.writers = RunWriters(config, self.clock, self.resource, self.source.changes.wake)
+        self.readiness = Readiness((self.writers.publishing, self.watching))
 
     def on_look(self, listing: Listing) -> None:
         """Take note of a look at the directory, between two evaluations."""
@@ -48,10 +51,13 @@ class Session:
         """Say in the resource what keeps the loop from finding checkpoints."""
         self.writers.say(Problem(obstacle.reason, obstacle.message, self.clock.time()) if obstacle else None)
 
-    def on_training_state(self, state: str) -> None:
-        """Take note of the training's state, and look at once: it may have ended."""
-        self.training.report(state)
-        self.source.changes.wake()
+    def on_change(self, evaluation: dict[str, Any]) -> None:
+        """Take note of the resource as it is now; of a training's state look at once: it may have ended."""
+        self.watching.succeeded()
+        state = evaluation.get("status", {}).get("training", {}).get("state")
+        if state and self.config.follow_training:
+            self.training.report(state)
+            self.source.changes.wake()
 
     def find(self, name: str) -> Checkpoint | None:
         """Return a complete checkpoint of the directory by its name."""

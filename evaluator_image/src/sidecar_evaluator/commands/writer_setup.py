@@ -8,6 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from prometheus_client import CollectorRegistry
 
@@ -22,6 +23,7 @@ from sidecar_evaluator.results.ledger import Results
 from sidecar_evaluator.results.resume import Resumed
 from sidecar_evaluator.results.serialization import render
 from sidecar_evaluator.runtime.clock import Clock
+from sidecar_evaluator.runtime.contact import Contact
 from sidecar_evaluator.storage.append_log import AppendLog
 from sidecar_evaluator.writers.async_writer import AsyncWriter
 from sidecar_evaluator.writers.interface import Writer
@@ -36,10 +38,14 @@ FLUSH_SECONDS = 10.0
 
 
 class RunWriters:
-    """Everything that a settled checkpoint is written to; `wake` ends the loop's wait for the next one."""
+    """Everything that a settled checkpoint is written to; `wake` ends the loop's wait for the next one.
+
+    `publishing` notes whether the resource's status can be written.
+    """
 
     def __init__(self, config: Config, clock: Clock, resource: Resource | None, wake: Callable[[], None]) -> None:
         self._config = config
+        self.publishing = Contact()
         self.registry = CollectorRegistry()
         self.metrics = PrometheusWriter(self.registry, clock, version("sidecar-evaluator"))
         self.journal = AppendLog(config.output_dir, JOURNAL) if config.output_dir else None
@@ -69,7 +75,11 @@ class RunWriters:
             self._status.say(problem)
 
     def _status_writer(self, resource: Resource) -> StatusWriter:
-        return StatusWriter(resource.apply_results, partial(render, primary=self._config.rules.primary))
+        def apply(results: dict[str, Any]) -> None:
+            with self.publishing.attempt():
+                resource.apply_results(results)
+
+        return StatusWriter(apply, partial(render, primary=self._config.rules.primary))
 
     def _writers(self) -> list[Writer]:
         writers: list[Writer] = [self.metrics, LogWriter()]

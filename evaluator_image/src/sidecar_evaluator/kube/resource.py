@@ -123,20 +123,26 @@ def read_patiently(
             break
     raise ConnectionError(
         "The SidecarEvaluation could not be read, so the evaluator cannot resume from its results; check the "
-        "connection to the API server."
+        "connection to the API server, and whether a NetworkPolicy forbids egress to it."
     )
 
 
-def watch_training(
-    resource: Resource, on_state: Callable[[str], None], stop: threading.Event, pause: float = _PAUSE_SECONDS
+def watch(
+    resource: Resource,
+    on_change: Callable[[dict[str, Any]], None],
+    on_failure: Callable[[], None],
+    stop: threading.Event,
+    pause: float = _PAUSE_SECONDS,
 ) -> None:
-    """Pass `status.training.state` to `on_state`, now and after each change until `stop` is set; run it in a thread."""
+    """Pass the resource to `on_change`, now and after each change until `stop` is set; run it in a thread.
+
+    `on_failure` is called for each watch that fails.
+    """
     while not stop.is_set():
         try:
             for evaluation in resource.changes():
-                state = evaluation.get("status", {}).get("training", {}).get("state")
-                if state:
-                    on_state(state)
+                on_change(evaluation)
         except Exception as error:
-            _log.warning("The watch of the training's state failed, restarting it: %s", error)
+            on_failure()
+            _log.warning("The watch of the SidecarEvaluation failed, restarting it: %s", error)
         stop.wait(pause)

@@ -10,7 +10,7 @@ import pytest
 
 from sidecar_evaluator.errors import ConfigurationError
 from sidecar_evaluator.kube.client import ApiClient, ApiError, ClientConfig
-from sidecar_evaluator.kube.resource import KubernetesResource, read_patiently, watch_training
+from sidecar_evaluator.kube.resource import KubernetesResource, read_patiently, watch
 from unit.evaluator.support.recorder import Recorder
 
 PATH = "/apis/sidecareval.dev/v1alpha1/namespaces/ns/sidecarevaluations"
@@ -84,19 +84,20 @@ def states(*names: str) -> str:
     return "".join(json.dumps(event) + "\n" for event in events)
 
 
-def test_the_training_is_watched_through_errors_and_ends_of_watches(
+def test_the_resource_is_watched_through_errors_and_ends_of_watches(
     server: Recorder, resource: KubernetesResource
 ) -> None:
     server.answers = [(200, states("Running")), (500, "{}"), (410, "{}"), (200, states("Running", "Succeeded"))]
-    stop, observed = threading.Event(), list[str]()
+    stop, observed, failures = threading.Event(), list[str](), list[int]()
 
-    def on_state(state: str) -> None:
-        observed.append(state)
-        if state == "Succeeded":
+    def on_change(evaluation: dict[str, Any]) -> None:
+        observed.append(evaluation["status"]["training"]["state"])
+        if observed[-1] == "Succeeded":
             stop.set()
 
-    watch_training(resource, on_state, stop, pause=0.001)
+    watch(resource, on_change, lambda: failures.append(len(observed)), stop, pause=0.001)
     assert observed == ["Running", "Running", "Succeeded"]
+    assert failures == [1, 1]
     assert "fieldSelector=metadata.name%3Dmnist" in server.requests[0]["path"]
     assert "watch=" in server.requests[0]["path"]
 

@@ -99,6 +99,11 @@ def waiting(reason: str, message: str = "", image: str = "img:1") -> JsonObject:
     return {"name": names.CONTAINER, "image": image, "state": state}
 
 
+def running(since: str) -> JsonObject:
+    """Return the status of the evaluator's container while it runs."""
+    return {"name": names.CONTAINER, "image": "img:1", "state": {"running": {"startedAt": since}}}
+
+
 def terminated(exit_code: int, message: str = "", reason: str = "Error") -> JsonObject:
     """Return the status of the evaluator's container after its end."""
     state = {"terminated": {"exitCode": exit_code, "message": message, "reason": reason}}
