@@ -20,13 +20,14 @@ from prometheus_client import CollectorRegistry
 from sidecar_operator import handlers, settings
 from sidecar_operator.cache import Cache
 from sidecar_operator.controller import Controller
-from sidecar_operator.handlers import FOLLOWED_KINDS, FollowedKind, Handlers
+from sidecar_operator.handlers import Handlers
 from sidecar_operator.kube_client import ApiError, KubeClient, connected
 from sidecar_operator.metrics import ReconcileMetrics, ResourceMetrics
 from sidecar_operator.metrics_endpoint import MetricsEndpoint
 from sidecar_operator.reconcile import Reconciler
 from sidecar_operator.rollover import Rollover
 from sidecar_operator.settings import Settings, SettingsError
+from sidecar_operator.training_watch import TrainingWatches
 from sidecar_operator.workqueue import WorkQueue
 
 logger = logging.getLogger("sidecar_operator")
@@ -61,13 +62,12 @@ async def serve(config: Settings) -> None:
 async def operate(config: Settings, api_client: ApiClient) -> None:
     """Run the operator with this client until it is stopped."""
     client = KubeClient(api_client, config.namespaces, instance=socket.gethostname())
-    kinds = [kind for kind in FOLLOWED_KINDS if await client.can_watch(kind.api_version, kind.plural)]
     registry, resources = CollectorRegistry(), ResourceMetrics()
     cache, queue = Cache(resources.update), WorkQueue(time.monotonic)
     rollover = Rollover(cache, config.evaluator_image, config.rollovers)
-    watched = [(kind.api_version, kind.kind) for kind in kinds]
+    trainings = TrainingWatches(client, cache, queue.add, config.namespaces)
     controller = Controller(
-        Reconciler(client, cache, config.evaluator_image, watched, is_rollover_due=rollover.is_due),
+        Reconciler(client, cache, config.evaluator_image, trainings.request, is_rollover_due=rollover.is_due),
         client,
         cache,
         queue,
@@ -77,17 +77,18 @@ async def operate(config: Settings, api_client: ApiClient) -> None:
         clock=time.monotonic,
     )
     await controller.resync()
-    logger.info("serving %s; trainings watched: %s", _scope(config), ", ".join(kind.kind for kind in kinds))
-    loops = (controller.run_passes(), controller.run_resyncs(), rollover.run(queue.add))
+    logger.info("serving %s", _scope(config))
+    loops = (controller.run_passes(), controller.run_resyncs(), rollover.run(queue.add), trainings.run())
     with MetricsEndpoint(config.metrics_port, registry, resources):
-        await _run(config, loops, watching(controller, Handlers(cache, queue.add), kinds))
+        await _run(config, loops, registry_of(controller, trainings, Handlers(cache, queue.add)))
 
 
-def watching(controller: Controller, event_handlers: Handlers, kinds: Sequence[FollowedKind]) -> kopf.OperatorRegistry:
-    """Return kopf's registry with the handlers of watch events and of the probe."""
+def registry_of(controller: Controller, trainings: TrainingWatches, event_handlers: Handlers) -> kopf.OperatorRegistry:
+    """Return kopf's registry with the handlers of watch events, of the probe and of the end."""
     registry = kopf.OperatorRegistry()
-    handlers.register(registry, event_handlers, kinds)
+    handlers.register(registry, event_handlers)
     handlers.register_probe(registry, controller.check_health)
+    handlers.register_cleanup(registry, trainings.stop)
     return registry
 
 

@@ -8,7 +8,7 @@ only those that belong to a resource or that one follows.
 
 import sys
 from collections.abc import Callable, Hashable, Iterable, Iterator
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from sidecar_operator.kube_objects import Job, JsonObject, Key, KubeObject, Page, Pod
 from sidecar_operator.packing import Packer, version_of
@@ -50,6 +50,7 @@ class KindCache(Generic[View]):
         self._objects: dict[Key, bytes] = {}
         self._keys: dict[Hashable, tuple[Key, ...]] = {}
         self._listed: dict[str | None, set[Key]] = {}
+        self._list_versions: dict[str | None, int] = {}
 
     def __iter__(self) -> Iterator[View]:
         return (obj for key in self.all_keys() if (obj := self.get(key)))
@@ -66,6 +67,10 @@ class KindCache(Generic[View]):
     def of(self, index: Hashable) -> list[View]:
         """Return the objects with this value of the index, by name."""
         return [obj for key in self.keys_of(index) if (obj := self.get(key))]
+
+    def indexes(self) -> list[Hashable]:
+        """Return the values of the index that objects have."""
+        return list(self._keys)
 
     def keys_of(self, index: Hashable) -> list[Key]:
         """Return namespace and name of the objects with this value of the index, by name."""
@@ -90,6 +95,19 @@ class KindCache(Generic[View]):
         if self._same(raw) is not None:
             self.put(raw)
 
+    def refresh(self, outdated: View, raw: JsonObject) -> None:
+        """Store what a read has answered after `outdated` was stored, be it another object of that name.
+
+        A name that has been removed here meanwhile stays removed. An answer of an earlier version than `outdated` means
+        that the API server's database was restored.
+        """
+        stored = self._version(outdated.key)
+        if stored < 0:
+            return
+        if KubeObject(raw).resource_version < stored == outdated.resource_version:
+            self._discard(outdated.key)
+        self.put(raw)
+
     def remove(self, raw: JsonObject) -> bool:
         """Drop a deleted object, unless another one has taken its name; tell whether it was here."""
         stored = self._same(raw)
@@ -103,9 +121,16 @@ class KindCache(Generic[View]):
         self.take_page(Page(list(objects), version, namespace))
 
     def take_page(self, page: Page) -> None:
-        """Take over a part of a list; after the last part, drop what is older than the list and not in it."""
+        """Take over a part of a list; after the last part, drop what is older than the list and not in it.
+
+        A version before that of the last list means that the API server's database was restored: what was stored then
+        is no newer than the list, whatever its version.
+        """
         if page.is_first:
             self._listed[page.namespace] = set()
+        if page.version < self._list_versions.get(page.namespace, 0):
+            self._discard_all(page)
+        self._list_versions[page.namespace] = page.version
         listed = self._listed[page.namespace]
         for raw in page.objects:
             listed.add(KubeObject(raw).key)
@@ -127,6 +152,11 @@ class KindCache(Generic[View]):
         stored = self.get(obj.key)
         return stored if stored is not None and stored.uid == obj.uid else None
 
+    def _discard_all(self, page: Page) -> None:
+        for key in self.all_keys():
+            if page.covers(key):
+                self._discard(key)
+
     def _discard(self, key: Key) -> None:
         self._forget(key)
         self._changed(key, None)
@@ -143,36 +173,66 @@ class KindCache(Generic[View]):
             self._keys.pop(index, None)
 
 
+class WatchScope(NamedTuple):
+    """What one watch of trainings covers: a kind, in one namespace or, where that is None, in all."""
+
+    api_version: str
+    kind: str
+    namespace: str | None
+
+    def covers(self, ref: TrainingRef) -> bool:
+        """Tell whether the watch reports on this training."""
+        return (self.api_version, self.kind) == (ref.api_version, ref.kind) and self.namespace in (None, ref.namespace)
+
+
 class TrainingCache:
-    """Training objects that resources follow, and those that no longer exist."""
+    """Training objects that resources follow, and those that do not exist, of kinds that are watched."""
 
     def __init__(self) -> None:
         self._packer = Packer()
         self._objects: dict[TrainingRef, bytes | None] = {}
+        self._scopes: set[WatchScope] = set()
 
     def __iter__(self) -> Iterator[TrainingRef]:
-        return iter(self._objects)
+        return iter(list(self._objects))
 
     def __contains__(self, ref: TrainingRef) -> bool:
         return ref in self._objects
 
+    def is_watched(self, ref: TrainingRef) -> bool:
+        """Tell whether a watch reports each change of this training."""
+        kind = ref.api_version, ref.kind
+        return WatchScope(*kind, None) in self._scopes or WatchScope(*kind, ref.namespace) in self._scopes
+
     def get(self, ref: TrainingRef) -> KubeObject | None:
-        """Return the training, None where it no longer exists."""
+        """Return the training, None where it does not exist."""
         packed = self._objects[ref]
         return KubeObject(self._packer.unpack(packed)) if packed is not None else None
+
+    def begin_watch(self, scope: WatchScope) -> None:
+        """Take over what a watch reports from now on, and drop what was known before."""
+        self.end_watch(scope)
+        self._scopes.add(scope)
+
+    def end_watch(self, scope: WatchScope) -> None:
+        """Drop what a watch has reported: nobody reports its changes any more."""
+        self._scopes.discard(scope)
+        for ref in self:
+            if scope.covers(ref):
+                self.forget(ref)
 
     def put_watched(self, ref: TrainingRef, raw: JsonObject | None) -> None:
         """Take over what a watch has reported; None for a deletion."""
         self._objects[ref] = self._pack(raw) if raw is not None else None
 
-    def put_read(self, ref: TrainingRef, raw: JsonObject) -> None:
-        """Take over the answer to a request, unless a watch has reported since it was sent."""
-        if ref not in self._objects:
-            self._objects[ref] = self._pack(raw)
+    def put_read(self, ref: TrainingRef, raw: JsonObject | None) -> None:
+        """Take over the answer to a request, unless a watch has reported since it was sent, or none would."""
+        if self.is_watched(ref) and ref not in self._objects:
+            self.put_watched(ref, raw)
 
-    def clear(self) -> None:
-        """Drop all, so that each training is read again."""
-        self._objects.clear()
+    def forget(self, ref: TrainingRef) -> None:
+        """Drop a training that nothing follows."""
+        self._objects.pop(ref, None)
 
     def _pack(self, raw: JsonObject) -> bytes:
         return self._packer.pack(outlined(raw), KubeObject(raw).resource_version)
@@ -196,6 +256,16 @@ class Cache:
         obj = KubeObject(manifest)
         child: KubeObject | None = self.children[obj.kind].get(obj.key)
         return child
+
+    def refs_in(self, scope: WatchScope) -> list[TrainingRef]:
+        """Return the trainings within a watch that resources follow."""
+        return [ref for ref in self.evaluations.indexes() if isinstance(ref, TrainingRef) and scope.covers(ref)]
+
+    def forget_unfollowed_trainings(self) -> None:
+        """Drop the trainings that no resource follows any more."""
+        for ref in self.trainings:
+            if not self.followers(ref):
+                self.trainings.forget(ref)
 
     def followers(self, ref: TrainingRef) -> list[Key]:
         """Return the resources that follow a training."""

@@ -45,6 +45,7 @@ class Reason(StrEnum):
     WAITING_FOR_FIRST_EVALUATION = "WaitingForFirstEvaluation"
     EVALUATOR_DRAINED = "EvaluatorDrained"
     REPLACING_JOB = "ReplacingJob"
+    TRAINING_ENDED_BEFORE = "TrainingEndedBefore"
     SUSPENDED = "Suspended"
 
     # The evaluator runs and finds nothing that it can evaluate.
@@ -94,6 +95,8 @@ class Reason(StrEnum):
     TRAINING_STATE_UNKNOWN = "TrainingStateUnknown"
     TRAINING_KIND_UNKNOWN = "TrainingKindUnknown"
     TRAINING_FORBIDDEN = "TrainingForbidden"
+    TRAINING_BEING_DELETED = "TrainingBeingDeleted"
+    TRAINING_UNREADABLE = "TrainingUnreadable"
 
 
 @dataclass(frozen=True)

@@ -99,7 +99,7 @@ class Controller:
                 self._cache.children[kind].take_page(page)
         async for page in self._client.list_pages(names.KIND):
             self._cache.evaluations.take_page(page)
-        self._cache.trainings.clear()
+        self._cache.forget_unfollowed_trainings()
         for key in self._cache.evaluations.all_keys():
             self._queue.add(key)
         self._last_resync = self._clock()

@@ -16,7 +16,9 @@ Level = Literal["Normal", "Warning"]
 QUIET = frozenset({Reason.EVALUATOR_STARTING, Reason.WAITING_FOR_FIRST_EVALUATION, Reason.CONFIGURATION_ERROR})
 """Reasons of Ready that give no Event: every run passes them, or the end that follows at once has an Event."""
 
-EXPECTED = frozenset({Reason.REPLACING_JOB, Reason.SUSPENDED, Reason.WAITING_FOR_TRAINING})
+EXPECTED = frozenset(
+    {Reason.REPLACING_JOB, Reason.SUSPENDED, Reason.WAITING_FOR_TRAINING, Reason.TRAINING_ENDED_BEFORE}
+)
 """Reasons of Ready=False that the user has caused on purpose."""
 
 

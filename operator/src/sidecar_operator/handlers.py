@@ -4,8 +4,8 @@
 for. Only `on.event` handlers are used, so kopf stores no annotation and no finalizer anywhere.
 """
 
-from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any
 
 import kopf
 from kopf._core.reactor.inventory import ResourceMemories, ResourceMemory
@@ -14,35 +14,6 @@ from sidecar_operator import names
 from sidecar_operator.cache import Cache
 from sidecar_operator.kube_client import PAGE
 from sidecar_operator.kube_objects import JsonObject, Key, KubeObject
-from sidecar_operator.resource_view import TrainingRef
-
-
-class FollowedKind(NamedTuple):
-    """A kind of training whose events wake the resources that follow it."""
-
-    group: str
-    version: str
-    plural: str
-    kind: str
-
-    @property
-    def api_version(self) -> str:
-        """Group and version as objects carry them."""
-        return f"{self.group}/{self.version}"
-
-
-FOLLOWED_KINDS = (
-    FollowedKind("batch", "v1", "jobs", "Job"),
-    FollowedKind("kubeflow.org", "v1", "tfjobs", "TFJob"),
-    FollowedKind("kubeflow.org", "v1", "pytorchjobs", "PyTorchJob"),
-    FollowedKind("kubeflow.org", "v1", "jaxjobs", "JAXJob"),
-    FollowedKind("kubeflow.org", "v1", "mpijobs", "MPIJob"),
-    FollowedKind("kubeflow.org", "v1", "xgboostjobs", "XGBoostJob"),
-    FollowedKind("kubeflow.org", "v1", "paddlejobs", "PaddleJob"),
-    FollowedKind("trainer.kubeflow.org", "v1alpha1", "trainjobs", "TrainJob"),
-    FollowedKind("jobset.x-k8s.io", "v1alpha2", "jobsets", "JobSet"),
-)
-"""Kinds that are watched where the cluster serves them; a training of any other kind is polled."""
 
 
 class Handlers:
@@ -63,17 +34,9 @@ class Handlers:
         """Take over an event of an evaluator's pod."""
         self._on_child("Pod", event)
 
-    async def on_training(self, event: Any, **_: Any) -> None:
-        """Take over an event of a training, and of an evaluator's Job where the training kind is Job."""
-        training = KubeObject(event["object"])
-        if training.is_child:
-            self._on_child("Job", event)
-        ref = TrainingRef(training.api_version, training.kind, *training.key)
-        followers = self._cache.followers(ref)
-        if followers:
-            self._cache.trainings.put_watched(ref, None if event["type"] == "DELETED" else training.raw)
-        for key in followers:
-            self._wake(key)
+    async def on_job(self, event: Any, **_: Any) -> None:
+        """Take over an event of an evaluator's Job."""
+        self._on_child("Job", event)
 
     def _on_child(self, kind: str, event: Any) -> None:
         raw: JsonObject = {**event["object"], "kind": kind}
@@ -83,12 +46,11 @@ class Handlers:
             self._wake(owner)
 
 
-def register(registry: kopf.OperatorRegistry, handlers: Handlers, kinds: Iterable[FollowedKind]) -> None:
-    """Register everything that is watched; `kinds` are the training kinds that the cluster serves, Job among them."""
+def register(registry: kopf.OperatorRegistry, handlers: Handlers) -> None:
+    """Register everything that is watched by kopf: kinds that every cluster with this operator has."""
     kopf.on.event(names.GROUP, names.VERSION, names.PLURAL, registry=registry, id="evaluation")(handlers.on_evaluation)
     kopf.on.event("", "v1", "pods", registry=registry, id="pod")(handlers.on_pod)
-    for kind in kinds:
-        kopf.on.event(*kind[:3], registry=registry, id=kind.plural)(handlers.on_training)
+    kopf.on.event("batch", "v1", "jobs", registry=registry, id="job")(handlers.on_job)
     kopf.on.login(registry=registry, id="service-account")(kopf.login_with_service_account)
     kopf.on.login(registry=registry, id="kubeconfig")(kopf.login_with_kubeconfig)
 
@@ -102,8 +64,17 @@ def register_probe(registry: kopf.OperatorRegistry, check_health: Callable[[], d
     kopf.on.probe(registry=registry, id="health", errors=kopf.ErrorsMode.PERMANENT)(health)
 
 
+def register_cleanup(registry: kopf.OperatorRegistry, stop: Callable[[], None]) -> None:
+    """Call `stop` when kopf ends: it waits for every task that was started after itself."""
+
+    async def clean_up(**_: Any) -> None:
+        stop()
+
+    kopf.on.cleanup(registry=registry, id="trainings")(clean_up)
+
+
 def watching_settings() -> kopf.OperatorSettings:
-    """Return kopf's settings: watch what exists at the start, write nothing, filter pods at the API server."""
+    """Return kopf's settings: watch what exists at the start, write nothing, filter children at the API server."""
     settings = kopf.OperatorSettings()
     settings.posting.enabled = False
     settings.scanning.disabled = True
@@ -111,6 +82,7 @@ def watching_settings() -> kopf.OperatorSettings:
     settings.watching.chunk_size = PAGE
     settings.queueing.idle_timeout = 0.05  # kopf keeps a task and the last version of each object until then
     settings.watching.label_selectors["", "v1", "pods"] = names.CHILD_SELECTOR
+    settings.watching.label_selectors["batch", "v1", "jobs"] = names.CHILD_SELECTOR
     return settings
 
 

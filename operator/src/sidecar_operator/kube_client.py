@@ -9,8 +9,9 @@ refused until something is changed, or unavailable for now.
 import json
 import os
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import NamedTuple
 
 import aiohttp
 from kubernetes.aio import config
@@ -18,7 +19,7 @@ from kubernetes.aio.client import ApiClient, Configuration
 
 from sidecar_operator import names
 from sidecar_operator.events import Transition
-from sidecar_operator.kube_objects import JsonObject, Key, KubeObject, Page, WarningEvent, text_at
+from sidecar_operator.kube_objects import JsonObject, Key, KubeObject, Page, WarningEvent, objects_at, text_at
 from sidecar_operator.resource_view import TrainingRef
 from sidecar_operator.training_state import Absence
 
@@ -30,6 +31,10 @@ PAGE = 100
 """Objects in one answer to a list: it bounds the memory that a list takes, however many objects there are."""
 LIVE_PODS = 20
 """How many pods of a training that waits are looked at."""
+WATCH_SECONDS = 300
+"""How long a watch lasts before it is continued by another."""
+SILENCE_SECONDS = 120
+"""Silence after which a connection counts as broken; the API server sends a bookmark about every minute."""
 
 PLURALS = {
     "SidecarEvaluation": (names.API_VERSION, names.PLURAL),
@@ -45,15 +50,21 @@ PLURALS = {
 class ApiError(Exception):
     """A request that failed; the message is the API server's own."""
 
-    def __init__(self, status: int, message: str, retry_after: float = 0.0) -> None:
+    def __init__(self, status: int, message: str, retry_after: float = 0.0, missing: str = "") -> None:
         super().__init__(message)
         self.status = status
         self.retry_after = retry_after
         """Seconds that the API server asks to wait before the request is sent again; 0 where it does not say."""
+        self.missing = missing
+        """Name of the object that does not exist; empty where the answer names none, as its kind may be missing."""
 
 
 class NotFoundError(ApiError):
     """The object, or its kind, does not exist."""
+
+
+class ExpiredError(ApiError):
+    """The resourceVersion is too old for a watch; a list gives a new one."""
 
 
 class ConflictError(ApiError):
@@ -68,10 +79,18 @@ class UnavailableError(ApiError):
     """The API server could not answer; the same request may succeed later."""
 
 
+class ServedKind(NamedTuple):
+    """A kind as the cluster serves it."""
+
+    api_version: str
+    plural: str
+
+
 @asynccontextmanager
 async def connected() -> AsyncIterator[ApiClient]:
     """Open a client: in a pod with its ServiceAccount, elsewhere with the kubeconfig."""
     configuration = Configuration()
+    configuration.connection_pool_maxsize = 0  # no limit: each watch holds a connection
     if os.environ.get("KUBERNETES_SERVICE_HOST") and not os.environ.get("KUBECONFIG"):
         config.load_incluster_config(client_configuration=configuration)
     else:
@@ -87,7 +106,7 @@ class KubeClient:
         self._client = client
         self._namespaces = tuple(namespaces)
         self._instance = instance
-        self._plurals: dict[tuple[str, str], str] = {}
+        self._served: dict[tuple[str, str], ServedKind] = {}
 
     async def list_pages(self, kind: str) -> AsyncIterator[Page]:
         """List the resources, or the children of all resources, of this kind: a list for each served namespace."""
@@ -136,8 +155,17 @@ class KubeClient:
         return await self._request("PATCH", path, query, body, "application/merge-patch+json")
 
     async def apply_status(self, evaluation: KubeObject, status: JsonObject) -> JsonObject:
-        """Write the operator's fields of the status, if the resource still has this uid; return the resource."""
-        metadata = {"name": evaluation.name, "namespace": evaluation.namespace, "uid": evaluation.uid}
+        """Write the operator's fields of the status; return the resource.
+
+        Raises ConflictError where the resource has changed since it was read, or another one has its name: for the
+        status the API server compares no uid, but it does compare the resourceVersion.
+        """
+        metadata = {
+            "name": evaluation.name,
+            "namespace": evaluation.namespace,
+            "uid": evaluation.uid,
+            "resourceVersion": text_at(evaluation.raw, "metadata", "resourceVersion"),
+        }
         manifest = {
             "apiVersion": names.API_VERSION,
             "kind": names.KIND,
@@ -160,14 +188,20 @@ class KubeClient:
             return
 
     async def read_training(self, ref: TrainingRef) -> JsonObject | Absence:
-        """Read the training; return why where it cannot be read."""
+        """Read the training; return why where it cannot be read.
+
+        Only an answer that names the object says that the object does not exist.
+        """
+        kind = self._served.get((ref.api_version, ref.kind)) or await self.served_kind(ref.api_version, ref.kind)
+        if kind is None:
+            return Absence.KIND_UNKNOWN
         try:
-            plural = await self._plural(ref.api_version, ref.kind)
-            if plural is None:
-                return Absence.KIND_UNKNOWN
-            return await self._request("GET", path_of(ref.api_version, plural, ref.namespace, ref.name))
-        except NotFoundError:
-            return Absence.NOT_FOUND
+            return await self._request("GET", path_of(*kind, ref.namespace, ref.name))
+        except NotFoundError as error:
+            if error.missing == ref.name:
+                return Absence.NOT_FOUND
+            self._served.pop((ref.api_version, ref.kind), None)
+            return Absence.KIND_UNKNOWN
         except RefusedError:
             return Absence.FORBIDDEN
 
@@ -177,14 +211,72 @@ class KubeClient:
         query = [("labelSelector", selector), ("fieldSelector", live), ("limit", str(LIVE_PODS))]
         return list((await self._request("GET", path_of("v1", "pods", namespace), query))["items"])
 
-    async def can_watch(self, api_version: str, plural: str) -> bool:
-        """Tell whether the kind exists and may be listed in every served namespace."""
-        for namespace in self._namespaces or (None,):
-            try:
-                await self._request("GET", path_of(api_version, plural, namespace), [("limit", "1")])
-            except (NotFoundError, RefusedError):
-                return False
-        return True
+    async def served_kind(self, api_version: str, kind: str) -> ServedKind | None:
+        """Find out how the cluster serves a kind now: in this version, else in another one of the group."""
+        self._served.pop((api_version, kind), None)
+        versions = [api_version]
+        for version in versions:
+            if plural := await self._plural(version, kind):
+                served = self._served[api_version, kind] = ServedKind(version, plural)
+                return served
+            if version == api_version:
+                versions += await self._other_versions(api_version)
+        return None
+
+    async def _plural(self, api_version: str, kind: str) -> str | None:
+        try:
+            resources = objects_at(await self._request("GET", path_of(api_version)), "resources")
+        except NotFoundError:
+            return None
+        plurals = [text_at(resource, "name") for resource in resources if text_at(resource, "kind") == kind]
+        return next((plural for plural in plurals if "/" not in plural), None)
+
+    async def _other_versions(self, api_version: str) -> list[str]:
+        """Return the versions in which the cluster serves the group, the preferred ones first."""
+        group, has_group, _ = api_version.rpartition("/")
+        if not has_group:
+            return []
+        try:
+            versions = objects_at(await self._request("GET", f"/apis/{group}"), "versions")
+        except NotFoundError:
+            return []
+        served = (text_at(version, "groupVersion") for version in versions)
+        return [version for version in served if version not in ("", api_version)]
+
+    async def list_trainings(self, kind: ServedKind, namespace: str | None) -> AsyncGenerator[Page, None]:
+        """List all trainings of a kind, page by page."""
+        async for page in self._pages(path_of(*kind, namespace), [], ""):
+            yield page
+
+    async def watch(self, kind: ServedKind, namespace: str | None, version: str) -> AsyncGenerator[JsonObject, None]:
+        """Yield the events of a kind after a version, until the server ends the watch.
+
+        Raises ExpiredError where the version is too old, ApiError where the kind cannot be watched.
+        """
+        query = {
+            "watch": "true",
+            "allowWatchBookmarks": "true",
+            "resourceVersion": version,
+            "timeoutSeconds": str(WATCH_SECONDS),
+        }
+        path = path_of(*kind, namespace)
+        request = await self._client.param_serialize(
+            "GET",
+            path,
+            query_params=list(query.items()),
+            header_params={"Accept": "application/json"},
+            auth_settings=["BearerToken"],
+        )
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=REQUEST_SECONDS, sock_read=SILENCE_SECONDS)
+        try:
+            answer = await self._client.call_api(*request, _request_timeout=timeout)
+            if answer.status >= 300:
+                raise error_of(answer.status, await answer.read())
+            async with answer.response:
+                async for line in answer.response.content:
+                    yield dict(json.loads(line))
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise UnavailableError(0, f"the watch of {path} broke: {type(error).__name__}: {error}") from error
 
     async def list_warnings(self, obj: KubeObject) -> list[WarningEvent]:
         """Return the Warning events about an object, oldest first."""
@@ -218,18 +310,6 @@ class KubeClient:
             if not token:
                 return
 
-    async def _plural(self, api_version: str, kind: str) -> str | None:
-        """Return the kind's plural, None where the cluster does not serve the kind; plurals are cached."""
-        if (api_version, kind) not in self._plurals:
-            try:
-                resources = (await self._request("GET", path_of(api_version)))["resources"]
-            except NotFoundError:
-                return None
-            for resource in resources:
-                if "/" not in resource["name"]:
-                    self._plurals[api_version, resource["kind"]] = resource["name"]
-        return self._plurals.get((api_version, kind))
-
     async def _request(
         self,
         method: str,
@@ -262,16 +342,19 @@ def path_of(api_version: str, plural: str = "", namespace: str | None = None, na
 def error_of(status: int, text: bytes, retry_after: str = "") -> ApiError:
     """Return the exception for a non-2xx response; `retry_after` is its header of this name, in seconds."""
     try:
-        message = str(json.loads(text)["message"])
-    except (ValueError, KeyError, TypeError):
-        message = text.decode(errors="replace")[:500] or f"HTTP {status}"
+        answer = json.loads(text)
+    except ValueError:
+        answer = None
+    message = text_at(answer, "message") or text.decode(errors="replace")[:500] or f"HTTP {status}"
+    missing = text_at(answer, "details", "name") if text_at(answer, "reason") == "NotFound" else ""
     seconds = min(int(retry_after), LONGEST_WAIT) if retry_after.isdecimal() else 0
-    return ERRORS.get(status, UnavailableError)(status, message, seconds)
+    return ERRORS.get(status, UnavailableError)(status, message, seconds, missing)
 
 
 ERRORS: dict[int, type[ApiError]] = {
     404: NotFoundError,
     409: ConflictError,
+    410: ExpiredError,
     **dict.fromkeys((400, 403, 405, 413, 422), RefusedError),
 }
 """Exception by HTTP status; any other status may be over at the next try."""

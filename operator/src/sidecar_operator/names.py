@@ -40,3 +40,6 @@ CONFIGURATION_ERROR_EXIT_CODE: Final = 78
 """Exit code of an evaluator whose configuration is wrong: the Job fails without a retry."""
 OUTSIDE_EXIT_CODES: Final = (75, 143)
 """Exit codes of an evaluator that was stopped from outside: its mount has died, or it got SIGTERM."""
+
+POD_FAILURE_POLICY_REASON: Final = "PodFailurePolicy"
+"""Reason of a Job's condition Failed where a rule of its podFailurePolicy failed it: the one about that exit code."""

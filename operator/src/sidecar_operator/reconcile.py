@@ -8,7 +8,7 @@ nothing to change writes nothing. At most one status is written, at the end; Eve
 import dataclasses
 import logging
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -21,14 +21,14 @@ from sidecar_operator import (
     runs,
     status,
     training_pods,
-    training_state,
     training_wait,
     verdict,
 )
 from sidecar_operator.cache import Cache
 from sidecar_operator.child_objects import ChildApplier, ChildClient
 from sidecar_operator.events import Transition
-from sidecar_operator.kube_client import ApiError, NotFoundError
+from sidecar_operator.following import TrainingClient, TrainingFollower
+from sidecar_operator.kube_client import ApiError, ConflictError, NotFoundError
 from sidecar_operator.kube_objects import (
     Job,
     JsonObject,
@@ -41,7 +41,7 @@ from sidecar_operator.kube_objects import (
 from sidecar_operator.manifests import Manifests
 from sidecar_operator.pending_pods import PendingPods, PodClient
 from sidecar_operator.resource_view import SidecarEvaluation, TrainingRef
-from sidecar_operator.training_state import Absence, Training
+from sidecar_operator.training_state import Training
 from sidecar_operator.training_status import State
 from sidecar_operator.verdict import Observed
 from sidecar_operator.warning_events import WarningEvents
@@ -50,16 +50,11 @@ logger = logging.getLogger(__name__)
 
 DIAGNOSIS_SECONDS = 3.0
 """Age below which an object without progress is too young to diagnose."""
-POLL_SECONDS = 10.0
-"""How often a training of a kind without a watch is read."""
 REFUSED_SECONDS = 60.0
 """How often a refused request is tried again."""
 
-TrainingKind = tuple[str, str]
-"""API version and kind."""
 
-
-class ReconcileClient(ChildClient, PodClient, Protocol):
+class ReconcileClient(ChildClient, PodClient, TrainingClient, Protocol):
     """The requests that a pass needs; `kube_client.KubeClient` has them."""
 
     async def read_evaluation(self, key: Key) -> JsonObject:
@@ -67,9 +62,6 @@ class ReconcileClient(ChildClient, PodClient, Protocol):
 
     async def apply_status(self, evaluation: KubeObject, status: JsonObject) -> JsonObject:
         """Write the operator's fields of the status."""
-
-    async def read_training(self, ref: TrainingRef) -> JsonObject | Absence:
-        """Read a training."""
 
     async def publish_event(self, evaluation: KubeObject, transition: Transition) -> None:
         """Record a transition."""
@@ -83,7 +75,7 @@ class Reconciler:
         client: ReconcileClient,
         cache: Cache,
         default_image: str,
-        watched: Collection[TrainingKind] = (),
+        request_watch: Callable[[TrainingRef], None] = lambda _: None,
         *,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         is_rollover_due: Callable[[Job], bool] = lambda _job: False,
@@ -92,7 +84,7 @@ class Reconciler:
         self._cache = cache
         self._children = ChildApplier(client, cache)
         self._default_image = default_image
-        self._watched = frozenset(watched)
+        self._trainings = TrainingFollower(client, cache, request_watch)
         self._now = now
         self._pending_pods = PendingPods(client, lambda: now().timestamp())
         self._warnings = WarningEvents(client.list_warnings, lambda: now().timestamp())
@@ -108,8 +100,9 @@ class Reconciler:
             return None
         request = runs.requested(evaluation, self._now())
         wanted = manifests.render(evaluation, self._default_image, request.restarted_at)
-        training = await self._follow(evaluation)
-        if status.is_done(evaluation, wanted.run):
+        is_done = status.is_done(evaluation, wanted.run)
+        training = await self._follow(evaluation, is_done=is_done)
+        if is_done:
             return await self._finish(Observed(evaluation, training=training, restart_problem=request.problem))
         training = await self._explain_wait(evaluation, training)
         if self._awaits(evaluation, training):
@@ -120,7 +113,7 @@ class Reconciler:
         if await self._report(observed):
             return 0
         delays = (
-            self._seconds_to_poll(training),
+            self._trainings.seconds_to_poll(training, is_over=False),
             self._seconds_to_explain(evaluation, training),
             self._seconds_to_diagnose(observed),
             self._seconds_to_start(observed),
@@ -132,35 +125,16 @@ class Reconciler:
         """Report on an evaluation that had ended before: only its training may still change."""
         if await self._write(observed, status.report_after_end(observed, self._timestamp())):
             return 0
-        return self._seconds_to_poll(observed.training)
+        return self._trainings.seconds_to_poll(observed.training, is_over=True)
 
     # ----------------------------------------------------------------------------------------------- the training
 
-    async def _follow(self, evaluation: SidecarEvaluation) -> Training | None:
-        ref = evaluation.training_ref
-        if ref is None:
-            return None
-        if ended := training_state.recorded_end(ref, evaluation.training):
-            return ended
-        return training_state.follow(ref, await self._read_training(ref), evaluation.training, self._timestamp())
-
-    async def _read_training(self, ref: TrainingRef) -> KubeObject | Absence:
-        if ref in self._cache.trainings:
-            return self._cache.trainings.get(ref) or Absence.NOT_FOUND
-        training = await self._client.read_training(ref)
-        if isinstance(training, Absence):
-            return training
-        if self._is_watched(ref):
-            self._cache.trainings.put_read(ref, training)
-        return KubeObject(training)
-
-    def _is_watched(self, ref: TrainingRef) -> bool:
-        return (ref.api_version, ref.kind) in self._watched
-
-    def _seconds_to_poll(self, training: Training | None) -> float | None:
-        if training is None or training.has_ended or self._is_watched(training.ref):
-            return None
-        return POLL_SECONDS
+    async def _follow(self, evaluation: SidecarEvaluation, *, is_done: bool) -> Training | None:
+        job = self._cache.jobs.get(Key(evaluation.namespace, evaluation.job_name))
+        has_evaluated = job is not None and job.has_true("Complete") and bool(evaluation.results.evaluated_count)
+        return await self._trainings.follow(
+            evaluation, self._timestamp(), is_over=is_done, keeps_end=is_done or has_evaluated
+        )
 
     def _awaits(self, evaluation: SidecarEvaluation, training: Training | None) -> bool:
         """Tell whether the evaluator is to be started after the training; once it was started it stays."""
@@ -251,20 +225,37 @@ class Reconciler:
     async def _report(self, observed: Observed) -> bool:
         """Write what was observed; tell whether the resource has changed meanwhile, so that it needs another pass."""
         decided = verdict.decide(observed)
-        if decided.has_ended:  # an end is final, so it is decided on the results as stored now, not on a cached copy
+        if (
+            decided.has_ended or decided.runs_again or _has_failed(observed)
+        ):  # not on cached copies: it is not taken back
             try:
-                fresh = SidecarEvaluation(await self._client.read_evaluation(observed.evaluation.key))
+                latest = await self._observe_afresh(observed)
             except NotFoundError:
                 return False
-            if fresh.generation != observed.evaluation.generation:
-                self._cache.evaluations.update(fresh.raw)
+            if latest is None:
                 return True
-            observed = self._with_next_run(dataclasses.replace(observed, evaluation=fresh))
-            decided = verdict.decide(observed)
-        return await self._write(observed, status.report(observed, decided, self._timestamp()))
+            observed, decided = latest, verdict.decide(latest)
+        if decided.runs_again and observed.run is not None:
+            run = observed.run.followed(self._now().replace(microsecond=0), fruitless_attempts=0, failures=0)
+            observed = dataclasses.replace(observed, next_run=run)
+        return await self._write(observed, status.report(observed, decided, self._timestamp())) or decided.runs_again
+
+    async def _observe_afresh(self, observed: Observed) -> Observed | None:
+        """Read the resource and the pods of its Job again; None where it is not the same resource or spec any more."""
+        evaluation = observed.evaluation
+        latest = SidecarEvaluation(await self._client.read_evaluation(evaluation.key))
+        if (latest.uid, latest.generation) != (evaluation.uid, evaluation.generation):
+            self._cache.evaluations.refresh(evaluation, latest.raw)
+            return None
+        if observed.job is not None and observed.job.has_true("Failed"):
+            for pod in await self._client.list_children("Pod", evaluation.key):
+                self._cache.pods.put(pod)
+        return self._with_next_run(
+            dataclasses.replace(observed, evaluation=latest, pods=self._pods_of(observed.job), next_run=None)
+        )
 
     async def _write(self, observed: Observed, report: JsonObject) -> bool:
-        """Write a status that differs; tell whether spec or results have changed since the resource was read."""
+        """Write a status that differs; tell whether the resource has changed since it was read."""
         evaluation = observed.evaluation
         if not status.differs(evaluation, report):
             return False
@@ -272,11 +263,20 @@ class Reconciler:
             stored = SidecarEvaluation(await self._client.apply_status(evaluation, report))
         except NotFoundError:
             return False
+        except ConflictError:
+            return await self._has_changed(evaluation)
         self._cache.evaluations.update(stored.raw)
         for transition in events.transitions(evaluation.conditions, conditions_in(report)):
             await self._publish(evaluation, transition)
-        # The cache has this version now, so no watch event wakes the resource for a change that came with it.
-        return stored.generation != evaluation.generation or stored.results != evaluation.results
+        return False
+
+    async def _has_changed(self, evaluation: SidecarEvaluation) -> bool:
+        """Take over what the resource is now; tell whether it still exists."""
+        try:
+            self._cache.evaluations.refresh(evaluation, await self._client.read_evaluation(evaluation.key))
+        except NotFoundError:
+            return False
+        return True
 
     async def _publish(self, evaluation: SidecarEvaluation, transition: Transition) -> None:
         logger.info("%s: %s: %s", evaluation.key, transition.reason, transition.message)
@@ -297,6 +297,11 @@ def _without_progress(observed: Observed) -> KubeObject | None:
     if pod is None:
         return job
     return pod if pod_diagnosis.is_being_created(pod) else None
+
+
+def _has_failed(observed: Observed) -> bool:
+    """Tell whether the Job of the run has failed, and what follows is not recorded yet."""
+    return observed.job is not None and observed.job.has_true("Failed") and observed.next_run != observed.run
 
 
 def _earliest(*delays: float | None) -> float | None:

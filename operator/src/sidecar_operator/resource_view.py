@@ -125,6 +125,10 @@ class RecordedTraining(View):
     __slots__ = ()
     state = Field(text_at, "state")
     """See `training_state.State`; empty where none is recorded."""
+    uid = Field(text_at, "uid")
+    """The object that the state is about; empty while none has been seen."""
+    followed_since = Field(text_at, "followedSince")
+    """When the object with this uid was first seen, as it is stored."""
     message = Field(text_at, "message")
     finished_at = Field(text_at, "finishedAt")
     """When the training ended, as it is stored; empty while it has not."""

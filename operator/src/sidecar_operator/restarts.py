@@ -49,7 +49,7 @@ def is_misconfigured(job: Job, pods: Iterable[Pod]) -> bool:
     """Tell whether only a person can put right what made the Job fail."""
     failed = job.condition("Failed")
     ends = (pod.evaluator_end for pod in pods)
-    return (failed is not None and failed.reason == "PodFailurePolicy") or any(
+    return (failed is not None and failed.reason == names.POD_FAILURE_POLICY_REASON) or any(
         end is not None and end.exit_code == names.CONFIGURATION_ERROR_EXIT_CODE for end in ends
     )
 

@@ -1,12 +1,15 @@
 """State of the training that a resource follows: has it ended, and how?
 
-`reconcile` reads the object and asks here what it means. Pure. What the status of one that exists says is read by
-`training_status`. An end that was recorded once stays: a training object may be deleted, and even be created again,
-after it has ended.
+`following` reads the object and asks here what it means. Pure. What the status of one that exists says is read by
+`training_status`. A training is its uid: a recorded end stays when the object is deleted, and holds for no other object
+that is created under its name.
 """
 
+import dataclasses
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import NamedTuple
 
 from sidecar_operator.conditions import Condition, Reason, Type, shortened
 from sidecar_operator.kube_objects import JsonObject, KubeObject, format_time, parse_time
@@ -19,6 +22,8 @@ ENDED = frozenset({State.SUCCEEDED, State.FAILED, State.GONE})
 
 STARTED = frozenset({State.RUNNING, *ENDED})
 """States of a training that has what it needs: an evaluator takes nothing from it any more."""
+EVALUATOR_LAG = timedelta(seconds=10)
+"""How long an evaluator may take to learn that the training which it saw ended was replaced by another object."""
 
 
 class Absence(StrEnum):
@@ -27,6 +32,15 @@ class Absence(StrEnum):
     NOT_FOUND = "NotFound"
     KIND_UNKNOWN = "KindUnknown"
     FORBIDDEN = "Forbidden"
+    BEING_DELETED = "BeingDeleted"
+    """The object of this name is going to be removed, and was not followed before."""
+    UNREADABLE = "Unreadable"
+
+
+class Unreadable(NamedTuple):
+    """The API server cannot read the training now, for a reason of its own or of a webhook of the kind."""
+
+    error: str
 
 
 @dataclass(frozen=True)
@@ -38,6 +52,10 @@ class Training:
     message: str
     finished_at: str | None = None
     absence: Absence | None = None
+    uid: str = ""
+    """The object that the state is about; empty while none has been seen."""
+    followed_since: str = ""
+    """When the object with this uid was first seen."""
 
     @property
     def has_ended(self) -> bool:
@@ -51,23 +69,75 @@ class Training:
 
     def to_json(self) -> JsonObject:
         """Return it as `status.training` holds it."""
-        finished = {"finishedAt": self.finished_at} if self.finished_at else {}
-        return {"state": self.state.value, **finished, "message": shortened(self.message)}
+        fields = {"uid": self.uid, "followedSince": self.followed_since, "finishedAt": self.finished_at}
+        present = {field: value for field, value in fields.items() if value}
+        return {"state": self.state.value, **present, "message": shortened(self.message)}
+
+    def is_recorded(self, recorded: RecordedTraining) -> bool:
+        """Tell whether an earlier pass has recorded this state of this object."""
+        return (self.state, self.uid) == (recorded.state, recorded.uid)
+
+    def had_ended_before(self, moment: datetime | None) -> bool:
+        """Tell whether the object had succeeded or failed before this moment, such as a resource's creation."""
+        finished_at = parse_time(self.finished_at or "")
+        if self.state not in {State.SUCCEEDED, State.FAILED} or finished_at is None or moment is None:
+            return False
+        return finished_at < moment
+
+    def is_followed_after(self, evaluator_end: datetime | None) -> bool:
+        """Tell whether an evaluator that ended then, because training had ended, cannot have meant this object."""
+        since = parse_time(self.followed_since)
+        if since is None or evaluator_end is None:
+            return False
+        return evaluator_end < since or (not self.has_ended and evaluator_end < since + EVALUATOR_LAG)
 
 
-def follow(ref: TrainingRef, training: KubeObject | Absence, recorded: RecordedTraining, now: str) -> Training:
-    """Return the state of the training; `recorded` is what an earlier pass has written of it."""
-    if ended := recorded_end(ref, recorded):
-        return ended
+def follow(
+    ref: TrainingRef, training: KubeObject | Absence | Unreadable, recorded: RecordedTraining, now: str
+) -> Training:
+    """Return the state of the training; `recorded` is what an earlier pass has written of it.
+
+    An end that is recorded holds until another object bears the name. An object that is being deleted is followed on,
+    but none that is being deleted begins to be followed.
+    """
+    ended = recorded_end(ref, recorded)
+    if isinstance(training, Unreadable):
+        return ended or _absent(ref, Absence.UNREADABLE, recorded, now, training.error)
     if isinstance(training, Absence):
-        return _absent(ref, training, recorded, now)
-    return _present(ref, training, now)
+        return ended or _absent(ref, training, recorded, now)
+    is_another = training.uid != recorded.uid
+    if is_another and training.is_being_deleted:
+        return ended or _absent(ref, Absence.BEING_DELETED, recorded, now)
+    if ended and not _is_cancelled(ended, is_another=is_another):
+        return ended
+    since = now if is_another else recorded.followed_since
+    return dataclasses.replace(_present(ref, training, now), uid=training.uid, followed_since=since)
+
+
+def _is_cancelled(ended: Training, *, is_another: bool) -> bool:
+    """Tell whether an object that exists cancels a recorded end; an older operator recorded ends without a uid."""
+    return ended.state is State.GONE or (is_another and bool(ended.uid))
 
 
 def recorded_end(ref: TrainingRef, recorded: RecordedTraining) -> Training | None:
     """Return the end that an earlier pass has recorded, None where there is none."""
     state = _recorded_state(recorded)
-    return Training(ref, state, recorded.message, recorded.finished_at or None) if state in ENDED else None
+    return _recorded(ref, recorded, state, recorded.message) if state in ENDED else None
+
+
+def _recorded(
+    ref: TrainingRef, recorded: RecordedTraining, state: State, message: str, absence: Absence | None = None
+) -> Training:
+    """Return the training as it is recorded, with what this pass says of it."""
+    return Training(
+        ref,
+        state,
+        message,
+        finished_at=recorded.finished_at or None,
+        absence=absence,
+        uid=recorded.uid,
+        followed_since=recorded.followed_since,
+    )
 
 
 def _recorded_state(recorded: RecordedTraining) -> State:
@@ -77,8 +147,7 @@ def _recorded_state(recorded: RecordedTraining) -> State:
 def condition(training: Training) -> Condition:
     """Return the condition TrainingFinished."""
     reason = _ABSENCE_REASONS[training.absence] if training.absence else _STATE_REASONS[training.state]
-    is_unread = training.absence in {Absence.KIND_UNKNOWN, Absence.FORBIDDEN}
-    is_unknown = is_unread or training.state is State.UNKNOWN
+    is_unknown = training.absence in UNREADABLE or training.state is State.UNKNOWN
     status = None if is_unknown else training.has_ended
     return Condition(Type.TRAINING_FINISHED, reason, training.message, status=status)
 
@@ -98,15 +167,23 @@ _ABSENCE_REASONS = {
     Absence.NOT_FOUND: Reason.TRAINING_NOT_FOUND,
     Absence.KIND_UNKNOWN: Reason.TRAINING_KIND_UNKNOWN,
     Absence.FORBIDDEN: Reason.TRAINING_FORBIDDEN,
+    Absence.BEING_DELETED: Reason.TRAINING_BEING_DELETED,
+    Absence.UNREADABLE: Reason.TRAINING_UNREADABLE,
 }
 
+UNREADABLE = frozenset({Absence.KIND_UNKNOWN, Absence.FORBIDDEN, Absence.UNREADABLE})
+"""Absences that say nothing about the training: the state that was seen last is kept."""
 
-def _absent(ref: TrainingRef, absence: Absence, recorded: RecordedTraining, now: str) -> Training:
+
+def _absent(ref: TrainingRef, absence: Absence, recorded: RecordedTraining, now: str, error: str = "") -> Training:
     last_state = _recorded_state(recorded)
     if absence is Absence.NOT_FOUND and last_state is not State.PENDING:
         message = f"{ref} no longer exists in namespace {ref.namespace}; the checkpoints that it left are evaluated"
-        return Training(ref, State.GONE, message, finished_at=now)
-    return Training(ref, last_state, _ABSENCE_MESSAGES[absence].format(ref=ref), absence=absence)
+        return dataclasses.replace(_recorded(ref, recorded, State.GONE, message), finished_at=now)
+    message = _ABSENCE_MESSAGES[absence].format(ref=ref, error=error)
+    if absence in UNREADABLE and last_state is not State.PENDING:
+        message = f"{message}; until then its last state, {last_state}, is kept"
+    return _recorded(ref, recorded, last_state, message, absence)
 
 
 _ABSENCE_MESSAGES = {
@@ -121,6 +198,14 @@ _ABSENCE_MESSAGES = {
         "the operator may not read kind {ref.kind} of {ref.api_version}, which spec.trainingRef names: grant its "
         "ServiceAccount get, list and watch on it"
     ),
+    Absence.BEING_DELETED: (
+        "{ref} is being deleted in namespace {ref.namespace}: the next object of this name is followed; create it, or "
+        "name another in a new resource"
+    ),
+    Absence.UNREADABLE: (
+        "the API server cannot read {ref} in namespace {ref.namespace} now: {error}; it is tried again: check the "
+        "conversion webhook or the API service of kind {ref.kind}"
+    ),
 }
 
 
@@ -129,7 +214,8 @@ def _present(ref: TrainingRef, training: KubeObject, now: str) -> Training:
     if reading.state in ENDED:
         return _ended(ref, reading, now)
     detail = f": {reading.detail}" if reading.detail else ""
-    return Training(ref, reading.state, _PRESENT_MESSAGES[reading.state].format(ref=ref, detail=detail))
+    message = _PRESENT_MESSAGES[reading.state].format(ref=ref, detail=detail)
+    return Training(ref, reading.state, f"{message} (it is being deleted)" if training.is_being_deleted else message)
 
 
 _PRESENT_MESSAGES = {

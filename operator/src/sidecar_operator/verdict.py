@@ -77,6 +77,8 @@ class Verdict:
     is_progressing: bool = False
     succeeded: bool | None = None
     """None until the evaluation has ended."""
+    runs_again: bool = False
+    """Whether the run, whose evaluator has ended well, is followed by another one under the same spec."""
 
     @property
     def has_ended(self) -> bool:
@@ -111,26 +113,59 @@ def _completed(observed: Observed) -> Verdict | None:
         return None
     results = observed.evaluation.results
     reason = next((reason for reason in _ENDINGS if reason == results.end_reason), Reason.COMPLETED)
+    if reason is Reason.TRAINING_FINISHED and (unfinished := _on_earlier_training(observed)):
+        return unfinished
     if not results.evaluated_count:
         message = f"{_ENDINGS[reason]}, but no checkpoint could be evaluated: {_why_none(observed.evaluation)}"
         return Verdict(Reason.NO_EVALUATION, message, succeeded=False)
     return Verdict(reason, f"{_ENDINGS[reason]}; {_summary(results)}", is_ready=True, succeeded=True)
 
 
+def _on_earlier_training(observed: Observed) -> Verdict | None:
+    """Return the verdict on an evaluator that ended on a training which is not, or may not be, the one to evaluate."""
+    training, results = observed.training, observed.evaluation.results
+    if training is None:
+        return None
+    if training.is_followed_after(results.ended_at):
+        if not training.has_started and not observed.evaluation.starts_immediately:
+            message = f"the evaluator ended on an earlier {training.ref}, and starts again once the present one runs"
+            return Verdict(Reason.WAITING_FOR_TRAINING, f"{message}; {training.message}", is_progressing=True)
+        message = f"the evaluator ended on an earlier {training.ref}; it is started again for the one that exists now"
+        return Verdict(Reason.REPLACING_JOB, message, is_progressing=True, runs_again=True)
+    if results.evaluated_count or results.history or not training.had_ended_before(observed.evaluation.created_at):
+        return None
+    message = (
+        f"{training.ref} had ended at {training.finished_at}, before this resource was made, and left no checkpoint "
+        f"in directory {observed.evaluation.spec['checkpoints']['path']!r} of the source; the evaluator is started "
+        "again once another object of this name exists: create the training anew, or delete this resource"
+    )
+    return Verdict(Reason.TRAINING_ENDED_BEFORE, message, is_progressing=True)
+
+
 def _failed(observed: Observed) -> Verdict | None:
     job_failed = observed.job.condition("Failed") if observed.job else None
     if job_failed is None or not job_failed.is_true or observed.next_run is not None:
         return None
-    failure = _last_failure(observed)
-    cause = failure or job_failed.message or "its Job failed without a message"
     if observed.job and is_misconfigured(observed.job, observed.pods):
-        error = failure.message if failure else cause
+        error = _configuration_error(observed, job_failed.message)
         return Verdict(Reason.CONFIGURATION_ERROR, f"{error} ({_RUN_AGAIN})", succeeded=False)
+    cause = _last_failure(observed) or job_failed.message or "its Job failed without a message"
     message = (
         f"the evaluator failed {FAILURE_LIMIT} times without settling a checkpoint and is not started again; {cause} "
         f"({_log_hint(observed)}; {_RUN_AGAIN})"
     )
     return Verdict(Reason.EVALUATOR_FAILED, message, succeeded=False)
+
+
+def _configuration_error(observed: Observed, words_of_job: str) -> str:
+    """Return what the pod with the configuration error said; the Job's own words where that pod is gone."""
+    pod = newest(pod for pod in observed.pods if failure_of(pod).exit_code == names.CONFIGURATION_ERROR_EXIT_CODE)
+    if pod is not None:
+        return failure_of(pod).message
+    return (
+        "the evaluator ended with a configuration error, and its pod with the message is gone: "
+        f"{words_of_job or 'its Job has no message'}; run `sidecar-evaluator check` with the same image and code"
+    )
 
 
 def _suspended(observed: Observed) -> Verdict | None:

@@ -4,6 +4,7 @@ from sidecar_operator.cache import Cache, KindCache
 from sidecar_operator.kube_objects import Job, JsonObject, Key, KubeObject, Page
 from sidecar_operator.resource_view import SidecarEvaluation
 from unit.operator.support.samples import KEY, TRAINING_REF, evaluation, job, training
+from unit.operator.support.world import TRAINING_SCOPE
 
 
 def version(obj: JsonObject, number: int, uid: str | None = None) -> JsonObject:
@@ -67,6 +68,44 @@ def test_a_list_of_one_namespace_says_nothing_of_another(cache: KindCache[Job]) 
     assert cache.get(JOB_KEY) is None
 
 
+def test_a_list_that_is_older_than_the_one_before_replaces_everything(cache: KindCache[Job]) -> None:
+    cache.replace([version(JOB, 100)], 100)
+    restored = job(evaluation(), "restored")
+    cache.replace([version(JOB, 40), version(restored, 30)], 50)
+    assert {stored.name: stored.resource_version for stored in cache} == {JOB_KEY.name: 40, "restored": 30}
+    assert cache.put(version(JOB, 51))
+
+
+def test_an_older_list_of_one_namespace_resets_no_other(cache: KindCache[Job]) -> None:
+    cache.replace([], 100, JOB_KEY.namespace)
+    cache.put(version(JOB, 110))
+    cache.replace([], 50, "another")
+    assert cache.get(JOB_KEY)
+    cache.replace([], 60, JOB_KEY.namespace)
+    assert cache.get(JOB_KEY) is None
+
+
+@pytest.mark.parametrize(("number", "uid"), [(11, "uid-1"), (11, "uid-2"), (9, "uid-1")])
+def test_a_read_replaces_what_is_outdated(cache: KindCache[Job], number: int, uid: str) -> None:
+    cache.put(version(JOB, 10, "uid-1"))
+    outdated = cache.get(JOB_KEY)
+    assert outdated
+    cache.refresh(outdated, version(JOB, number, uid))
+    assert [(stored.resource_version, stored.uid) for stored in cache] == [(number, uid)]
+
+
+def test_a_read_replaces_nothing_that_came_meanwhile(cache: KindCache[Job]) -> None:
+    cache.put(version(JOB, 10))
+    outdated = cache.get(JOB_KEY)
+    assert outdated
+    cache.put(version(JOB, 12))
+    cache.refresh(outdated, version(JOB, 11))
+    assert [stored.resource_version for stored in cache] == [12]
+    cache.remove(JOB)
+    cache.refresh(outdated, version(JOB, 13))
+    assert list(cache) == []
+
+
 def test_followers_of_a_training() -> None:
     cache, ref = Cache(), TRAINING_REF
     cache.evaluations.put(
@@ -78,14 +117,40 @@ def test_followers_of_a_training() -> None:
 
 def test_a_watch_overrules_a_request() -> None:
     trainings, ref = Cache().trainings, TRAINING_REF
+    trainings.begin_watch(TRAINING_SCOPE)
     trainings.put_read(ref, training())
     assert trainings.get(ref)
     trainings.put_watched(ref, None)
     trainings.put_read(ref, training())
     assert ref in trainings
     assert trainings.get(ref) is None
-    trainings.clear()
+
+
+def test_nothing_is_kept_of_what_is_not_watched() -> None:
+    trainings, ref = Cache().trainings, TRAINING_REF
+    trainings.put_read(ref, training())
     assert ref not in trainings
+    trainings.begin_watch(TRAINING_SCOPE)
+    trainings.put_watched(ref, training())
+    assert ref in trainings
+    trainings.end_watch(TRAINING_SCOPE)
+    assert ref not in trainings
+    assert not trainings.is_watched(ref)
+
+
+@pytest.mark.parametrize(("namespace", "is_watched"), [(None, True), ("team", True), ("other", False)])
+def test_a_watch_may_be_of_one_namespace(namespace: str | None, is_watched: bool) -> None:
+    trainings = Cache().trainings
+    trainings.begin_watch(TRAINING_SCOPE._replace(namespace=namespace))
+    assert trainings.is_watched(TRAINING_REF) is is_watched
+
+
+def test_trainings_that_nothing_follows_are_forgotten() -> None:
+    cache = Cache()
+    cache.trainings.begin_watch(TRAINING_SCOPE)
+    cache.trainings.put_watched(TRAINING_REF, training())
+    cache.forget_unfollowed_trainings()
+    assert list(cache.trainings) == []
 
 
 def test_a_list_comes_in_parts(cache: KindCache[Job]) -> None:

@@ -4,11 +4,9 @@ import kopf
 import pytest
 
 from sidecar_operator.cache import Cache
-from sidecar_operator.handlers import FOLLOWED_KINDS, Handlers, register, watching_settings
+from sidecar_operator.handlers import Handlers, register, watching_settings
 from sidecar_operator.kube_objects import JsonObject, Key
-from unit.operator.support.samples import KEY, TRAINING_REF, evaluation, job, pod, training
-
-FOLLOWING = {"trainingRef": {"apiVersion": "kubeflow.org/v1", "kind": "TFJob", "name": "train"}}
+from unit.operator.support.samples import KEY, evaluation, job, pod
 
 
 class Woken(list[Key]):
@@ -48,31 +46,16 @@ async def test_a_pod_wakes_its_resource(woken: Woken) -> None:
 
 async def test_an_evaluators_job_wakes_its_resource(woken: Woken) -> None:
     evaluator_job = job(evaluation()) | {"apiVersion": "batch/v1"}
-    await woken.handlers.on_training(**event(evaluator_job))
+    await woken.handlers.on_job(**event(evaluator_job))
     assert woken == [KEY]
     assert woken.cache.children["Job"].of(KEY)
 
 
-async def test_a_training_wakes_those_that_follow_it(woken: Woken) -> None:
-    woken.cache.evaluations.put(evaluation(FOLLOWING))
-    await woken.handlers.on_training(**event(training(name="other")))
-    assert woken == []
-    await woken.handlers.on_training(**event(training()))
-    assert woken == [KEY]
-
-
-async def test_a_deleted_training_is_cached_as_gone(woken: Woken) -> None:
-    woken.cache.evaluations.put(evaluation(FOLLOWING))
-    await woken.handlers.on_training(**event(training(), "DELETED"))
-    assert list(woken.cache.trainings) == [TRAINING_REF]
-    assert woken.cache.trainings.get(TRAINING_REF) is None
-
-
 def test_kopf_stores_no_state_in_objects() -> None:
     registry = kopf.OperatorRegistry()
-    register(registry, Handlers(Cache(), print), FOLLOWED_KINDS)
+    register(registry, Handlers(Cache(), print))
     settings = watching_settings()
     assert not registry._changing.get_all_handlers()
     assert not registry._spawning.get_all_handlers()
-    assert len(registry._watching.get_all_handlers()) == 2 + len(FOLLOWED_KINDS)
+    assert len(registry._watching.get_all_handlers()) == 3
     assert (settings.posting.enabled, settings.scanning.disabled) == (False, True)

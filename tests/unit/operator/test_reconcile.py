@@ -1,9 +1,10 @@
 import pytest
 
 from sidecar_operator import names
+from sidecar_operator.following import POLL_SECONDS
 from sidecar_operator.kube_client import RefusedError, UnavailableError
 from sidecar_operator.kube_objects import JsonObject, KubeObject, WarningEvent
-from sidecar_operator.reconcile import POLL_SECONDS, Reconciler
+from sidecar_operator.reconcile import Reconciler
 from sidecar_operator.training_state import Absence
 from sidecar_operator.warning_events import LONGEST_SECONDS, SHORTEST_SECONDS
 from unit.operator.support.samples import (
@@ -12,12 +13,14 @@ from unit.operator.support.samples import (
     RESULTS,
     TRAINING_REF,
     condition,
+    evaluation,
     metadata,
     pod,
+    terminated,
     training,
     waiting,
 )
-from unit.operator.support.world import READY_POD, World
+from unit.operator.support.world import READY_POD, TRAINING_SCOPE, World
 
 REF = {"apiVersion": "kubeflow.org/v1", "kind": "TFJob", "name": "train"}
 CHILDREN = ["create ServiceAccount", "create Role", "create RoleBinding", "create Job"]
@@ -135,11 +138,21 @@ async def test_a_training_is_followed_to_its_end_and_beyond(world: World) -> Non
         (training(Succeeded="True"), "Succeeded"),
         (Absence.NOT_FOUND, "Succeeded"),
     ):
-        world.cache.trainings.clear()
+        world.forget_trainings()
         world.client.trainings[TRAINING_REF] = observed
         await world.turn()
         assert world.status["training"]["state"] == state
-    assert "get training" not in world.client.calls
+
+
+async def test_a_training_is_not_read_again_once_the_evaluation_has_ended_with_it(world: World) -> None:
+    world.change(trainingRef=REF)
+    world.client.trainings[TRAINING_REF] = training(Succeeded="True")
+    await world.turn()
+    world.job_status(conditions=[condition("Failed", reason="PodFailurePolicy")])
+    await world.turn()
+    world.forget_trainings()
+    assert await world.turn() is None
+    assert world.client.calls == []
 
 
 async def test_a_watched_training_is_read_once(world: World) -> None:
@@ -153,7 +166,7 @@ async def test_a_watched_training_is_read_once(world: World) -> None:
 
 @pytest.mark.parametrize("absence", [Absence.NOT_FOUND, Absence.KIND_UNKNOWN, Absence.FORBIDDEN])
 async def test_a_training_without_a_watch_is_polled(world: World, absence: Absence) -> None:
-    world.watched = ()
+    world.cache.trainings.end_watch(TRAINING_SCOPE)
     world.change(trainingRef=REF)
     world.client.trainings[TRAINING_REF] = absence
     await world.turn()
@@ -185,7 +198,7 @@ async def test_the_evaluator_starts_once_the_training_has(
     world.client.trainings[TRAINING_REF] = before
     await world.turn()
     assert world.client.of_kind("Job") == []
-    world.cache.trainings.clear()
+    world.forget_trainings()
     world.client.trainings[TRAINING_REF] = started
     await world.turn()
     assert world.reason() == "EvaluatorStarting"
@@ -196,7 +209,7 @@ async def test_a_training_that_has_gone_left_checkpoints_to_evaluate(world: Worl
     world.change(trainingRef=REF)
     world.client.trainings[TRAINING_REF] = WAITS
     await world.turn()
-    world.cache.trainings.clear()
+    world.forget_trainings()
     world.client.trainings[TRAINING_REF] = Absence.NOT_FOUND
     await world.turn()
     assert world.status["training"]["state"] == "Gone"
@@ -214,7 +227,7 @@ async def test_an_evaluator_that_was_started_stays_while_the_training_waits_agai
     world.client.trainings[TRAINING_REF] = training(Running="True")
     await world.turn()
     old = world.client.only("Job")
-    world.cache.trainings.clear()
+    world.forget_trainings()
     world.client.trainings[TRAINING_REF] = WAITS
     await world.turn()
     assert world.reason() == "EvaluatorStarting"
@@ -310,6 +323,39 @@ async def test_a_spec_that_changes_while_the_end_is_decided_gets_another_pass(wo
     world.change(completion={"maxEvaluations": 9})
     assert await Reconciler(world.client, world.cache, "img:1")(KEY) == 0
     assert not KubeObject(world.client.only(names.KIND)).has_true("Finished")
+
+
+async def test_a_resource_that_was_made_anew_never_gets_the_end_of_its_predecessor(world: World) -> None:
+    await world.turn()
+    world.job_status(conditions=[condition("Complete")])
+    world.client.watch(world.cache)
+    world.client.remove(world.client.only(names.KIND))
+    world.client.put(evaluation() | {"metadata": {**evaluation()["metadata"], "uid": "uid-anew"}})
+    assert await Reconciler(world.client, world.cache, "img:1")(KEY) == 0
+    assert world.status == {"observedGeneration": -1}
+    assert [stored.uid for stored in world.cache.evaluations] == ["uid-anew"]
+
+
+async def test_a_resource_that_is_made_anew_just_before_the_write_gets_no_status_of_its_predecessor(
+    world: World,
+) -> None:
+    world.client.watch(world.cache)
+    world.client.remove(world.client.only(names.KIND))
+    world.client.put(evaluation() | {"metadata": {**evaluation()["metadata"], "uid": "uid-anew"}})
+    assert await Reconciler(world.client, world.cache, "img:1")(KEY) == 0
+    assert world.status == {"observedGeneration": -1}
+    assert [stored.uid for stored in world.cache.evaluations] == ["uid-anew"]
+
+
+async def test_the_last_words_of_a_pod_are_read_before_the_job_is_given_up(world: World) -> None:
+    await world.turn()
+    world.job_status(conditions=[condition("Failed", reason="BackoffLimitExceeded")])
+    world.client.watch(world.cache)
+    failed = pod(world.client.only("Job"), phase="Failed", containerStatuses=[terminated(78, "no module named x")])
+    world.client.put(failed)  # its watch event comes after the Job's
+    await Reconciler(world.client, world.cache, "img:1")(KEY)
+    assert world.reason("Succeeded") == "ConfigurationError"
+    assert "no module named x" in KubeObject(world.client.only(names.KIND)).conditions[0].message
 
 
 async def test_what_changes_between_reading_and_writing_gets_another_pass(world: World) -> None:

@@ -3,14 +3,20 @@ from typing import Any
 import pytest
 
 from sidecar_operator.conditions import Reason
-from sidecar_operator.kube_objects import KubeObject
+from sidecar_operator.kube_objects import JsonObject, KubeObject, parse_time
 from sidecar_operator.resource_view import RecordedTraining
-from sidecar_operator.training_state import Absence, condition, follow
+from sidecar_operator.training_state import Absence, Training, Unreadable, condition, follow
 from sidecar_operator.training_status import State
 from unit.operator.support.samples import EARLIER, NOW, training
 from unit.operator.support.samples import TRAINING_REF as REF
 
 NOTHING = RecordedTraining({})
+
+
+def being_deleted(uid: str = "uid-train", **conditions: str) -> KubeObject:
+    """Return a training that exists until its pods are gone."""
+    running = training(**conditions)
+    return KubeObject({**running, "metadata": {**running["metadata"], "uid": uid, "deletionTimestamp": NOW}})
 
 
 @pytest.mark.parametrize(
@@ -66,10 +72,80 @@ def test_absence(absence: Absence, before: State | None, state: State, reason: R
 
 
 @pytest.mark.parametrize("state", [State.SUCCEEDED, State.FAILED, State.GONE])
-@pytest.mark.parametrize("observed", [Absence.NOT_FOUND, Absence.FORBIDDEN, KubeObject(training(Running="True"))])
-def test_an_end_stays(state: State, observed: KubeObject | Absence) -> None:
-    before = {"state": state.value, "finishedAt": EARLIER, "message": "it ended"}
+@pytest.mark.parametrize(
+    "observed",
+    [Absence.NOT_FOUND, Absence.FORBIDDEN, Unreadable("500"), being_deleted(uid="uid-second")],
+)
+def test_an_end_stays(state: State, observed: KubeObject | Absence | Unreadable) -> None:
+    before = {"state": state.value, "uid": "uid-train", "finishedAt": EARLIER, "message": "it ended"}
     assert follow(REF, observed, RecordedTraining(before), NOW).to_json() == before
+
+
+@pytest.mark.parametrize("uid", ["uid-train", ""])
+@pytest.mark.parametrize("state", [State.SUCCEEDED, State.FAILED])
+def test_an_end_stays_while_the_same_object_exists(state: State, uid: str) -> None:
+    before = {"state": state.value, "finishedAt": EARLIER, "message": "it ended"} | ({"uid": uid} if uid else {})
+    observed = KubeObject(training(Running="True"))
+    assert follow(REF, observed, RecordedTraining(before), NOW).to_json() == before
+
+
+@pytest.mark.parametrize("state", [State.SUCCEEDED, State.FAILED, State.GONE])
+def test_an_end_holds_for_no_other_object_of_the_name(state: State) -> None:
+    before = {"state": state.value, "uid": "uid-first", "followedSince": EARLIER, "finishedAt": EARLIER}
+    followed = follow(REF, KubeObject(training(Running="True")), RecordedTraining(before), NOW)
+    assert (followed.state, followed.uid, followed.followed_since) == (State.RUNNING, "uid-train", NOW)
+    assert followed.finished_at is None
+
+
+def test_gone_is_the_object_that_was_seen() -> None:
+    before = {"state": "Running", "uid": "uid-train", "followedSince": EARLIER}
+    followed = follow(REF, Absence.NOT_FOUND, RecordedTraining(before), NOW)
+    assert (followed.state, followed.uid, followed.finished_at) == (State.GONE, "uid-train", NOW)
+
+
+@pytest.mark.parametrize(
+    ("before", "state"), [(None, State.PENDING), ({"state": "Running", "uid": "uid-first"}, State.RUNNING)]
+)
+def test_no_object_that_is_being_deleted_begins_to_be_followed(before: JsonObject | None, state: State) -> None:
+    followed = follow(REF, being_deleted(Succeeded="True"), RecordedTraining(before or {}), NOW)
+    assert (followed.state, condition(followed).reason) == (state, Reason.TRAINING_BEING_DELETED)
+
+
+@pytest.mark.parametrize(
+    ("conditions", "state"), [({"Running": "True"}, State.RUNNING), ({"Succeeded": "True"}, State.SUCCEEDED)]
+)
+def test_the_object_that_is_followed_is_followed_on_while_it_is_deleted(
+    conditions: dict[str, str], state: State
+) -> None:
+    recorded = RecordedTraining({"state": "Running", "uid": "uid-train"})
+    assert follow(REF, being_deleted(**conditions), recorded, NOW).state is state
+
+
+@pytest.mark.parametrize("absence", [Absence.KIND_UNKNOWN, Absence.FORBIDDEN, Unreadable("webhook is down")])
+def test_what_cannot_be_read_keeps_its_last_state_and_says_so(absence: Absence | Unreadable) -> None:
+    before = {"state": "Suspended", "uid": "uid-train", "followedSince": EARLIER}
+    followed = follow(REF, absence, RecordedTraining(before), NOW)
+    assert followed.to_json() == before | {"message": followed.message}
+    assert condition(followed).status is None
+    assert "its last state, Suspended, is kept" in followed.message
+
+
+@pytest.mark.parametrize(
+    ("state", "evaluator_end", "is_after"),
+    [
+        (State.RUNNING, "2026-01-01T23:59:59Z", True),
+        (State.RUNNING, "2026-01-02T00:00:09Z", True),
+        (State.RUNNING, "2026-01-02T00:00:11Z", False),
+        (State.SUCCEEDED, "2026-01-01T23:59:59Z", True),
+        (State.SUCCEEDED, "2026-01-02T00:00:01Z", False),
+        (State.RUNNING, "", False),
+    ],
+)
+def test_an_evaluator_that_ended_before_the_object_was_seen_meant_another(
+    state: State, evaluator_end: str, is_after: bool
+) -> None:
+    followed = Training(REF, state, "", followed_since="2026-01-02T00:00:00Z")
+    assert followed.is_followed_after(parse_time(evaluator_end)) is is_after
 
 
 @pytest.mark.parametrize("state", ["", "Dancing", None, 5, ["Gone"]])

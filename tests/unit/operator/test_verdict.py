@@ -129,6 +129,26 @@ def test_an_end_without_a_checkpoint_says_what_was_in_the_way() -> None:
     assert "/checkpoints/run is empty" in verdict.message
 
 
+POLICY = {"conditions": [condition("Failed", reason="PodFailurePolicy", message="exit code 78, rule at index 0")]}
+
+
+@pytest.mark.parametrize(
+    ("pods", "job_status", "says"),
+    [
+        ([MISCONFIGURED_POD], FAILED, "no module named evaluate"),
+        ([MISCONFIGURED_POD, FAILED_POD], FAILED, "no module named evaluate"),
+        ([], POLICY, "rule at index 0"),
+        ([FAILED_POD], POLICY, "sidecar-evaluator check"),
+    ],
+)
+def test_a_configuration_error_is_said_by_any_pod_or_by_the_job(
+    pods: list[JsonObject], job_status: JsonObject, says: str
+) -> None:
+    verdict = judged(pods=pods, job_status=job_status)
+    assert (verdict.reason, verdict.succeeded) == (Reason.CONFIGURATION_ERROR, False)
+    assert says in verdict.message
+
+
 def test_suspended_is_neither_ready_nor_on_its_way() -> None:
     verdict = judged(spec={"suspend": True}, pods=[READY_POD], training=WAITING, awaits_training=True)
     assert (verdict.reason, verdict.is_ready, verdict.is_progressing) == (Reason.SUSPENDED, False, False)

@@ -29,8 +29,10 @@ class TrainingState:
         self._comes_at: float | None = None
 
     def report(self, state: str) -> None:
-        """Take note of the training's state."""
-        if state in FINISHED_STATES and self._comes_at is None:
+        """Take note of the training's state; one that goes on cancels an end: another training has taken its name."""
+        if state not in FINISHED_STATES:
+            self._comes_at = None
+        elif self._comes_at is None:
             self._comes_at = self._clock() + (0.0 if state == SUCCEEDED else STOPPING_SECONDS)
 
     def has_ended(self) -> bool:

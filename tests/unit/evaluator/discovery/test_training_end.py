@@ -13,6 +13,9 @@ from sidecar_evaluator.discovery.training_end import STOPPING_SECONDS, TrainingS
         (["Failed"], STOPPING_SECONDS - 1, False),
         (["Failed", "Failed"], STOPPING_SECONDS, True),
         (["Gone"], STOPPING_SECONDS, True),
+        (["Gone", "Running"], 1e9, False),
+        (["Succeeded", "Pending"], 1e9, False),
+        (["Gone", "Running", "Succeeded"], 0, True),
     ],
 )
 def test_pods_of_a_training_that_did_not_end_by_itself_may_save_once_more(

@@ -24,7 +24,7 @@ class FakeKubeClient:
     """Implements `reconcile.ReconcileClient`."""
 
     objects: dict[Address, JsonObject] = field(default_factory=dict)
-    trainings: dict[TrainingRef, JsonObject | Absence] = field(default_factory=dict)
+    trainings: dict[TrainingRef, JsonObject | Absence | ApiError] = field(default_factory=dict)
     warnings: list[WarningEvent] = field(default_factory=list)
     training_pods: list[JsonObject] = field(default_factory=list)
     """Pods of a training that have not ended."""
@@ -67,6 +67,11 @@ class FakeKubeClient:
     def remove(self, obj: JsonObject) -> None:
         """Remove an object at once."""
         del self.objects[address_of(obj)]
+
+    def apply_results(self, results: JsonObject) -> None:
+        """Write results as the evaluator does."""
+        stored = self.only(names.KIND)
+        self.put({**stored, "status": {**stored["status"], "results": results}})
 
     def watch(self, cache: Cache) -> None:
         """Bring a cache up to date with everything."""
@@ -120,6 +125,8 @@ class FakeKubeClient:
         stored = self.objects.get((names.KIND, evaluation.key))
         if stored is None:
             raise NotFoundError(404, "not found")
+        if KubeObject(stored).resource_version != evaluation.resource_version:
+            raise ConflictError(409, "the object has been modified")
         results = {field: value for field, value in stored["status"].items() if field == "results"}
         return self.put({**stored, "status": {**results, **status}})
 
@@ -130,7 +137,10 @@ class FakeKubeClient:
 
     async def read_training(self, ref: TrainingRef) -> JsonObject | Absence:
         self.calls.append("get training")
-        return self.trainings.get(ref, Absence.NOT_FOUND)
+        answer = self.trainings.get(ref, Absence.NOT_FOUND)
+        if isinstance(answer, ApiError):
+            raise answer
+        return answer
 
     async def list_live_pods(self, namespace: str, selector: str) -> list[JsonObject]:
         self.calls.append(f"pods {selector}")

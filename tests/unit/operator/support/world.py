@@ -5,13 +5,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sidecar_operator import names
-from sidecar_operator.cache import Cache
+from sidecar_operator.cache import Cache, WatchScope
 from sidecar_operator.kube_objects import JsonObject, KubeObject
 from sidecar_operator.reconcile import Reconciler
 from sidecar_operator.rollover import Rollover
 from unit.operator.support.fake_kube_client import FakeKubeClient
 from unit.operator.support.samples import KEY, condition
 
+TRAINING_SCOPE = WatchScope("kubeflow.org/v1", "TFJob", None)
 READY_POD: JsonObject = {"phase": "Running", "conditions": [condition("Ready")]}
 """Status of a pod that runs and is ready."""
 
@@ -22,11 +23,20 @@ class World:
 
     client: FakeKubeClient = field(default_factory=FakeKubeClient)
     cache: Cache = field(default_factory=Cache)
-    watched: tuple[tuple[str, str], ...] = (("kubeflow.org/v1", "TFJob"),)
+    watched: bool = True
+    """Whether the kind of the training is watched."""
     image: str = "img:1"
     """The operator's default image."""
     rollovers: int = 0
     now: datetime = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+    def __post_init__(self) -> None:
+        if self.watched:
+            self.forget_trainings()
+
+    def forget_trainings(self) -> None:
+        """Let trainings be read again."""
+        self.cache.trainings.begin_watch(TRAINING_SCOPE)
 
     async def turn(self) -> float | None:
         """Deliver what has happened, and make a pass."""
@@ -39,7 +49,6 @@ class World:
             self.client,
             self.cache,
             self.image,
-            self.watched,
             now=lambda: self.now,
             is_rollover_due=rollover.is_due,
         )(KEY)
