@@ -76,13 +76,13 @@ def of_new_resources(server: ApiServer, operator: OperatorProcess) -> Iterator[R
     """Create resources beside a running operator, and wait until each has its status and its children."""
     server.create_namespace("new")
     operator.start()
-    until_idle(operator, passes=0)
+    until_idle(operator)
     time.sleep(15)  # the second resync is over
     requests, cpu, reads = counted(server.client), cpu_seconds(operator), event_reads(server.client)
     began = time.monotonic()
     asyncio.run(_create(server.client))
     measure.until(lambda: _reported(server.client) == NEW, WITHIN, pause=0.5)
-    until_idle(operator, passes=NEW)
+    until_idle(operator)
     created = NEW + 0.0  # by this process, counted too
     yield _row("requests for a new resource", Unit.REQUESTS, (counted(server.client) - requests - created) / NEW)
     yield _row("CPU for a new resource", Unit.SECONDS, (cpu_seconds(operator) - cpu) / NEW)
@@ -98,9 +98,9 @@ def in_a_crowd(server: ApiServer, operator: OperatorProcess) -> Iterator[Row]:
     began = time.monotonic()
     operator.start()
     yield _row("start until ready", Unit.SECONDS, time.monotonic() - began)
-    until_idle(operator, passes=CROWD.resources)
-    time.sleep(30)  # the second resync is over, and its passes
-    until_idle(operator, passes=CROWD.resources)
+    until_passed(operator, passes=CROWD.resources)
+    time.sleep(15)  # the second resync is over
+    until_idle(operator)
     yield _row("memory at rest", Unit.MEBIBYTES, resident(operator, "VmRSS:"))
     cpu = per_event(server.client, operator, _touch_job)
     yield _row("CPU of an event of somebody else's Job", Unit.SECONDS, cpu)
@@ -155,9 +155,14 @@ def resident(operator: OperatorProcess, field: str) -> float:
     return next(int(line.split()[1]) for line in lines if line.startswith(field)) / 1024
 
 
-def until_idle(operator: OperatorProcess, passes: int) -> None:
-    """Wait until the operator has made so many passes and takes no processor time any more."""
-    measure.until(lambda: (operator.metric("sidecareval_operator_reconcile_total") or 0) >= passes, WITHIN, pause=1)
+def until_passed(operator: OperatorProcess, passes: int) -> None:
+    """Wait until the operator has made so many passes."""
+    measure.until(lambda: (operator.metric("sidecareval_operator_reconcile_total") or 0) >= passes, WITHIN, pause=2)
+    until_idle(operator)
+
+
+def until_idle(operator: OperatorProcess) -> None:
+    """Wait until the operator takes no processor time any more."""
     before = -1.0
     while cpu_seconds(operator) - before > 0.02:
         before = cpu_seconds(operator)
@@ -168,7 +173,7 @@ def per_event(client: Client, operator: OperatorProcess, touch: Any) -> float:
     """Return the processor time that the operator takes for each of many events."""
     before = cpu_seconds(operator)
     asyncio.run(_touch(client, touch))
-    until_idle(operator, passes=0)
+    until_idle(operator)
     return (cpu_seconds(operator) - before) / EVENTS
 
 

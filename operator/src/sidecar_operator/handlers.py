@@ -80,10 +80,29 @@ def watching_settings() -> kopf.OperatorSettings:
     settings.scanning.disabled = True
     settings.watching.server_timeout = 300
     settings.watching.chunk_size = PAGE
+    settings.persistence.diffbase_storage = NoDiffs()
     settings.queueing.idle_timeout = 0.05  # kopf keeps a task and the last version of each object until then
     settings.watching.label_selectors["", "v1", "pods"] = names.CHILD_SELECTOR
     settings.watching.label_selectors["batch", "v1", "jobs"] = names.CHILD_SELECTOR
     return settings
+
+
+class NoDiffs(kopf.DiffBaseStorage):
+    """What kopf compares an object with to find out what has changed: nothing, because only handlers of changes ask.
+
+    By default it copies every object of every event, which takes longer than all else that is done with it.
+    """
+
+    def build(self, **_: Any) -> kopf.BodyEssence:
+        """Return nothing of the object."""
+        return kopf.BodyEssence({})
+
+    def fetch(self, **_: Any) -> kopf.BodyEssence | None:
+        """Return nothing of what was stored."""
+        return None
+
+    def store(self, **_: Any) -> None:
+        """Store nothing."""
 
 
 class NoMemories(ResourceMemories):

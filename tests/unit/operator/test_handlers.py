@@ -1,10 +1,10 @@
-from typing import Any
+from typing import Any, cast
 
 import kopf
 import pytest
 
 from sidecar_operator.cache import Cache
-from sidecar_operator.handlers import Handlers, register, watching_settings
+from sidecar_operator.handlers import Handlers, NoMemories, register, watching_settings
 from sidecar_operator.kube_objects import JsonObject, Key
 from unit.operator.support.samples import KEY, evaluation, job, pod
 
@@ -49,6 +49,22 @@ async def test_an_evaluators_job_wakes_its_resource(woken: Woken) -> None:
     await woken.handlers.on_job(**event(evaluator_job))
     assert woken == [KEY]
     assert woken.cache.children["Job"].of(KEY)
+
+
+async def test_kopf_remembers_nothing_of_the_objects_that_it_has_seen() -> None:
+    memories = NoMemories()
+    for number in range(3):
+        body = kopf.RawBody({"metadata": {"uid": f"uid-{number}"}})
+        assert (await memories.recall(body, noticed_by_listing=True)).noticed_by_listing
+        await memories.forget(body)
+    assert list(memories.iter_all_memories()) == []
+
+
+def test_kopf_copies_no_object_to_compare_it() -> None:
+    storage = watching_settings().persistence.diffbase_storage
+    body = kopf.Body(cast("kopf.RawBody", evaluation()))
+    assert storage.build(body=body) == {}
+    assert storage.fetch(body=body) is None
 
 
 def test_kopf_stores_no_state_in_objects() -> None:
