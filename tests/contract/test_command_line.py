@@ -39,6 +39,7 @@ FULL: dict[str, Any] = {
     },
     "evaluator": {
         "entrypoint": "evaluate:build",
+        "code": {"configMap": {"name": "mnist-eval"}},
         "parameters": [{"name": "batch", "value": "256"}, {"name": "split", "value": "-a=b c"}],
         "steps": 100,
         "evaluationTimeoutSeconds": 60,
@@ -90,6 +91,7 @@ def test_everything_that_the_spec_says_arrives() -> None:
     assert run.model.checkpoint_dir == Path("/checkpoints/run-42/ckpt")
     assert run.output_dir == Path("/output/run-42/eval")
     assert (run.model.entrypoint, run.model.format) == ("evaluate:build", "KerasWeights")
+    assert run.model.code_dir == Path("/code")
     assert run.model.parameters == {"batch": "256", "split": "-a=b c"}
     assert (run.model.steps, run.evaluation_timeout, run.rules.history_limit) == (100, 60, 5)
     assert run.model.options == Options(

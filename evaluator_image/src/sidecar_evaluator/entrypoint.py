@@ -102,7 +102,10 @@ def _import_error_message(module_name: str, error: BaseException) -> str:
             "directories and without .py."
         )
     if isinstance(error, ModuleNotFoundError) and f"{module_name}.".startswith(f"{error.name}."):
-        return f"The module {module_name} of the entry point is not found in the working directory or on PYTHONPATH."
+        return (
+            f"The module {module_name} of the entry point is not found in --code-dir, in the working directory or on "
+            "PYTHONPATH."
+        )
     return f"The module {module_name} of the entry point cannot be imported: {first_line(error)}"
 
 

@@ -12,6 +12,7 @@ from sidecar_operator.kube_objects import JsonObject, Key
 
 CHECKPOINTS_DIR = PurePosixPath("/checkpoints")
 OUTPUT_DIR = PurePosixPath("/output")
+CODE_DIR = PurePosixPath("/code")
 PORT = 8080
 
 _PERFORMANCE = {
@@ -62,6 +63,8 @@ def _checkpoints(checkpoints: JsonObject) -> Iterator[str]:
 
 def _evaluation(evaluator: JsonObject) -> Iterator[str]:
     yield f"--entrypoint={evaluator['entrypoint']}"
+    if "code" in evaluator:
+        yield f"--code-dir={CODE_DIR}"
     for parameter in evaluator.get("parameters", []):
         yield f"--parameter={parameter['name']}={parameter['value']}"
     if "steps" in evaluator:

@@ -244,12 +244,10 @@ def _container(evaluation: SidecarEvaluation, default_image: str, restarted_at: 
 
 
 def _environment(evaluator: JsonObject) -> list[JsonObject]:
-    code = [{"name": "PYTHONPATH", "value": volumes.CODE_DIR}] if "code" in evaluator else []
     return [
         {"name": "POD_NAME", "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.name"}}},
         {"name": "HOME", "value": "/tmp"},  # noqa: S108
         {"name": "TMPDIR", "value": "/tmp"},  # noqa: S108
-        *code,
         *(
             {"name": variable["name"], "value": evaluator_args.escaped(variable["value"])}
             for variable in evaluator.get("env", [])

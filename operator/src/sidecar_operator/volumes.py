@@ -8,15 +8,13 @@ names.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sidecar_operator.evaluator_args import CHECKPOINTS_DIR, OUTPUT_DIR
+from sidecar_operator.evaluator_args import CHECKPOINTS_DIR, CODE_DIR, OUTPUT_DIR
 from sidecar_operator.kube_objects import JsonObject
 from sidecar_operator.pod_user import PodUser, pod_user
 
 GCSFUSE_DRIVER = "gcsfuse.csi.storage.gke.io"
 GCSFUSE_ANNOTATIONS = {"gke-gcsfuse/volumes": "true"}
 """Makes the webhook of the driver add the side container that serves the mounts."""
-
-CODE_DIR = "/code"
 
 
 @dataclass(frozen=True)
@@ -67,7 +65,7 @@ def volume_mounts(spec: JsonObject) -> list[JsonObject]:
     """Return the mounts of the evaluator's container."""
     mounts = mounts_of(spec)
     storage = [_volume_mount(mount, _volume_name(mount, mounts)) for mount in mounts]
-    code = [{"name": "code", "mountPath": CODE_DIR, "readOnly": True}] if "code" in spec["evaluator"] else []
+    code = [{"name": "code", "mountPath": str(CODE_DIR), "readOnly": True}] if "code" in spec["evaluator"] else []
     return [*storage, *code, {"name": "tmp", "mountPath": "/tmp"}]  # noqa: S108
 
 

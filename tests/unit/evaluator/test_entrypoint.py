@@ -64,7 +64,7 @@ def test_parameters_are_converted(parameters: dict[str, str], expected: tuple[An
     [
         ("{}", {}, "form module:callable"),
         (":plain", {}, "form module:callable"),
-        ("not_there_{}:plain", {}, "is not found in the working directory or on PYTHONPATH"),
+        ("not_there_{}:plain", {}, "is not found in --code-dir, in the working directory or on PYTHONPATH"),
         ("{}_broken:f", {}, "cannot be imported: ModuleNotFoundError: No module named 'a_module_that_is_not_there'"),
         ("{}_syntax:f", {}, "cannot be imported: SyntaxError"),
         ("{}:typo", {}, "has no typo"),
@@ -77,7 +77,7 @@ def test_parameters_are_converted(parameters: dict[str, str], expected: tuple[An
         ("{}:typed", {"batch": "many"}, "batch=many must be of type int"),
         ("{}.py:plain", {}, "is named as a file"),
         ("./{}:plain", {}, "is named as a file"),
-        ("not_there_{}.below:plain", {}, "is not found in the working directory or on PYTHONPATH"),
+        ("not_there_{}.below:plain", {}, "is not found in --code-dir, in the working directory or on PYTHONPATH"),
         ("{}:evaluation", {"steps": "'3'"}, "steps is '3'; it must be a whole number above 0"),
         ("{}:evaluation", {"steps": "-1"}, "must be a whole number above 0"),
         ("{}:evaluation", {"steps": "0"}, "must be a whole number above 0"),

@@ -22,6 +22,7 @@ class ModelConfig:
     parameters: dict[str, str]
     steps: int | None
     options: Options
+    code_dir: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,7 @@ def _model_config(arguments: Namespace) -> ModelConfig:
         checkpoint_dir=arguments.checkpoint_dir,
         format=arguments.format,
         entrypoint=arguments.entrypoint,
+        code_dir=arguments.code_dir,
         parameters=_parameters(arguments.parameter),
         steps=arguments.steps,
         options=Options(

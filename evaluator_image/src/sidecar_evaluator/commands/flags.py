@@ -129,6 +129,7 @@ def _add_model(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
     add("--checkpoint-dir", type=_path, required=True, metavar="DIR", help="directory that training saves to")
     add("--entrypoint", required=True, metavar="MODULE:CALLABLE", help="returns Evaluation(model, data, ...)")
+    add("--code-dir", type=_path, metavar="DIR", help="directory of modules to import, before those that are installed")
     add(
         "--parameter",
         action="append",

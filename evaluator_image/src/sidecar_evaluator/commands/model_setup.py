@@ -10,6 +10,7 @@ import threading
 
 from sidecar_evaluator import entrypoint
 from sidecar_evaluator.assembly import prepared_evaluator
+from sidecar_evaluator.code_directory import add_to_path
 from sidecar_evaluator.commands.config import ModelConfig
 from sidecar_evaluator.engine.apply_options import apply_precision, strategy_scope
 from sidecar_evaluator.evaluator import ModelEvaluator
@@ -22,6 +23,8 @@ def evaluator_of(config: ModelConfig, stop: threading.Event) -> ModelEvaluator:
     """
     if not sys.flags.safe_path:
         sys.path.insert(0, os.getcwd())  # noqa: PTH109 - as `python -m` does
+    if config.code_dir:
+        add_to_path(config.code_dir)
     apply_precision(config.options)
     with strategy_scope(config.options):
         evaluation = entrypoint.load(config.entrypoint, config.parameters)

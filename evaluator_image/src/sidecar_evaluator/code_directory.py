@@ -1,0 +1,41 @@
+"""The directory of the user's code: its place on the module search path, and which code it is.
+
+`commands` call it before the entry point is imported. Python's own modules come before the directory: a file `types.py`
+in front of them would keep Python itself from starting. Nothing is imported here.
+"""
+
+import sys
+from pathlib import Path, PurePath
+
+from sidecar_evaluator.errors import ConfigurationError
+
+_INSTALLED = {"site-packages", "dist-packages"}
+_MODULES = {".py", ".pyc", ".so"}
+
+
+def add_to_path(directory: Path) -> None:
+    """Let the modules in the directory be imported, before what is installed and after Python's own.
+
+    Raises ConfigurationError: there is no such directory, or a file has the name of a module of Python's own.
+    """
+    try:
+        names = sorted(path.name for path in directory.iterdir())
+    except OSError as error:
+        raise ConfigurationError(
+            f"The code in {directory} cannot be read: {error.strerror}; check --code-dir."
+        ) from error
+    for name in names:
+        module = name.partition(".")[0]
+        if PurePath(name).suffix in _MODULES and module in sys.stdlib_module_names:
+            raise ConfigurationError(
+                f"The file {name} in {directory} has the name of Python's own module {module}, which would be imported "
+                "in its place; rename it (in Kubernetes the key of the ConfigMap that spec.evaluator.code names), and "
+                "where it is imported."
+            )
+    if str(directory) not in sys.path:
+        sys.path.insert(_first_installed(), str(directory))
+
+
+def _first_installed() -> int:
+    places = (at for at, place in enumerate(sys.path) if _INSTALLED & set(PurePath(place).parts))
+    return next(places, len(sys.path))
