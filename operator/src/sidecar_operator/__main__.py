@@ -10,7 +10,8 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Coroutine, Sequence
+import uuid
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, cast
 
 import kopf
@@ -20,8 +21,10 @@ from prometheus_client import CollectorRegistry
 from sidecar_operator import handlers, settings
 from sidecar_operator.cache import Cache
 from sidecar_operator.controller import Controller
-from sidecar_operator.handlers import Handlers
+from sidecar_operator.handlers import Handlers, Health
 from sidecar_operator.kube_client import ApiError, KubeClient, connected
+from sidecar_operator.kube_objects import Key
+from sidecar_operator.lease import Clocks, Lease, LeaseLostError
 from sidecar_operator.metrics import ReconcileMetrics, ResourceMetrics
 from sidecar_operator.metrics_endpoint import MetricsEndpoint
 from sidecar_operator.reconcile import Reconciler
@@ -45,6 +48,9 @@ def main() -> int:
         logging.getLogger(logger_name).setLevel(logging.WARNING)
     try:
         asyncio.run(serve(config))
+    except LeaseLostError as error:
+        logger.error("%s", error)
+        return 1
     except ApiError as error:
         logger.error(
             "cannot start: %s; check that the API server is reachable and that the operator may list its kinds", error
@@ -61,7 +67,8 @@ async def serve(config: Settings) -> None:
 
 async def operate(config: Settings, api_client: ApiClient) -> None:
     """Run the operator with this client until it is stopped."""
-    client = KubeClient(api_client, config.namespaces, instance=socket.gethostname())
+    lease = _lease(config, KubeClient(api_client))
+    client = KubeClient(api_client, config.namespaces, socket.gethostname(), may_write=lambda: lease.is_held)
     registry, resources = CollectorRegistry(), ResourceMetrics()
     cache, queue = Cache(resources.update), WorkQueue(time.monotonic)
     rollover = Rollover(cache, config.evaluator_image, config.rollovers)
@@ -78,18 +85,55 @@ async def operate(config: Settings, api_client: ApiClient) -> None:
     )
     await controller.resync()
     logger.info("serving %s", _scope(config))
-    loops = (controller.run_passes(), controller.run_resyncs(), rollover.run(queue.add), trainings.run())
+    has_waited: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+    loops = (
+        _hold(lease, has_waited),
+        _pass(controller, has_waited),
+        controller.run_resyncs(),
+        rollover.run(queue.add),
+        trainings.run(),
+    )
+    kopf_registry = registry_of(lambda: health(controller, lease), trainings, Handlers(cache, queue.add))
     with MetricsEndpoint(config.metrics_port, registry, resources):
-        await _run(config, loops, registry_of(controller, trainings, Handlers(cache, queue.add)))
+        try:
+            await _run(config, loops, kopf_registry)
+        finally:
+            await lease.release()
 
 
-def registry_of(controller: Controller, trainings: TrainingWatches, event_handlers: Handlers) -> kopf.OperatorRegistry:
+def _lease(config: Settings, client: KubeClient) -> Lease:
+    key = Key(config.lease_namespace, config.lease_name)
+    identity = config.identity or f"{socket.gethostname()}_{uuid.uuid4()}"
+    return Lease(client, key, identity, config.lease_seconds, Clocks(time.monotonic))
+
+
+def health(controller: Controller, lease: Lease) -> Health:
+    """Return what the probe answers; an operator that waits for the Lease is alive, and says that it waits."""
+    return {**controller.check_health(), "lease": lease.describe()}
+
+
+def registry_of(
+    check_health: Callable[[], Health], trainings: TrainingWatches, event_handlers: Handlers
+) -> kopf.OperatorRegistry:
     """Return kopf's registry with the handlers of watch events, of the probe and of the end."""
     registry = kopf.OperatorRegistry()
     handlers.register(registry, event_handlers)
-    handlers.register_probe(registry, controller.check_health)
+    handlers.register_probe(registry, check_health)
     handlers.register_cleanup(registry, trainings.stop)
     return registry
+
+
+async def _hold(lease: Lease, has_waited: asyncio.Future[bool]) -> None:
+    """Acquire the Lease, tell that it is held and whether that took a while, and keep it."""
+    has_waited.set_result(await lease.acquire())
+    await lease.keep()
+
+
+async def _pass(controller: Controller, has_waited: asyncio.Future[bool]) -> None:
+    """Make passes once the Lease is held; after another operator's work only when all has been listed again."""
+    if await has_waited:
+        await controller.resync()
+    await controller.run_passes()
 
 
 async def _run(config: Settings, loops: Sequence[Coroutine[Any, Any, None]], registry: kopf.OperatorRegistry) -> None:

@@ -1,19 +1,23 @@
 """Makes the children of one resource what its spec asks for: ServiceAccount, Role, RoleBinding and Job.
 
-`reconcile` calls it in each pass. An object that already has every field of its manifest causes no request. The Job of
-the run is kept, whatever another version of the operator has rendered into it. A Job is never changed into another one:
-the old one is deleted, and the new one is created once no pod of the old one is left, so that two evaluators never run
-at the same time.
+`reconcile` calls it in each pass. An object that already has every field of its manifest causes no request. Labels
+select objects, but only an ownerReference makes one a child: objects of others are neither changed nor deleted. The Job
+of the run is kept, whatever another version of the operator has rendered into it. A Job is never changed into another
+one: once a dry run has shown that the API server accepts the new one, the old one is deleted, and the new one is
+created when no pod of the old one is left, so that two evaluators never run at once.
 """
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
 from sidecar_operator import names, runs
 from sidecar_operator.cache import Cache
-from sidecar_operator.kube_client import ConflictError, RefusedError
-from sidecar_operator.kube_objects import Job, JsonObject, Key, KubeObject
-from sidecar_operator.manifests import Manifests, is_applied
+from sidecar_operator.job_quota import has_room_after
+from sidecar_operator.kube_client import ApiError, ConflictError, RefusedError
+from sidecar_operator.kube_objects import Job, JsonObject, Key, KubeObject, OwnerReference
+from sidecar_operator.manifests import Manifests, is_applied, suspend_text
 from sidecar_operator.resource_view import SidecarEvaluation
 
 
@@ -26,14 +30,14 @@ class ChildClient(Protocol):
     async def read(self, manifest: JsonObject) -> JsonObject | None:
         """Read the object that a manifest names."""
 
-    async def create(self, manifest: JsonObject) -> JsonObject:
-        """Create the object of a manifest."""
+    async def create(self, manifest: JsonObject, *, dry_run: bool = False) -> JsonObject:
+        """Create the object of a manifest, or ask whether it would be accepted."""
 
     async def apply(self, manifest: JsonObject) -> JsonObject:
         """Apply a manifest."""
 
     async def patch(self, obj: KubeObject, change: JsonObject) -> JsonObject:
-        """Change fields of an object."""
+        """Change fields of an object, unless it has changed since it was read."""
 
     async def delete_job(self, job: KubeObject) -> None:
         """Delete a Job and its pods."""
@@ -59,79 +63,138 @@ class ChildApplier:
         self._cache = cache
 
     async def apply(self, evaluation: SidecarEvaluation, manifests: Manifests) -> Applied:
-        """Apply the manifests, as far as that is possible now."""
+        """Apply the manifests, as far as that is possible now; a suspend comes first, whatever is refused then."""
         try:
+            await self._request_suspend(evaluation, manifests)
             for manifest in manifests.identity:
-                await self._apply(manifest)
+                await self._apply(evaluation, manifest)
             job = await self._job_of_run(evaluation, manifests)
-            if await self._delete_outdated_jobs(evaluation, job):
+            if await self._is_replacing(evaluation, manifests, job):
                 return Applied(is_replacing=True)
             if job is None:
-                await self._apply(manifests.job)
+                await self._apply(evaluation, manifests.job)
             elif job.made_for_generation != manifests.run.generation:
-                await self._carry_over(job, manifests)
+                await self._patch(job, {"metadata": {"annotations": _generation(manifests)}})
+        except _PredecessorLeftError:
+            return Applied(is_replacing=True)
         except RefusedError as error:
-            return Applied(refusal=str(error))
-        return Applied(job=self._find_job(evaluation, manifests))
+            return Applied(self.find_job(evaluation, manifests), refusal=str(error))
+        return Applied(self.find_job(evaluation, manifests))
 
-    async def _apply(self, manifest: JsonObject) -> None:
+    # --------------------------------------------------------------------------------------------------- suspending
+
+    async def _request_suspend(self, evaluation: SidecarEvaluation, manifests: Manifests) -> None:
+        """Set `suspend` of Jobs where the spec asks for another value than was requested last.
+
+        A value that somebody else has written meanwhile stays: the annotation, not the field, is compared. What is
+        about to be replaced is not resumed.
+        """
+        wanted = suspend_text(suspend=evaluation.is_suspended)
+        kept = self.find_job(evaluation, manifests)
+        for job in self._jobs_of(evaluation):
+            is_kept = kept is not None and job.uid == kept.uid
+            is_over = job.is_being_deleted or job.has_ended
+            if job.requested_suspend == wanted or is_over or not (evaluation.is_suspended or is_kept):
+                continue
+            annotations = {names.SUSPEND_ANNOTATION: wanted} | (_generation(manifests) if is_kept else {})
+            await self._patch(job, {"metadata": {"annotations": annotations}, "spec": {"suspend": wanted == "true"}})
+
+    # -------------------------------------------------------------------------------------------- applying manifests
+
+    async def _apply(self, evaluation: SidecarEvaluation, manifest: JsonObject) -> None:
         """Apply a manifest unless the object already has every field of it."""
-        child, obj = self._cache.child(manifest), KubeObject(manifest)
-        if child is not None and is_applied(manifest, child.raw):
-            return
-        try:
-            applied = await (self._create(manifest) if child is None else self._client.apply(manifest))
-        except RefusedError as error:
-            raise RefusedError(
-                error.status,
-                f"the API server refuses {obj.kind} {obj.name} in namespace {obj.namespace}: {error}; "
-                "change the quota, policy or permission that this names, or the spec",
-            ) from error
-        self._cache.children[obj.kind].put(applied)
+        cached = self._cache.child(manifest)
+        child = cached or await self._create(manifest)
+        _require_child(evaluation, child)
+        if not is_applied(manifest, child.raw):
+            child = await self._put_right(child, manifest)
+        if child is not cached:
+            self._cache.children[child.kind].put(child.raw)
 
-    async def _create(self, manifest: JsonObject) -> JsonObject:
-        """Create a child that the cache does not have; one that exists all the same is put right, if it is ours."""
-        try:
-            return await self._client.create(manifest)
-        except ConflictError:
-            existing = await self._client.read(manifest)
-        if existing is None:
-            raise ConflictError(409, f"{manifest['kind']} {KubeObject(manifest).name} was deleted just now")
-        _require_not_foreign(KubeObject(manifest), KubeObject(existing))
-        return existing if is_applied(manifest, existing) else await self._client.apply(manifest)
+    async def _put_right(self, child: KubeObject, manifest: JsonObject) -> KubeObject:
+        """Give a child every field of its manifest; a Job only its labels, by which it is found again."""
+        if child.kind == "Job":
+            return await self._patch(child, {"metadata": {"labels": manifest["metadata"]["labels"]}})
+        with _named(manifest):
+            return KubeObject(await self._client.apply(manifest))
+
+    async def _patch(self, job: KubeObject, change: JsonObject) -> KubeObject:
+        """Change fields of a Job; what others have written into its other fields stays."""
+        with _named(job.raw):
+            patched = {**await self._client.patch(job, change), "kind": "Job"}
+        self._cache.jobs.put(patched)
+        return KubeObject(patched)
+
+    async def _create(self, manifest: JsonObject) -> KubeObject:
+        """Create a child that the cache does not have; return it, or the object that has its name already."""
+        with _named(manifest):
+            try:
+                return KubeObject(await self._client.create(manifest))
+            except ConflictError:
+                existing = await self._client.read(manifest)
+            if existing is None:
+                raise ConflictError(409, "it was deleted just now")
+        return KubeObject(existing)
+
+    # ------------------------------------------------------------------------------------------------ replacing Jobs
 
     async def _job_of_run(self, evaluation: SidecarEvaluation, manifests: Manifests) -> Job | None:
         """Return the Job of the run; before one is missed that was there, the API server is asked."""
-        job = self._find_job(evaluation, manifests)
+        job = self.find_job(evaluation, manifests)
         if job is None and evaluation.job_name:
             await self._refresh(evaluation.key)
-            job = self._find_job(evaluation, manifests)
+            job = self.find_job(evaluation, manifests)
         return job
 
-    def _find_job(self, evaluation: SidecarEvaluation, manifests: Manifests) -> Job | None:
-        jobs = (job for job in self._cache.jobs.of(evaluation.key) if job.is_owned_by(evaluation))
-        matching = (job for job in jobs if runs.is_made_for(job, manifests.run, evaluation))
+    def find_job(self, evaluation: SidecarEvaluation, manifests: Manifests) -> Job | None:
+        """Return the Job of the run as last seen."""
+        matching = (job for job in self._jobs_of(evaluation) if runs.is_made_for(job, manifests.run, evaluation))
         return next((job for job in matching if not job.is_being_deleted), None)
 
-    async def _carry_over(self, job: Job, manifests: Manifests) -> None:
-        """Note on a Job that it serves the present generation too, and take over what may change on a Job."""
-        annotations = {names.GENERATION_ANNOTATION: str(manifests.run.generation)}
-        change = {"metadata": {"annotations": annotations}, "spec": {"suspend": manifests.job["spec"]["suspend"]}}
-        self._cache.jobs.put({**await self._client.patch(job, change), "kind": "Job"})
-
-    async def _delete_outdated_jobs(self, evaluation: SidecarEvaluation, job: Job | None) -> bool:
+    async def _is_replacing(self, evaluation: SidecarEvaluation, manifests: Manifests, job: Job | None) -> bool:
         """Delete every Job but the one that should exist; tell whether one, or a pod of one, still exists."""
-        existing = self._cache.jobs.of(evaluation.key)
-        outdated = [candidate for candidate in existing if job is None or candidate.uid != job.uid]
-        for outdated_job in outdated:
-            if not outdated_job.is_being_deleted:
-                await self._client.delete_job(outdated_job)
-        return bool(outdated) or self._has_outdated_pods(evaluation.key, job)
+        outdated = [candidate for candidate in self._jobs_of(evaluation) if job is None or candidate.uid != job.uid]
+        live = [candidate for candidate in outdated if not candidate.is_being_deleted]
+        if live and job is None:
+            await self._require_accepted(evaluation, manifests.job, live)
+        for outdated_job in live:
+            await self._client.delete_job(outdated_job)
+        return bool(outdated) or (job is None and await self._is_predecessor_left(evaluation))
 
-    def _has_outdated_pods(self, key: Key, job: KubeObject | None) -> bool:
-        """Tell whether a pod of another Job runs, even of a deleted Job of the same name."""
-        running = (pod for pod in self._cache.pods.of(key) if not pod.is_over)
-        return any(job is None or not pod.is_owned_by(job) for pod in running)
+    async def _require_accepted(self, evaluation: SidecarEvaluation, job: JsonObject, replaced: Sequence[Job]) -> None:
+        """Raise RefusedError where the new Job would be refused even after the deletion of those it replaces."""
+        try:
+            with _named(job):
+                await self._client.create(job, dry_run=True)
+        except ConflictError:
+            if existing := await self._client.read(job):
+                _require_child(evaluation, KubeObject(existing))
+        except RefusedError as error:
+            if has_room_after(str(error.__cause__), len(replaced)):
+                return
+            is_running = not all(existing.has_ended for existing in replaced)
+            rest = "; the evaluator of the earlier spec goes on" if is_running else ""
+            raise RefusedError(error.status, f"{error}{rest}") from error
+
+    async def _is_predecessor_left(self, evaluation: SidecarEvaluation) -> bool:
+        """Tell whether a Job of an earlier resource of this name exists, or a pod runs whose Job was deleted."""
+        if any(job.is_of_namesake(evaluation) for job in self._cache.jobs.of(evaluation.key)):
+            return True
+        running = [pod for pod in self._cache.pods.of(evaluation.key) if not pod.is_over]
+        controllers = {pod.controller.uid: pod.controller for pod in running if pod.controller.kind == "Job"}
+        for controller in controllers.values():
+            if await self._is_predecessors_job(evaluation, controller):
+                return True
+        return False
+
+    async def _is_predecessors_job(self, evaluation: SidecarEvaluation, controller: OwnerReference) -> bool:
+        """Tell whether a pod's Job is of this resource or an earlier one; pods of a deleted Job are garbage by now."""
+        metadata = {"namespace": evaluation.namespace, "name": controller.name}
+        job = KubeObject(await self._client.read({"kind": "Job", "metadata": metadata}) or {})
+        return job.uid != controller.uid or job.is_owned_by(evaluation) or job.is_of_namesake(evaluation)
+
+    def _jobs_of(self, evaluation: SidecarEvaluation) -> list[Job]:
+        return [job for job in self._cache.jobs.of(evaluation.key) if job.is_owned_by(evaluation)]
 
     async def _refresh(self, key: Key) -> None:
         """List Jobs and pods at the API server: a Job must not be created while the cache misses another one."""
@@ -140,11 +203,36 @@ class ChildApplier:
                 self._cache.children[kind].put(child)
 
 
-def _require_not_foreign(wanted: KubeObject, existing: KubeObject) -> None:
-    """Raise RefusedError where the object of this name is no child of the resource."""
-    if existing.owner_key != wanted.owner_key:
+class _PredecessorLeftError(Exception):
+    """A child of an earlier resource of this name exists; the garbage collector deletes it."""
+
+
+def _require_child(evaluation: SidecarEvaluation, existing: KubeObject) -> None:
+    """Raise RefusedError where an object that has the name of a child is somebody else's."""
+    if existing.is_of_namesake(evaluation):
+        raise _PredecessorLeftError
+    if not existing.is_owned_by(evaluation):
         raise RefusedError(
             409,
-            f"{wanted.kind} {wanted.name} in namespace {wanted.namespace} exists and does not belong to this resource: "
-            "delete it, or create the resource under another name",
+            f"{existing.kind} {existing.name} in namespace {existing.namespace} exists and does not belong to this "
+            "resource: delete it, or create the resource under another name",
         )
+
+
+@contextmanager
+def _named(manifest: JsonObject) -> Iterator[None]:
+    """Let errors name the object that could not be written, and say of a refusal what to do."""
+    obj = KubeObject(manifest)
+    name = f"{obj.kind} {obj.name} in namespace {obj.namespace}"
+    try:
+        yield
+    except RefusedError as error:
+        advice = "change the quota, policy or permission that this names, or the spec"
+        raise RefusedError(error.status, f"the API server refuses {name}: {error}; {advice}") from error
+    except ApiError as error:
+        raise type(error)(error.status, f"{name} cannot be written: {error}", error.retry_after) from error
+
+
+def _generation(manifests: Manifests) -> dict[str, str]:
+    """Return the annotation that notes on a Job that it serves the present generation too."""
+    return {names.GENERATION_ANNOTATION: str(manifests.run.generation)}

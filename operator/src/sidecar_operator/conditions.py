@@ -47,6 +47,8 @@ class Reason(StrEnum):
     REPLACING_JOB = "ReplacingJob"
     TRAINING_ENDED_BEFORE = "TrainingEndedBefore"
     SUSPENDED = "Suspended"
+    SUSPENDED_BY_OTHER = "SuspendedByOther"
+    RESUMED_BY_OTHER = "ResumedByOther"
 
     # The evaluator runs and finds nothing that it can evaluate.
     DIRECTORY_MISSING = "DirectoryMissing"
@@ -65,6 +67,7 @@ class Reason(StrEnum):
     VOLUME_NOT_MOUNTED = "VolumeNotMounted"
     SANDBOX_NOT_CREATED = "SandboxNotCreated"
     PODS_REFUSED = "PodsRefused"
+    API_SERVER_ERROR = "APIServerError"
     REFUSED_BY_API_SERVER = "RefusedByAPIServer"
     EVALUATOR_CRASHED = "EvaluatorCrashed"
     EVALUATOR_DISRUPTED = "EvaluatorDisrupted"

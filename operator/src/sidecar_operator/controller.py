@@ -28,7 +28,8 @@ RESYNC_RETRY_SECONDS = 5.0
 MISSED_RESYNCS = 3
 """Intervals without a successful resync after which the process is unhealthy."""
 
-Reconcile = Callable[[Key], Awaitable[float | None]]
+Reconcile = Callable[[Key, int], Awaitable[float | None]]
+"""Makes a pass; the number is that of the passes that have failed just before."""
 
 
 class ListClient(Protocol):
@@ -125,7 +126,7 @@ class Controller:
         started = self._passes[key]
         try:
             async with asyncio.timeout(PASS_SECONDS):
-                delay = await self._reconcile(key)
+                delay = await self._reconcile(key, self._queue.failures(key))
         except Exception as error:
             self._metrics.failed(self._clock() - started)
             _log_failure(key, error, self._queue.failed(key, seconds_to_wait(error)))

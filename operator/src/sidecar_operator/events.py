@@ -1,15 +1,17 @@
 """Kubernetes Events of a resource: what `kubectl describe` shows of its transitions.
 
-`reconcile` calls it with the conditions before and after a pass and publishes the result once the status is stored.
-Pure. An Event reports a transition, not a state: unchanged conditions give none.
+`reconcile` calls it with the conditions before and after a pass and publishes the result once the status is stored;
+`kube_client` has it render the Event. Pure. An Event reports a transition, not a state: unchanged conditions give none.
 """
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from sidecar_operator import names
 from sidecar_operator.conditions import Reason, Type
-from sidecar_operator.kube_objects import StoredCondition
+from sidecar_operator.kube_objects import JsonObject, KubeObject, StoredCondition, text_at
 
 Level = Literal["Normal", "Warning"]
 
@@ -37,7 +39,8 @@ def transitions(before: list[StoredCondition], after: list[StoredCondition]) -> 
     finished = _find(changed, Type.FINISHED)
     ready = _ending(after) if finished and finished.is_true else _readiness(changed)
     refused = _find(changed, Type.RESTART_REFUSED)
-    return [*ready, *_training(changed), *([_transition(refused, is_expected=False)] if refused else [])]
+    restart = [_transition(refused, is_expected=False)] if refused else []
+    return [*ready, *_errors(changed), *_training(changed), *restart]
 
 
 def _find(conditions: list[StoredCondition], condition_type: str) -> StoredCondition | None:
@@ -60,6 +63,14 @@ def _readiness(changed: list[StoredCondition]) -> Iterator[Transition]:
         yield _transition(ready, is_expected=ready.is_true or ready.reason in EXPECTED)
 
 
+def _errors(changed: list[StoredCondition]) -> Iterator[Transition]:
+    """Yield an error that leaves the evaluator ready, so that Ready does not tell it."""
+    reconciling, ready = _find(changed, Type.RECONCILING), _find(changed, Type.READY)
+    is_told = ready is not None and ready.reason == Reason.API_SERVER_ERROR
+    if reconciling and reconciling.reason == Reason.API_SERVER_ERROR and not is_told:
+        yield _transition(reconciling, is_expected=False)
+
+
 def _training(changed: list[StoredCondition]) -> Iterator[Transition]:
     finished = _find(changed, Type.TRAINING_FINISHED)
     if finished and finished.status != "False":
@@ -68,3 +79,28 @@ def _training(changed: list[StoredCondition]) -> Iterator[Transition]:
 
 def _transition(condition: StoredCondition, *, is_expected: bool) -> Transition:
     return Transition("Normal" if is_expected else "Warning", condition.reason, condition.message)
+
+
+def event_of(evaluation: KubeObject, transition: Transition, seconds: float, instance: str) -> JsonObject:
+    """Return the Event that records a transition at this time (seconds since 1970)."""
+    moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
+    return {
+        "apiVersion": "events.k8s.io/v1",
+        "kind": "Event",
+        "metadata": {"name": f"{evaluation.name}.{int(seconds * 1e9):x}", "namespace": evaluation.namespace},
+        "eventTime": f"{moment}.{int(seconds % 1 * 1e6):06d}Z",
+        "type": transition.level,
+        "reason": transition.reason,
+        "note": transition.message[:1000],
+        "action": "Reconcile",
+        "reportingController": f"{names.GROUP}/{names.FIELD_MANAGER}",
+        "reportingInstance": instance[:128],
+        "regarding": {
+            "apiVersion": names.API_VERSION,
+            "kind": names.KIND,
+            "namespace": evaluation.namespace,
+            "name": evaluation.name,
+            "uid": evaluation.uid,
+            "resourceVersion": text_at(evaluation.raw, "metadata", "resourceVersion"),
+        },
+    }

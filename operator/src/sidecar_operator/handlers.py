@@ -4,7 +4,7 @@
 for. Only `on.event` handlers are used, so kopf stores no annotation and no finalizer anywhere.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import kopf
@@ -13,7 +13,18 @@ from kopf._core.reactor.inventory import ResourceMemories, ResourceMemory
 from sidecar_operator import names
 from sidecar_operator.cache import Cache
 from sidecar_operator.kube_client import PAGE
-from sidecar_operator.kube_objects import JsonObject, Key, KubeObject
+from sidecar_operator.kube_objects import JsonObject, Key, KubeObject, text_at
+
+Health = Mapping[str, float | str]
+"""What the probe answers."""
+
+
+RIGHTS = (
+    ("", "v1", "serviceaccounts"),
+    ("rbac.authorization.k8s.io", "v1", "roles"),
+    ("rbac.authorization.k8s.io", "v1", "rolebindings"),
+)
+"""What lets an evaluator write its results; only objects with the label of children are watched."""
 
 
 class Handlers:
@@ -29,6 +40,10 @@ class Handlers:
         evaluations = self._cache.evaluations
         if evaluations.remove(raw) if event["type"] == "DELETED" else evaluations.put(raw):
             self._wake(KubeObject(raw).key)
+
+    async def on_right(self, event: Any, **_: Any) -> None:
+        """Take over an event of an evaluator's ServiceAccount, Role or RoleBinding, so that its loss is mended."""
+        self._on_child(text_at(event["object"], "kind"), event)
 
     async def on_pod(self, event: Any, **_: Any) -> None:
         """Take over an event of an evaluator's pod."""
@@ -51,14 +66,16 @@ def register(registry: kopf.OperatorRegistry, handlers: Handlers) -> None:
     kopf.on.event(names.GROUP, names.VERSION, names.PLURAL, registry=registry, id="evaluation")(handlers.on_evaluation)
     kopf.on.event("", "v1", "pods", registry=registry, id="pod")(handlers.on_pod)
     kopf.on.event("batch", "v1", "jobs", registry=registry, id="job")(handlers.on_job)
+    for right in RIGHTS:
+        kopf.on.event(*right, registry=registry, id=right[2])(handlers.on_right)
     kopf.on.login(registry=registry, id="service-account")(kopf.login_with_service_account)
     kopf.on.login(registry=registry, id="kubeconfig")(kopf.login_with_kubeconfig)
 
 
-def register_probe(registry: kopf.OperatorRegistry, check_health: Callable[[], dict[str, float]]) -> None:
+def register_probe(registry: kopf.OperatorRegistry, check_health: Callable[[], Health]) -> None:
     """Make the liveness endpoint fail when the check raises."""
 
-    def health(**_: Any) -> dict[str, float]:
+    def health(**_: Any) -> Health:
         return check_health()
 
     kopf.on.probe(registry=registry, id="health", errors=kopf.ErrorsMode.PERMANENT)(health)
@@ -82,8 +99,8 @@ def watching_settings() -> kopf.OperatorSettings:
     settings.watching.chunk_size = PAGE
     settings.persistence.diffbase_storage = NoDiffs()
     settings.queueing.idle_timeout = 0.05  # kopf keeps a task and the last version of each object until then
-    settings.watching.label_selectors["", "v1", "pods"] = names.CHILD_SELECTOR
-    settings.watching.label_selectors["batch", "v1", "jobs"] = names.CHILD_SELECTOR
+    for selected in (("", "v1", "pods"), ("batch", "v1", "jobs"), *RIGHTS):
+        settings.watching.label_selectors[selected] = names.CHILD_SELECTOR
     return settings
 
 

@@ -9,7 +9,7 @@ refused until something is changed, or unavailable for now.
 import json
 import os
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import NamedTuple
 
@@ -18,7 +18,7 @@ from kubernetes.aio import config
 from kubernetes.aio.client import ApiClient, Configuration
 
 from sidecar_operator import names
-from sidecar_operator.events import Transition
+from sidecar_operator.events import Transition, event_of
 from sidecar_operator.kube_objects import JsonObject, Key, KubeObject, Page, WarningEvent, objects_at, text_at
 from sidecar_operator.resource_view import TrainingRef
 from sidecar_operator.training_state import Absence
@@ -35,6 +35,7 @@ WATCH_SECONDS = 300
 """How long a watch lasts before it is continued by another."""
 SILENCE_SECONDS = 120
 """Silence after which a connection counts as broken; the API server sends a bookmark about every minute."""
+LEASES = "coordination.k8s.io/v1"
 
 PLURALS = {
     "SidecarEvaluation": (names.API_VERSION, names.PLURAL),
@@ -102,10 +103,17 @@ async def connected() -> AsyncIterator[ApiClient]:
 class KubeClient:
     """Typed verbs over the API of one cluster."""
 
-    def __init__(self, client: ApiClient, namespaces: Sequence[str] = (), instance: str = "operator") -> None:
+    def __init__(
+        self,
+        client: ApiClient,
+        namespaces: Sequence[str] = (),
+        instance: str = "operator",
+        may_write: Callable[[], bool] = lambda: True,
+    ) -> None:
         self._client = client
         self._namespaces = tuple(namespaces)
         self._instance = instance
+        self._may_write = may_write
         self._served: dict[tuple[str, str], ServedKind] = {}
 
     async def list_pages(self, kind: str) -> AsyncIterator[Page]:
@@ -134,11 +142,14 @@ class KubeClient:
         except NotFoundError:
             return None
 
-    async def create(self, manifest: JsonObject) -> JsonObject:
-        """Create the object of a manifest and return it; ConflictError where one of this name exists."""
+    async def create(self, manifest: JsonObject, *, dry_run: bool = False) -> JsonObject:
+        """Create the object of a manifest and return it; ConflictError where one of this name exists.
+
+        A dry run stores nothing: it tells whether the API server would accept the object.
+        """
         obj = KubeObject(manifest)
         api_version, plural = PLURALS[obj.kind]
-        query = [("fieldManager", names.FIELD_MANAGER)]
+        query = [("fieldManager", names.FIELD_MANAGER), *([("dryRun", "All")] if dry_run else [])]
         return await self._request("POST", path_of(api_version, plural, obj.namespace), query, manifest)
 
     async def apply(self, manifest: JsonObject) -> JsonObject:
@@ -147,9 +158,10 @@ class KubeClient:
         return await self._apply(path_of(api_version, plural, *KubeObject(manifest).key), manifest)
 
     async def patch(self, obj: KubeObject, change: JsonObject) -> JsonObject:
-        """Change fields of the object with this uid by a merge patch, and return it as it is afterwards."""
+        """Change fields of the object, unless it has changed since it was read, and return it as it is afterwards."""
         api_version, plural = PLURALS[obj.kind]
-        body = {**change, "metadata": {**change.get("metadata", {}), "uid": obj.uid}}
+        read = {"uid": obj.uid, "resourceVersion": text_at(obj.raw, "metadata", "resourceVersion")}
+        body = {**change, "metadata": {**change.get("metadata", {}), **read}}
         query = [("fieldManager", names.FIELD_MANAGER)]
         path = path_of(api_version, plural, *obj.key)
         return await self._request("PATCH", path, query, body, "application/merge-patch+json")
@@ -278,6 +290,22 @@ class KubeClient:
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise UnavailableError(0, f"the watch of {path} broke: {type(error).__name__}: {error}") from error
 
+    async def read_lease(self, key: Key) -> JsonObject | None:
+        """Read a Lease, None where there is none."""
+        try:
+            return await self._request("GET", path_of(LEASES, "leases", *key))
+        except NotFoundError:
+            return None
+
+    async def create_lease(self, key: Key, spec: JsonObject) -> JsonObject:
+        """Create a Lease; a ConflictError tells that it exists."""
+        lease = {"apiVersion": LEASES, "kind": "Lease", "metadata": {"name": key.name}, "spec": spec}
+        return await self._request("POST", path_of(LEASES, "leases", key.namespace), body=lease)
+
+    async def replace_lease(self, lease: JsonObject) -> JsonObject:
+        """Replace a Lease; a ConflictError tells that it has changed since it was read."""
+        return await self._request("PUT", path_of(LEASES, "leases", *KubeObject(lease).key), body=lease)
+
     async def list_warnings(self, obj: KubeObject) -> list[WarningEvent]:
         """Return the Warning events about an object, oldest first."""
         selector = f"involvedObject.uid={obj.uid},type=Warning"
@@ -318,6 +346,8 @@ class KubeClient:
         body: JsonObject | None = None,
         content_type: str = "application/json",
     ) -> JsonObject:
+        if method != "GET" and not self._may_write():
+            raise UnavailableError(0, f"{method} {path} was not sent: this operator does not hold its Lease")
         headers = {"Accept": "application/json", "Content-Type": content_type}
         request = await self._client.param_serialize(
             method, path, query_params=list(query), header_params=headers, body=body, auth_settings=["BearerToken"]
@@ -358,31 +388,6 @@ ERRORS: dict[int, type[ApiError]] = {
     **dict.fromkeys((400, 403, 405, 413, 422), RefusedError),
 }
 """Exception by HTTP status; any other status may be over at the next try."""
-
-
-def event_of(evaluation: KubeObject, transition: Transition, seconds: float, instance: str) -> JsonObject:
-    """Return the Event that records a transition at this time (seconds since 1970)."""
-    moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
-    return {
-        "apiVersion": "events.k8s.io/v1",
-        "kind": "Event",
-        "metadata": {"name": f"{evaluation.name}.{int(seconds * 1e9):x}", "namespace": evaluation.namespace},
-        "eventTime": f"{moment}.{int(seconds % 1 * 1e6):06d}Z",
-        "type": transition.level,
-        "reason": transition.reason,
-        "note": transition.message[:1000],
-        "action": "Reconcile",
-        "reportingController": f"{names.GROUP}/{names.FIELD_MANAGER}",
-        "reportingInstance": instance[:128],
-        "regarding": {
-            "apiVersion": names.API_VERSION,
-            "kind": names.KIND,
-            "namespace": evaluation.namespace,
-            "name": evaluation.name,
-            "uid": evaluation.uid,
-            "resourceVersion": text_at(evaluation.raw, "metadata", "resourceVersion"),
-        },
-    }
 
 
 def _event_time(event: JsonObject) -> str:

@@ -143,6 +143,15 @@ def conditions_in(status: object) -> list[StoredCondition]:
     return [StoredCondition(condition) for condition in objects_at(status, "conditions")]
 
 
+class OwnerReference(View):
+    """The reference of an object to one that it belongs to."""
+
+    __slots__ = ()
+    kind = Field(text_at, "kind")
+    name = Field(text_at, "name")
+    uid = Field(text_at, "uid")
+
+
 class KubeObject(View):
     """What objects of all kinds have: metadata and conditions."""
 
@@ -191,10 +200,20 @@ class KubeObject(View):
         owner = text_at(self.raw, "metadata", "labels", names.NAME_LABEL)
         return Key(self.namespace, owner) if owner else None
 
-    def is_owned_by(self, owner: "KubeObject") -> bool:
-        """Tell whether an ownerReference names this owner, by uid."""
+    @property
+    def controller(self) -> "OwnerReference":
+        """The ownerReference of the object that controls this one; empty where there is none."""
         references = objects_at(self.raw, "metadata", "ownerReferences")
-        return any(text_at(reference, "uid") == owner.uid for reference in references)
+        return OwnerReference(next((item for item in references if flag_at(item, "controller")), {}))
+
+    def is_owned_by(self, owner: "KubeObject") -> bool:
+        """Tell whether this owner controls the object: its ownerReference names it by uid, whatever labels say."""
+        return bool(owner.uid) and self.controller.uid == owner.uid
+
+    def is_of_namesake(self, owner: "KubeObject") -> bool:
+        """Tell whether an earlier object of the owner's kind and name controls the object; it is garbage then."""
+        controller = self.controller
+        return (controller.kind, controller.name) == (owner.kind, owner.name) and controller.uid != owner.uid
 
     @property
     def conditions(self) -> list[StoredCondition]:
@@ -216,6 +235,8 @@ class Job(KubeObject):
 
     __slots__ = ()
     is_suspended = Field(flag_at, "spec", "suspend")
+    requested_suspend = Field(text_at, "metadata", "annotations", names.SUSPEND_ANNOTATION)
+    """The value of `spec.suspend` that the operator has written last: `true` or `false`, empty before."""
     failed_pods = Field(integer_at, "status", "failed")
     """Number of its pods that have failed."""
 

@@ -141,7 +141,8 @@ def _rules(evaluation: SidecarEvaluation) -> list[JsonObject]:
 def _job(evaluation: SidecarEvaluation, default_image: str, template: JsonObject, run: Run) -> JsonObject:
     job = _child(evaluation, "batch/v1", "Job", job_name(evaluation, template, run))
     image = None if "image" in evaluation.spec["evaluator"] else default_image
-    job["metadata"]["annotations"] = runs.annotations(run, image)
+    suspend = {names.SUSPEND_ANNOTATION: suspend_text(suspend=evaluation.is_suspended)}
+    job["metadata"]["annotations"] = runs.annotations(run, image) | suspend
     spec = {
         "suspend": evaluation.is_suspended,
         "backoffLimit": BACKOFF_LIMIT,
@@ -150,6 +151,11 @@ def _job(evaluation: SidecarEvaluation, default_image: str, template: JsonObject
         "template": template,
     }
     return {**job, "spec": spec}
+
+
+def suspend_text(*, suspend: bool) -> str:
+    """Return the value of the annotation that records what the operator has asked for."""
+    return str(suspend).lower()
 
 
 def _pod_failure_policy() -> JsonObject:

@@ -18,6 +18,9 @@ FIELD_MANAGER: Final = "sidecar-operator"
 NAME_LABEL: Final = "sidecareval.dev/name"
 """Label of every child: the name of its SidecarEvaluation."""
 
+SUSPEND_ANNOTATION: Final = f"{GROUP}/suspend"
+"""Annotation of the Job: the value of `spec.suspend` that the operator has written last."""
+
 MANAGED_BY_LABEL: Final = "app.kubernetes.io/managed-by"
 CHILD_SELECTOR: Final = f"{MANAGED_BY_LABEL}={FIELD_MANAGER}"
 JOB_NAME_LABEL: Final = "batch.kubernetes.io/job-name"

@@ -5,6 +5,7 @@ looks at the present state only, never at events, so a pass may be repeated, int
 nothing to change writes nothing. At most one status is written, at the end; Events follow once it is stored.
 """
 
+import contextlib
 import dataclasses
 import logging
 import math
@@ -29,15 +30,7 @@ from sidecar_operator.child_objects import ChildApplier, ChildClient
 from sidecar_operator.events import Transition
 from sidecar_operator.following import TrainingClient, TrainingFollower
 from sidecar_operator.kube_client import ApiError, ConflictError, NotFoundError
-from sidecar_operator.kube_objects import (
-    Job,
-    JsonObject,
-    Key,
-    KubeObject,
-    Pod,
-    conditions_in,
-    format_time,
-)
+from sidecar_operator.kube_objects import Job, JsonObject, Key, KubeObject, Pod, conditions_in, format_time
 from sidecar_operator.manifests import Manifests
 from sidecar_operator.pending_pods import PendingPods, PodClient
 from sidecar_operator.resource_view import SidecarEvaluation, TrainingRef
@@ -50,6 +43,8 @@ logger = logging.getLogger(__name__)
 
 DIAGNOSIS_SECONDS = 3.0
 """Age below which an object without progress is too young to diagnose."""
+FAILURES_BEFORE_REPORT = 3
+"""Passes that fail one after another before the status tells it: most errors are over by then."""
 REFUSED_SECONDS = 60.0
 """How often a refused request is tried again."""
 
@@ -90,11 +85,19 @@ class Reconciler:
         self._warnings = WarningEvents(client.list_warnings, lambda: now().timestamp())
         self._is_rollover_due = is_rollover_due
 
-    async def __call__(self, key: Key) -> float | None:
+    async def __call__(self, key: Key, failures: int = 0) -> float | None:
         """Make a pass; return the seconds after which to make another without being woken, None for never.
 
-        Raises ApiError for what may succeed when it is tried again.
+        Raises ApiError for what may succeed when it is tried again; after `failures` such passes the status says so.
         """
+        try:
+            return await self._pass(key)
+        except ApiError as error:
+            if failures + 1 >= FAILURES_BEFORE_REPORT:
+                await self._report_error(key, error)
+            raise
+
+    async def _pass(self, key: Key) -> float | None:
         evaluation = self._cache.evaluations.get(key)
         if evaluation is None or evaluation.is_being_deleted:
             return None
@@ -253,6 +256,26 @@ class Reconciler:
         return self._with_next_run(
             dataclasses.replace(observed, evaluation=latest, pods=self._pods_of(observed.job), next_run=None)
         )
+
+    async def _report_error(self, key: Key, error: ApiError) -> None:
+        """Let the status tell an error that persists; nothing is asked of the API server but to store that."""
+        evaluation = self._cache.evaluations.get(key)
+        if evaluation is None or evaluation.is_being_deleted:
+            return
+        request = runs.requested(evaluation, self._now())
+        wanted = manifests.render(evaluation, self._default_image, request.restarted_at)
+        if status.is_done(evaluation, wanted.run):
+            return
+        message = (
+            f"a request for this resource has failed {FAILURES_BEFORE_REPORT} times or more: {error}; see to the "
+            "webhook or service that this names, the request is repeated until it succeeds"
+        )
+        job = self._children.find_job(evaluation, wanted)
+        observed = Observed(evaluation, job=job, pods=self._pods_of(job), run=wanted.run, error=message)
+        observed = dataclasses.replace(observed, restart_problem=request.problem)
+        report = status.report_error(observed, verdict.decide(observed), self._timestamp())
+        with contextlib.suppress(ApiError):
+            await self._write(observed, report)
 
     async def _write(self, observed: Observed, report: JsonObject) -> bool:
         """Write a status that differs; tell whether the resource has changed since it was read."""

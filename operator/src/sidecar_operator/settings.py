@@ -29,6 +29,14 @@ class Settings:
     """Number of resources that are reconciled concurrently (WORKERS)."""
     rollovers: int = 2
     """Number of evaluators that get a new default image at the same time after an upgrade; 0 for none (ROLLOVERS)."""
+    lease_namespace: str = "sidecar-system"
+    """Namespace of the Lease, the operator's own (LEASE_NAMESPACE)."""
+    lease_name: str = "sidecar-operator"
+    """Name of the Lease: operators that serve different namespaces from one namespace need one each (LEASE_NAME)."""
+    lease_seconds: float = 30
+    """How long a Lease that is not renewed keeps others waiting (LEASE_SECONDS)."""
+    identity: str = ""
+    """Name and uid of the pod, as the Lease's holder (POD_NAME, POD_UID); empty outside a pod."""
     log_level: str = "INFO"
     """Lowest level that is logged (LOG_LEVEL)."""
 
@@ -48,6 +56,10 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         resync_seconds=_whole_number(environment, "RESYNC_SECONDS", 300, at_least=1),
         workers=_whole_number(environment, "WORKERS", 16, at_least=1),
         rollovers=_whole_number(environment, "ROLLOVERS", 2, at_least=0),
+        lease_namespace=environment.get("LEASE_NAMESPACE", "").strip() or Settings.lease_namespace,
+        lease_name=environment.get("LEASE_NAME", "").strip() or Settings.lease_name,
+        lease_seconds=_whole_number(environment, "LEASE_SECONDS", 30, at_least=5),
+        identity="_".join(filter(None, (environment.get("POD_NAME"), environment.get("POD_UID")))),
         log_level=_log_level(environment.get("LOG_LEVEL", "INFO")),
     )
 

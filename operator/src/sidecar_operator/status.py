@@ -27,7 +27,9 @@ def is_done(evaluation: SidecarEvaluation, run: Run) -> bool:
 def report(observed: Observed, verdict: Verdict, now: str) -> JsonObject:
     """Return the operator's fields of status, for an evaluation that had not ended before this pass."""
     decided = [*_verdict_conditions(verdict), *_training_conditions(observed.training)]
-    if verdict.is_progressing:
+    if observed.error is not None:
+        decided.append(Condition(Type.RECONCILING, Reason.API_SERVER_ERROR, observed.error, status=True))
+    elif verdict.is_progressing:
         decided.append(Condition(Type.RECONCILING, verdict.reason, verdict.message, status=True))
     if verdict.has_ended and not verdict.is_ready:
         decided.append(Condition(Type.STALLED, verdict.reason, verdict.message, status=True))
@@ -38,10 +40,11 @@ def report(observed: Observed, verdict: Verdict, now: str) -> JsonObject:
 
 
 def _job_name(observed: Observed) -> str:
-    """Return the Job's name: while a Job is replaced that of the last one, as a sign that the evaluator was started."""
+    """Return the Job's name; while a Job is replaced, or its replacement is refused, that of the last one."""
     if observed.job is not None:
         return observed.job.name
-    return observed.evaluation.job_name if observed.is_replacing else ""
+    is_last_one_told = observed.is_replacing or observed.refusal is not None
+    return observed.evaluation.job_name if is_last_one_told else ""
 
 
 def report_after_end(observed: Observed, now: str) -> JsonObject:
@@ -54,6 +57,17 @@ def report_after_end(observed: Observed, now: str) -> JsonObject:
     ]
     changing = [*_training_conditions(observed.training), *_restart_conditions(observed.restart_problem)]
     return _status(observed, kept + _render(changing, observed, now), evaluation.job_name, evaluation.run.raw)
+
+
+def report_error(observed: Observed, verdict: Verdict, now: str) -> JsonObject:
+    """Return the operator's fields of status after a pass that failed: what it has not observed stays as stored."""
+    evaluation = observed.evaluation
+    report_now = report(observed, verdict, now)
+    training = [condition.raw for condition in evaluation.conditions if condition.type == Type.TRAINING_FINISHED]
+    stored: JsonObject = {
+        field: evaluation.status[field] for field in ("training", "job") if field in evaluation.status
+    }
+    return {**stored, **report_now, "conditions": conditions.of_operator([*report_now["conditions"], *training])}
 
 
 def differs(evaluation: SidecarEvaluation, status: JsonObject) -> bool:

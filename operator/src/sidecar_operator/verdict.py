@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sidecar_operator import names
+from sidecar_operator import foreign_suspend, names
 from sidecar_operator.conditions import Reason
 from sidecar_operator.evaluator_reports import OBSTRUCTING, problem_of, silence_of
 from sidecar_operator.kube_objects import Job, Pod, WarningEvent, format_time
@@ -44,6 +44,8 @@ class Observed:
     """A Job of an earlier spec, or a pod of one, still exists."""
     refusal: str | None = None
     """Why a child could not be applied, where the API server refused it."""
+    error: str | None = None
+    """What the API server answers instead of doing what the pass asks for, where it has done so several times."""
     training: Training | None = None
     now: datetime | None = None
     """When it was observed."""
@@ -93,6 +95,13 @@ def decide(observed: Observed) -> Verdict:
     """Return how the evaluation stands."""
     verdicts = (check(observed) for check in CHECKS)
     return next((verdict for verdict in verdicts if verdict), _starting(_STARTING))
+
+
+def _failing(observed: Observed) -> Verdict | None:
+    """Report an error of the API server; it ends nothing, and an evaluator that runs stays ready."""
+    if observed.error is None:
+        return None
+    return _running(observed) or Verdict(Reason.API_SERVER_ERROR, observed.error, is_progressing=True)
 
 
 def _refused(observed: Observed) -> Verdict | None:
@@ -196,6 +205,16 @@ def _awaiting_training(observed: Observed) -> Verdict | None:
     return Verdict(Reason.WAITING_FOR_TRAINING, message, is_progressing=True)
 
 
+def _resumed_by_other(observed: Observed) -> Verdict | None:
+    trouble = foreign_suspend.resumed(observed.job)
+    return Verdict(trouble.reason, trouble.message) if trouble else None
+
+
+def _suspended_by_other(observed: Observed) -> Verdict | None:
+    trouble = foreign_suspend.suspended(observed.job)
+    return Verdict(trouble.reason, trouble.message, is_progressing=True) if trouble else None
+
+
 def _drained(observed: Observed) -> Verdict | None:
     results, pod = observed.evaluation.results, newest(observed.pods)
     if pod is None or has_failed(pod) or pod.started_at is None or results.ended_at is None:
@@ -284,13 +303,16 @@ def _pod_starting(observed: Observed) -> Verdict | None:
 
 
 CHECKS: tuple[Check, ...] = (
+    _failing,
     _refused,
     _replacing,
     _completed,
     _failed,
+    _resumed_by_other,
     _suspended,
     _restarting,
     _awaiting_training,
+    _suspended_by_other,
     _drained,
     _silent,
     _obstructed,

@@ -99,6 +99,10 @@ class WorkQueue:
         self._failures.pop(key, None)
         self._release(key)
 
+    def failures(self, key: Key) -> int:
+        """Return how many passes over the key have failed since the last that succeeded."""
+        return self._failures.get(key, 0)
+
     def failed(self, key: Key, at_least: float = 0.0) -> float:
         """Return a key after a pass that failed; the result is the seconds until it is tried again.
 

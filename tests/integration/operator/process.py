@@ -1,5 +1,6 @@
 """The operator as a process of its own, with the rights that deploy/base gives it, against the test's API server."""
 
+import json
 import os
 import signal
 import socket
@@ -53,6 +54,12 @@ class OperatorProcess:
                 return bool(answer.status == 200)
         except OSError:
             return False
+
+    def health(self) -> dict[str, object]:
+        """Return what the liveness probe answers."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.probe_port}/healthz", timeout=DEADLINE) as answer:
+            health: dict[str, object] = json.loads(answer.read())["health"]
+            return health
 
     def metric(self, name: str, **labels: str) -> float | None:
         """Return the value of a metric, None where there is none with these labels."""

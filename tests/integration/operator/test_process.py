@@ -16,7 +16,7 @@ from cluster.processes import poll
 from integration.evaluations import Evaluations
 from integration.operator.conftest import Watcher
 from integration.operator.process import OperatorProcess
-from integration.policies.objects import RBAC
+from integration.policies.objects import RBAC, bind
 from sidecar_operator.controller import UnhealthyError
 from sidecar_operator.handlers import register_probe, watching_settings
 from support.waiting import DEADLINE
@@ -72,8 +72,12 @@ def test_an_operator_of_one_namespace_needs_rights_in_no_other(
     subject = {"kind": "ServiceAccount", "name": "operator", "namespace": namespace}
     binding = {"metadata": {"name": "operator"}, "roleRef": role, "subjects": [subject]}
     server.client.post(f"{RBAC}/{namespace}/rolebindings", binding)
+    lease = {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["get", "create", "update"]}
+    bind(server.client, namespace, "operator", [lease], role="lease")
     kubeconfig = server.kubeconfig_of(server.token("operator", namespace))
-    single = OperatorProcess(kubeconfig, tmp_path / "log", {"WATCH_NAMESPACES": namespace})
+    single = OperatorProcess(
+        kubeconfig, tmp_path / "log", {"WATCH_NAMESPACES": namespace, "LEASE_NAMESPACE": namespace}
+    )
     single.start()
     evaluations.create()
     assert poll(lambda: single.metric("sidecareval_resource_condition", namespace=namespace), DEADLINE)

@@ -24,6 +24,9 @@ ALLOWED = [
     ("create", "events.k8s.io", "events"),
     ("list", "", "events"),
     ("list", "", "serviceaccounts"),
+    ("watch", "", "serviceaccounts"),
+    ("watch", "rbac.authorization.k8s.io", "roles"),
+    ("watch", "rbac.authorization.k8s.io", "rolebindings"),
 ]
 FORBIDDEN = [
     ("get", "", "secrets"),
@@ -48,6 +51,8 @@ FORBIDDEN = [
     ("patch", "apiextensions.k8s.io", "customresourcedefinitions"),
     ("impersonate", "", "users"),
     ("patch", "kubeflow.org", "tfjobs"),
+    ("get", "coordination.k8s.io", "leases"),
+    ("create", "coordination.k8s.io", "leases"),
     ("*", "*", "*"),
 ]
 
@@ -68,6 +73,24 @@ def test_operator_may(operator: Client, right: tuple[str, str, str]) -> None:
 @pytest.mark.parametrize("right", FORBIDDEN, ids=" ".join)
 def test_operator_may_not(operator: Client, right: tuple[str, str, str]) -> None:
     assert not may(operator, *right)
+
+
+@pytest.mark.parametrize(
+    ("verb", "name", "allowed"),
+    [
+        ("create", "", True),
+        ("get", "sidecar-operator", True),
+        ("update", "sidecar-operator", True),
+        ("get", "other", False),
+        ("update", "other", False),
+        ("list", "", False),
+        ("delete", "sidecar-operator", False),
+    ],
+)
+def test_operator_may_hold_its_own_lease(operator: Client, verb: str, name: str, allowed: bool) -> None:
+    attributes = {"verb": verb, "group": "coordination.k8s.io", "resource": "leases", "name": name}
+    review = operator.post(REVIEW, {"spec": {"resourceAttributes": attributes | {"namespace": "sidecar-system"}}})
+    assert review["status"]["allowed"] is allowed
 
 
 def test_operator_can_grant_an_evaluator_its_rights(operator: Client, namespace: str) -> None:

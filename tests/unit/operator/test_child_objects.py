@@ -2,7 +2,7 @@ import pytest
 
 from sidecar_operator import names
 from sidecar_operator.kube_client import RefusedError
-from sidecar_operator.kube_objects import KubeObject
+from sidecar_operator.kube_objects import JsonObject, KubeObject
 from sidecar_operator.reconcile import REFUSED_SECONDS, Reconciler
 from unit.operator.support.samples import KEY, condition, evaluation, job, pod
 from unit.operator.support.world import READY_POD, World
@@ -112,13 +112,158 @@ async def test_a_job_is_created_only_after_a_look_at_the_server(world: World) ->
     assert not {"apply Job", "create Job"} & set(blind.client.writes)
 
 
-async def test_a_job_of_an_earlier_resource_of_the_name_is_replaced(world: World) -> None:
+def reowned(obj: JsonObject, **reference: object) -> JsonObject:
+    """Return the object with another ownerReference, without any if no field is given."""
+    references = [reference] if reference else []
+    return {**obj, "metadata": {**obj["metadata"], "ownerReferences": references}}
+
+
+EARLIER_ONE = {"kind": names.KIND, "name": KEY.name, "uid": "uid-of-the-earlier-one", "controller": True}
+SOMEBODY: list[JsonObject] = [
+    {},
+    {"kind": names.KIND, "name": "other", "uid": "uid-other", "controller": True},
+    {"kind": names.KIND, "name": KEY.name, "uid": "uid-mnist"},  # an owner, but not in control
+]
+
+
+async def test_a_job_of_an_earlier_resource_of_the_name_is_waited_for(world: World) -> None:
     await world.turn()
-    stale = world.client.only("Job")
-    references = [{"uid": "uid-of-the-earlier-one"}]
-    world.client.put({**stale, "metadata": {**stale["metadata"], "ownerReferences": references}})
+    stale = world.client.put(reowned(world.client.only("Job"), **EARLIER_ONE))
     await world.turn()
-    assert world.client.only("Job")["metadata"]["deletionTimestamp"]
+    assert world.reason() == "ReplacingJob"
+    assert world.client.writes == ["status", "event"]  # the garbage collector deletes it
+    world.client.remove(stale)
+    await world.turn()
+    assert KubeObject(world.client.only("Job")).is_owned_by(KubeObject(world.client.only(names.KIND)))
+
+
+@pytest.mark.parametrize("reference", SOMEBODY, ids=["no owner", "another resource", "no controller"])
+async def test_a_job_of_somebody_else_with_our_labels_is_left_alone(world: World, reference: JsonObject) -> None:
+    foreign = world.client.put(reowned(job(world.client.only(names.KIND), "theirs"), **reference))
+    world.client.put(pod(foreign, **READY_POD))
+    await world.turn()
+    await world.turn()
+    assert world.client.only("Job", "theirs") == foreign
+    assert world.reason() == "EvaluatorStarting"
+    assert world.status["job"] in {obj["metadata"]["name"] for obj in world.client.of_kind("Job")} - {"theirs"}
+
+
+@pytest.mark.parametrize(
+    "controller", [{}, {"kind": "ReplicaSet", "name": "web", "uid": "uid-web", "controller": True}]
+)
+async def test_a_pod_of_somebody_else_with_our_labels_blocks_nothing(world: World, controller: JsonObject) -> None:
+    world.client.put(reowned(pod(job(world.client.only(names.KIND)), **READY_POD), **controller))
+    await world.turn()
+    assert "create Job" in world.client.writes
+    assert world.reason() == "EvaluatorStarting"
+
+
+@pytest.mark.parametrize("kind", ["ServiceAccount", "Role", "RoleBinding"])
+async def test_rights_of_an_earlier_resource_of_the_name_are_waited_for(world: World, kind: str) -> None:
+    await world.turn()
+    stale = world.client.put(reowned(world.client.only(kind), **EARLIER_ONE))
+    await world.turn()
+    assert world.reason() == "ReplacingJob"
+    world.client.remove(stale)
+    await world.turn()
+    assert KubeObject(world.client.only(kind)).is_owned_by(KubeObject(world.client.only(names.KIND)))
+
+
+@pytest.mark.parametrize("kind", ["ServiceAccount", "Role", "RoleBinding", "Job"])
+async def test_a_cached_object_of_somebody_else_is_not_taken_over(world: World, kind: str) -> None:
+    await world.turn()
+    world.client.put(reowned(world.client.only(kind)))
+    await world.turn()
+    assert f"apply {kind}" not in world.client.writes
+    assert world.reason() == "RefusedByAPIServer"
+
+
+# ------------------------------------------------------------------------------------------------------------ suspend
+
+
+async def test_what_somebody_else_suspends_stays_suspended_and_is_said(world: World) -> None:
+    await world.turn()
+    world.job_spec(suspend=True)
+    for _ in range(2):
+        await world.turn()
+        assert world.client.only("Job")["spec"]["suspend"] is True
+        assert world.reason() == "SuspendedByOther"
+    assert "kubectl patch job" in world.status["conditions"][0]["message"]
+    assert world.client.writes == []
+
+
+async def test_a_change_of_the_spec_ends_what_somebody_else_has_suspended(world: World) -> None:
+    await world.turn()
+    world.job_spec(suspend=True)
+    for suspend in (True, False):
+        world.change(suspend=suspend)
+        await World(world.client).turn()  # an operator that has just started knows no more than the Job tells
+    assert world.client.only("Job")["spec"]["suspend"] is False
+
+
+async def test_what_somebody_else_resumes_runs_on_and_is_said(world: World) -> None:
+    world.change(suspend=True)
+    await world.turn()
+    world.job_spec(suspend=False)
+    await world.turn()
+    assert world.client.only("Job")["spec"]["suspend"] is False
+    assert world.reason() == "ResumedByOther"
+
+
+async def test_a_job_whose_labels_are_gone_gets_them_back_and_nothing_else(world: World) -> None:
+    await world.turn()
+    world.job_spec(suspend=True)
+    stored = world.client.only("Job")
+    world.client.put({**stored, "metadata": {**stored["metadata"], "labels": {}}})
+    world.cache.jobs.remove(stored)
+    world.client.watch = lambda cache: None  # type: ignore[method-assign]
+    await world.turn()
+    assert world.client.only("Job")["metadata"]["labels"] == stored["metadata"]["labels"]
+    assert world.client.only("Job")["spec"]["suspend"] is True
+    assert world.reason() == "SuspendedByOther"
+
+
+@pytest.mark.parametrize("kind", ["ServiceAccount", "RoleBinding"])
+async def test_a_suspend_comes_before_what_is_refused(world: World, kind: str) -> None:
+    await world.turn()
+    world.client.remove(world.client.only(kind))
+    world.client.refusals[kind] = RefusedError(403, "exceeded quota")
+    world.change(suspend=True)
+    await world.turn()
+    assert world.client.only("Job")["spec"]["suspend"] is True
+    assert world.reason() == "RefusedByAPIServer"
+
+
+# ---------------------------------------------------------------------------------------------------------- replacing
+
+
+async def test_a_change_that_is_refused_keeps_the_evaluator_that_runs(world: World) -> None:
+    await world.turn()
+    running = world.client.only("Job")
+    world.client.refusals["Job"] = RefusedError(422, "no such priority class")
+    world.change(metrics={"primary": "loss"}, suspend=True)
+    await world.turn()
+    assert "delete Job" not in world.client.writes
+    assert world.client.only("Job")["spec"]["suspend"] is True
+    message = world.status["conditions"][0]["message"]
+    assert "no such priority class" in message
+    assert "earlier spec goes on" in message
+    assert world.status["job"] == running["metadata"]["name"]
+    world.client.refusals.clear()
+    await world.turn()
+    assert "delete Job" in world.client.writes
+
+
+@pytest.mark.parametrize(("used", "is_deleted"), [(1, True), (2, False)])
+async def test_a_quota_that_the_running_job_itself_fills_is_no_refusal(
+    world: World, used: int, is_deleted: bool
+) -> None:
+    await world.turn()
+    quota = f"exceeded quota: few, requested: count/jobs.batch=1, used: count/jobs.batch={used}, limited: "
+    world.client.refusals["Job"] = RefusedError(403, f"{quota}count/jobs.batch=1")
+    world.change(metrics={"primary": "loss"})
+    await world.turn()
+    assert ("delete Job" in world.client.writes) is is_deleted
 
 
 @pytest.mark.parametrize("kind", ["ServiceAccount", "RoleBinding", "Job"])

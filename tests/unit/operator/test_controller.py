@@ -28,6 +28,7 @@ class Bench:
     failing_lists: int = 0
     retry_after: float = 0.0
     passes: list[Key] = field(default_factory=list)
+    failures: list[int] = field(default_factory=list)
     running: int = 0
     most_running: int = 0
     gate: asyncio.Event = field(default_factory=asyncio.Event)
@@ -47,7 +48,8 @@ class Bench:
             clock=lambda: self.now,
         )
 
-    async def reconcile(self, key: Key) -> float | None:
+    async def reconcile(self, key: Key, failures: int) -> float | None:
+        self.failures.append(failures)
         self.running += 1
         self.most_running = max(self.most_running, self.running)
         await self.gate.wait()
@@ -123,6 +125,20 @@ async def test_a_pass_is_not_tried_again_before_the_api_server_wants_it(bench: B
     with bench.started():
         await bench.until_passed(1)
     assert bench.queue.seconds_until_due() == 90.0
+
+
+async def test_a_pass_is_told_how_many_have_failed_before_it(bench: Bench) -> None:
+    bench.gate.set()
+    bench.failing.add(KEY)
+    with bench.started():
+        for count in range(1, 4):
+            bench.queue.add(KEY)
+            await bench.until_passed(count)
+        bench.failing.clear()
+        for count in range(4, 6):
+            bench.queue.add(KEY)
+            await bench.until_passed(count)
+    assert bench.failures == [0, 1, 2, 3, 0]
 
 
 async def test_a_resync_fills_the_cache_and_wakes_everything(bench: Bench) -> None:

@@ -4,8 +4,9 @@ import kopf
 import pytest
 
 from sidecar_operator.cache import Cache
-from sidecar_operator.handlers import Handlers, NoMemories, register, watching_settings
+from sidecar_operator.handlers import RIGHTS, Handlers, NoMemories, register, watching_settings
 from sidecar_operator.kube_objects import JsonObject, Key
+from sidecar_operator.names import CHILD_SELECTOR
 from unit.operator.support.samples import KEY, evaluation, job, pod
 
 
@@ -44,6 +45,15 @@ async def test_a_pod_wakes_its_resource(woken: Woken) -> None:
     assert woken.cache.children["Pod"].of(KEY) == []
 
 
+@pytest.mark.parametrize("kind", ["ServiceAccount", "Role", "RoleBinding"])
+async def test_a_right_that_is_deleted_wakes_its_resource(woken: Woken, kind: str) -> None:
+    right = job(evaluation(), "mnist-evaluator") | {"kind": kind}
+    await woken.handlers.on_right(**event(right, None))
+    await woken.handlers.on_right(**event(right, "DELETED"))
+    assert woken == [KEY, KEY]
+    assert woken.cache.children[kind].of(KEY) == []
+
+
 async def test_an_evaluators_job_wakes_its_resource(woken: Woken) -> None:
     evaluator_job = job(evaluation()) | {"apiVersion": "batch/v1"}
     await woken.handlers.on_job(**event(evaluator_job))
@@ -73,5 +83,6 @@ def test_kopf_stores_no_state_in_objects() -> None:
     settings = watching_settings()
     assert not registry._changing.get_all_handlers()
     assert not registry._spawning.get_all_handlers()
-    assert len(registry._watching.get_all_handlers()) == 3
+    assert len(registry._watching.get_all_handlers()) == 3 + len(RIGHTS)
+    assert list(settings.watching.label_selectors.values()) == [CHILD_SELECTOR] * (2 + len(RIGHTS))
     assert (settings.posting.enabled, settings.scanning.disabled) == (False, True)

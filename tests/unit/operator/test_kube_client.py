@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from sidecar_operator.events import Transition
+from sidecar_operator.events import Transition, event_of
 from sidecar_operator.kube_client import (
     LONGEST_WAIT,
     ApiError,
@@ -11,7 +11,6 @@ from sidecar_operator.kube_client import (
     RefusedError,
     UnavailableError,
     error_of,
-    event_of,
     path_of,
 )
 from sidecar_operator.kube_objects import KubeObject

@@ -135,6 +135,7 @@ def test_a_job_says_what_it_was_made_for() -> None:
         names.ATTEMPT_ANNOTATION: "0",
         names.POD_TEMPLATE_ANNOTATION: children().run.pod_template,
         names.DEFAULT_IMAGE_ANNOTATION: IMAGE,
+        names.SUSPEND_ANNOTATION: "false",
     }
     chosen = children(evaluator={"entrypoint": "a:b", "image": "chosen:2"})
     assert names.DEFAULT_IMAGE_ANNOTATION not in chosen.job["metadata"]["annotations"]

@@ -19,10 +19,16 @@ def test_every_variable() -> None:
             "RESYNC_SECONDS": "30",
             "WORKERS": "2",
             "ROLLOVERS": "0",
+            "LEASE_NAMESPACE": "ops",
+            "LEASE_NAME": "a-and-b",
+            "LEASE_SECONDS": "15",
+            "POD_NAME": "operator-0",
+            "POD_UID": "0-1-2",
             "LOG_LEVEL": "debug",
         }
     )
-    assert settings == Settings("img:1", ("a", "b"), 0, 9, 30, 2, 0, "DEBUG")
+    lease = ("ops", "a-and-b", 15, "operator-0_0-1-2")
+    assert settings == Settings("img:1", ("a", "b"), 0, 9, 30, 2, 0, *lease, "DEBUG")
 
 
 @pytest.mark.parametrize(
@@ -33,6 +39,7 @@ def test_every_variable() -> None:
         (IMAGE | {"WORKERS": "0"}, "WORKERS"),
         (IMAGE | {"METRICS_PORT": "-1"}, "METRICS_PORT"),
         (IMAGE | {"RESYNC_SECONDS": "soon"}, "RESYNC_SECONDS"),
+        (IMAGE | {"LEASE_SECONDS": "4"}, "LEASE_SECONDS"),
         (IMAGE | {"LOG_LEVEL": "loud"}, "LOG_LEVEL"),
     ],
 )

@@ -39,9 +39,8 @@ class FakeKubeClient:
     @property
     def writes(self) -> list[str]:
         """Requests that change something, in order."""
-        return [
-            call for call in self.calls if call.split()[0] in {"create", "apply", "patch", "status", "delete", "event"}
-        ]
+        changing = {"create", "apply", "patch", "status", "delete", "event"}
+        return [call for call in self.calls if call.split()[0] in changing]
 
     def put(self, obj: JsonObject) -> JsonObject:
         """Store an object as a new version of itself."""
@@ -94,14 +93,14 @@ class FakeKubeClient:
         self.calls.append(f"get {manifest['kind']}")
         return self.objects.get(address_of(manifest))
 
-    async def create(self, manifest: JsonObject) -> JsonObject:
+    async def create(self, manifest: JsonObject, *, dry_run: bool = False) -> JsonObject:
         kind = manifest["kind"]
-        self.calls.append(f"create {kind}")
+        self.calls.append(f"{'dry-run' if dry_run else 'create'} {kind}")
         if address_of(manifest) in self.objects:
             raise ConflictError(409, "already exists")
         if kind in self.refusals:
             raise self.refusals[kind]
-        return self.put(manifest)
+        return manifest if dry_run else self.put(manifest)
 
     async def apply(self, manifest: JsonObject) -> JsonObject:
         kind = manifest["kind"]
@@ -114,9 +113,13 @@ class FakeKubeClient:
     async def patch(self, obj: KubeObject, change: JsonObject) -> JsonObject:
         self.calls.append(f"patch {obj.kind}")
         stored = self.objects[obj.kind, obj.key]
-        annotations = stored["metadata"].get("annotations", {}) | change["metadata"]["annotations"]
-        metadata = {**stored["metadata"], "annotations": annotations}
-        return self.put({**stored, "metadata": metadata, "spec": {**stored["spec"], **change["spec"]}})
+        written = {
+            field: stored["metadata"].get(field, {}) | change["metadata"][field]
+            for field in ("annotations", "labels")
+            if field in change["metadata"]
+        }
+        spec = {**stored["spec"], **change.get("spec", {})}
+        return self.put({**stored, "metadata": {**stored["metadata"], **written}, "spec": spec})
 
     async def apply_status(self, evaluation: KubeObject, status: JsonObject) -> JsonObject:
         self.calls.append("status")

@@ -45,13 +45,14 @@ def evaluation(spec: JsonObject | None = None, status: JsonObject | None = None,
 
 def owned_by(owner: JsonObject, **labels: str) -> JsonObject:
     """Return the metadata fields of a child of `owner`."""
+    reference = {"uid": KubeObject(owner).uid, "kind": owner["kind"], "name": owner["metadata"]["name"]}
     return {
         "labels": {
             names.MANAGED_BY_LABEL: names.FIELD_MANAGER,
             names.NAME_LABEL: KEY.name,
             **labels,
         },
-        "ownerReferences": [{"uid": KubeObject(owner).uid, "kind": owner["kind"], "name": owner["metadata"]["name"]}],
+        "ownerReferences": [reference | {"controller": True}],
     }
 
 

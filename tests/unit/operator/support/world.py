@@ -38,20 +38,21 @@ class World:
         """Let trainings be read again."""
         self.cache.trainings.begin_watch(TRAINING_SCOPE)
 
-    async def turn(self) -> float | None:
+    async def turn(self, failures: int = 0) -> float | None:
         """Deliver what has happened, and make a pass."""
         self.client.watch(self.cache)
         self.client.calls.clear()
         rollover = Rollover(self.cache, self.image, self.rollovers, now=lambda: self.now)
         await rollover.search()
         rollover.look()
-        return await Reconciler(
+        reconciler = Reconciler(
             self.client,
             self.cache,
             self.image,
             now=lambda: self.now,
             is_rollover_due=rollover.is_due,
-        )(KEY)
+        )
+        return await reconciler(KEY, failures)
 
     def change(self, **spec: Any) -> None:
         """Change the spec as a user does."""
@@ -65,6 +66,11 @@ class World:
         stored = self.client.only(names.KIND)
         annotations = {names.RESTARTED_AT_ANNOTATION: restarted_at}
         self.client.put({**stored, "metadata": {**stored["metadata"], "annotations": annotations}})
+
+    def job_spec(self, **spec: Any) -> None:
+        """Change the Job as another client does."""
+        stored = self.client.only("Job")
+        self.client.put({**stored, "spec": stored["spec"] | spec})
 
     def job_status(self, **status: Any) -> None:
         """Report on the Job as the Job controller does."""
