@@ -9,11 +9,11 @@ from urllib.parse import urlsplit
 import pytest
 
 from cluster.api_server import ApiServer as Cluster
-from integration.evaluations import Evaluations
-from sidecar_evaluator.errors import ConfigurationError
+from integration.evaluations import Evaluations, Object
+from integration.policies.objects import RBAC
 from sidecar_evaluator.kube.client import ApiClient, ApiError, load_incluster_config
 from sidecar_evaluator.kube.resource import KubernetesResource, read_patiently, watch
-from support.waiting import DEADLINE
+from support.waiting import DEADLINE, until
 
 
 @pytest.fixture
@@ -85,5 +85,33 @@ def test_the_resource_of_another_evaluator_cannot_be_read(client: ApiClient, nam
         other.read()
     assert refused.value.status == 403
     assert 'cannot get resource "sidecarevaluations"' in str(refused.value)
-    with pytest.raises(ConfigurationError, match="Forbidden"):
-        read_patiently(other, threading.Event(), pause=0.001)
+    with pytest.raises(ConnectionError, match="Forbidden; check --resource"):
+        read_patiently(other, threading.Event(), attempts=3, pause=0.001)
+
+
+def test_a_role_that_is_deleted_and_made_again_is_waited_for(
+    server: Cluster, resource: KubernetesResource, namespace: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    role = f"{RBAC}/{namespace}/roles/mnist-evaluator"
+    stored = server.client.get(role)
+    server.client.request("DELETE", role)
+    until(lambda: is_forbidden(resource))
+    restored = threading.Timer(0.0, lambda: restore(server, role, stored, caplog))
+    restored.start()
+    assert read_patiently(resource, threading.Event(), pause=0.01)["metadata"]["name"] == "mnist"
+    restored.join(DEADLINE)
+
+
+def restore(server: Cluster, role: str, stored: Object, caplog: pytest.LogCaptureFixture) -> None:
+    """Make the Role again once the evaluator has been refused more often than a slow authorizer explains."""
+    until(lambda: caplog.text.count("Forbidden") > 6)
+    metadata = {"name": stored["metadata"]["name"]}
+    server.client.post(role.rpartition("/")[0], {"metadata": metadata, "rules": stored["rules"]})
+
+
+def is_forbidden(resource: KubernetesResource) -> bool:
+    try:
+        resource.read()
+    except ApiError as error:
+        return error.status == 403
+    return False

@@ -84,7 +84,9 @@ def _evaluate(session: Session) -> Results:
 
 def _earlier(session: Session) -> Resumed:
     """Read what earlier processes left in the resource and in the journal."""
+    session.heartbeat.begin()  # waiting for the resource is no reason to be restarted
     resource = read_patiently(session.resource, session.stop) if session.resource else {}
+    session.heartbeat.end()
     status = replace(parse(resource.get("status", {}).get("results", {})), ended=None)
     identity = run_identity(resource.get("metadata", {}).get("uid"), session.config.model.checkpoint_dir)
     config = session.config

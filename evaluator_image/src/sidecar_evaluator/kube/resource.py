@@ -9,7 +9,6 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
-from sidecar_evaluator.errors import ConfigurationError
 from sidecar_evaluator.kube.client import ApiClient, ApiError, load_config
 
 _log = logging.getLogger(__name__)
@@ -18,7 +17,9 @@ _GROUP, _VERSION, _PLURAL = "sidecareval.dev", "v1alpha1", "sidecarevaluations"
 FIELD_MANAGER = "sidecar-evaluator"
 _WATCH_SECONDS = 240
 _PAUSE_SECONDS = 2.0
-_CONFLICT, _GONE = 409, 410
+_LONGEST_PAUSE_SECONDS = 60.0
+_ATTEMPTS = 64
+_FORBIDDEN, _NOT_FOUND, _CONFLICT, _GONE = 403, 404, 409, 410
 _CONFLICT_RETRIES = 3
 
 
@@ -100,31 +101,34 @@ class KubernetesResource:
 
 
 def read_patiently(
-    resource: Resource, stop: threading.Event, attempts: int = 30, pause: float = _PAUSE_SECONDS
+    resource: Resource, stop: threading.Event, attempts: int = _ATTEMPTS, pause: float = _PAUSE_SECONDS
 ) -> dict[str, Any]:
-    """Read the resource; retry while the API server cannot be reached.
+    """Read the resource; retry with growing pauses, for about an hour, while it cannot be read.
 
-    Raises ConfigurationError: the resource does not exist, or the ServiceAccount may not get it.
-    ConnectionError: the API server could not be reached.
+    That it may not be read, or does not exist, is no configuration error: its Role may have been deleted, and the
+    operator makes it again; where the resource itself was deleted, this pod soon follows it.
+
+    Raises ConnectionError: it could not be read.
     """
+    cause = "it was not tried"
     for attempt in range(attempts):
         try:
             return resource.read()
-        except ApiError as error:
-            if error.status in (403, 404) and attempt >= 5:  # the authorizer may not have seen a new Role yet
-                raise ConfigurationError(
-                    f"The SidecarEvaluation cannot be read: {error.reason}; check --resource and the ServiceAccount's "
-                    "Role."
-                ) from error
-            _log.warning("The SidecarEvaluation cannot be read, retrying: %s", error.reason)
         except Exception as error:
-            _log.warning("The API server cannot be reached, retrying: %s", error)
-        if stop.wait(pause):
+            cause = _cause_of(error)
+        seconds = min(pause * 2.0 ** min(attempt, 16), _LONGEST_PAUSE_SECONDS)
+        _log.warning("The SidecarEvaluation cannot be read, trying again in %g s: %s", seconds, cause)
+        if stop.wait(seconds):
             break
     raise ConnectionError(
-        "The SidecarEvaluation could not be read, so the evaluator cannot resume from its results; check the "
-        "connection to the API server, and whether a NetworkPolicy forbids egress to it."
+        f"The SidecarEvaluation could not be read, so the evaluator cannot resume from its results: {cause}"
     )
+
+
+def _cause_of(error: Exception) -> str:
+    if isinstance(error, ApiError) and error.status in (_FORBIDDEN, _NOT_FOUND):
+        return f"{error.reason}; check --resource and the Role of the evaluator's ServiceAccount."
+    return f"{error}; check the connection to the API server, and whether a NetworkPolicy forbids egress to it."
 
 
 def watch(

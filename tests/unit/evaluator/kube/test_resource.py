@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from sidecar_evaluator.errors import ConfigurationError
 from sidecar_evaluator.kube.client import ApiClient, ApiError, ClientConfig
 from sidecar_evaluator.kube.resource import KubernetesResource, read_patiently, watch
 from unit.evaluator.support.recorder import Recorder
@@ -126,10 +125,36 @@ def test_reading_waits_for_an_api_server_that_is_away() -> None:
 
 
 @pytest.mark.parametrize("status", [403, 404])
-def test_a_resource_that_stays_unreadable_is_a_configuration_error(status: int) -> None:
+def test_a_resource_that_may_not_be_read_for_a_while_is_waited_for(status: int) -> None:
     resource = Flaky(*(ApiError(status, "No") for _ in range(50)))
-    with pytest.raises(ConfigurationError, match="cannot be read: No"):
-        read_patiently(resource, threading.Event(), pause=0.001)
+    assert read_patiently(resource, threading.Event(), pause=1e-9) == {"found": True}
+
+
+@pytest.mark.parametrize("status", [403, 404])
+def test_a_resource_that_stays_unreadable_is_no_configuration_error(status: int) -> None:
+    with pytest.raises(ConnectionError, match="No; check --resource and the Role"):
+        read_patiently(Flaky(*[ApiError(status, "No")] * 99), threading.Event(), pause=1e-9)
+
+
+class Waits(threading.Event):
+    """An event that never comes and costs no time; it notes how long it was waited for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seconds = list[float]()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.seconds.append(timeout or 0.0)
+        return False
+
+
+def test_the_pauses_grow_up_to_a_limit_and_last_for_long() -> None:
+    waits = Waits()
+    with pytest.raises(ConnectionError):
+        read_patiently(Flaky(*[ApiError(403, "Forbidden")] * 99), waits)
+    assert waits.seconds[:7] == [2.0, 4.0, 8.0, 16.0, 32.0, 60.0, 60.0]
+    assert max(waits.seconds) == 60.0
+    assert sum(waits.seconds) > 3000
 
 
 def test_reading_gives_up_on_a_stop_and_after_its_attempts() -> None:
