@@ -344,6 +344,14 @@ class Pod(KubeObject):
         return since if since and since > started_at else None
 
     @property
+    def is_held_open(self) -> bool:
+        """Whether the evaluator has ended, and the pod goes on because another container of it does not."""
+        if self.evaluator_end is None or self.is_over:
+            return False
+        statuses = objects_at(self.raw, "status", "containerStatuses")
+        return any(ContainerStatus(status).terminated is None for status in statuses)
+
+    @property
     def is_ready(self) -> bool:
         """Whether the pod passes its readiness probe and is not being deleted."""
         return self.has_true("Ready") and not self.is_being_deleted

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from sidecar_operator import evaluator_args, names, pod_user, runs, training_pods, volumes
 from sidecar_operator.kube_objects import JsonObject, Key
+from sidecar_operator.pod_metadata import PodMetadata, pod_metadata
 from sidecar_operator.resource_view import SidecarEvaluation
 from sidecar_operator.runs import Run
 
@@ -175,11 +176,9 @@ def _exit_codes(*codes: int) -> JsonObject:
 
 def _pod_template(evaluation: SidecarEvaluation, default_image: str, restarted_at: str) -> JsonObject:
     key, spec = evaluation.key, evaluation.spec
-    metadata: JsonObject = {"labels": labels(key)}
-    if annotations := volumes.annotations(spec):
-        metadata["annotations"] = annotations
+    metadata = pod_metadata(spec["evaluator"], PodMetadata(labels(key), volumes.annotations(spec)))
     pod = _pod(key, spec, _container(evaluation, default_image, restarted_at))
-    return {"metadata": metadata, "spec": pod | _affinity(evaluation)}
+    return {"metadata": metadata.to_json(), "spec": pod | _affinity(evaluation)}
 
 
 def _affinity(evaluation: SidecarEvaluation) -> JsonObject:

@@ -27,6 +27,7 @@ from sidecar_operator import (
 )
 from sidecar_operator.cache import Cache
 from sidecar_operator.child_objects import ChildApplier, ChildClient
+from sidecar_operator.conditions import Type
 from sidecar_operator.events import Transition
 from sidecar_operator.following import TrainingClient, TrainingFollower
 from sidecar_operator.kube_client import ApiError, ConflictError, NotFoundError
@@ -115,6 +116,7 @@ class Reconciler:
         observed = dataclasses.replace(observed, training=training, restart_problem=request.problem)
         if await self._report(observed):
             return 0
+        await self._release(key)
         delays = (
             self._trainings.seconds_to_poll(training, is_over=False),
             self._seconds_to_explain(evaluation, training),
@@ -128,6 +130,7 @@ class Reconciler:
         """Report on an evaluation that had ended before: only its training may still change."""
         if await self._write(observed, status.report_after_end(observed, self._timestamp())):
             return 0
+        await self._release(observed.evaluation.key)
         return self._trainings.seconds_to_poll(observed.training, is_over=True)
 
     # ----------------------------------------------------------------------------------------------- the training
@@ -197,6 +200,16 @@ class Reconciler:
             return dataclasses.replace(observed, next_run=run.followed(now, rolled_over=True), is_replacing=True)
         next_run = restarts.successor(run, observed.evaluation, job, observed.pods, now)
         return dataclasses.replace(observed, next_run=next_run)
+
+    async def _release(self, key: Key) -> None:
+        """Stop what goes on in a pod after its evaluator has ended, once that end is recorded: it holds the GPU."""
+        evaluation = self._cache.evaluations.get(key)
+        job = self._cache.jobs.get(Key(key.namespace, evaluation.job_name)) if evaluation else None
+        if evaluation is None or job is None or job.is_being_deleted or not job.is_owned_by(evaluation):
+            return
+        is_recorded = evaluation.has_true(Type.FINISHED) or (evaluation.run.attempt or 0) > job.attempt
+        if is_recorded and any(pod.is_held_open for pod in self._pods_of(job)):
+            await self._client.delete_job(job)
 
     def _pods_of(self, job: Job | None) -> list[Pod]:
         return [pod for pod in self._cache.pods.of(job.owner_key) if pod.is_owned_by(job)] if job else []

@@ -27,7 +27,7 @@ def successor(
     run: Run, evaluation: SidecarEvaluation, job: Job | None, pods: Sequence[Pod], now: datetime
 ) -> Run | None:
     """Return the run that follows one whose Job has failed; None where it has not, or where it is given up."""
-    if job is None or not job.has_true("Failed") or is_misconfigured(job, pods):
+    if job is None or not job_has_failed(job, pods) or is_misconfigured(job, pods):
         return None
     settled = evaluation.results.settled_count
     if settled > run.settled:
@@ -36,8 +36,21 @@ def successor(
         fruitless, failures = run.fruitless_attempts + 1, run.failures + sum(failed_by_itself(pod) for pod in pods)
     if failures >= FAILURE_LIMIT:
         return None
-    starts_at = (job.failed_at or now) + delay(fruitless)
+    starts_at = (_failed_at(job, pods) or now) + delay(fruitless)
     return run.followed(starts_at, fruitless_attempts=fruitless, failures=failures, settled=settled)
+
+
+def job_has_failed(job: Job, pods: Iterable[Pod]) -> bool:
+    """Tell whether the Job runs no evaluator any more, although none has ended well.
+
+    A pod that another container keeps open is not failed for the Job, which therefore makes no other one.
+    """
+    return job.has_true("Failed") or any(pod_diagnosis.is_failure_held_open(pod) for pod in pods)
+
+
+def _failed_at(job: Job, pods: Iterable[Pod]) -> datetime | None:
+    ends = (pod.evaluator_end for pod in pods if pod_diagnosis.is_failure_held_open(pod))
+    return job.failed_at or max((end.finished_at for end in ends if end and end.finished_at), default=None)
 
 
 def delay(fruitless_attempts: int) -> timedelta:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from sidecar_operator import foreign_suspend, names
-from sidecar_operator.conditions import Reason
+from sidecar_operator.conditions import Reason, Type
 from sidecar_operator.evaluator_reports import OBSTRUCTING, problem_of, silence_of
 from sidecar_operator.kube_objects import Job, Pod, WarningEvent, format_time
 from sidecar_operator.pod_diagnosis import (
@@ -18,13 +18,14 @@ from sidecar_operator.pod_diagnosis import (
     Trouble,
     disruption_of,
     failure_of,
+    has_ended_well,
     has_failed,
     newest,
     newest_live,
     trouble_of,
 )
 from sidecar_operator.resource_view import Result, Results, SidecarEvaluation
-from sidecar_operator.restarts import FAILURE_LIMIT, is_misconfigured
+from sidecar_operator.restarts import FAILURE_LIMIT, is_misconfigured, job_has_failed
 from sidecar_operator.runs import Run
 from sidecar_operator.training_state import Training
 
@@ -118,7 +119,7 @@ def _replacing(observed: Observed) -> Verdict | None:
 
 
 def _completed(observed: Observed) -> Verdict | None:
-    if observed.job is None or not observed.job.has_true("Complete"):
+    if observed.job is None or not (observed.job.has_true("Complete") or any(map(has_ended_well, observed.pods))):
         return None
     results = observed.evaluation.results
     reason = next((reason for reason in _ENDINGS if reason == results.end_reason), Reason.COMPLETED)
@@ -152,13 +153,15 @@ def _on_earlier_training(observed: Observed) -> Verdict | None:
 
 
 def _failed(observed: Observed) -> Verdict | None:
-    job_failed = observed.job.condition("Failed") if observed.job else None
-    if job_failed is None or not job_failed.is_true or observed.next_run is not None:
+    job = observed.job
+    if job is None or not job_has_failed(job, observed.pods) or observed.next_run is not None:
         return None
-    if observed.job and is_misconfigured(observed.job, observed.pods):
-        error = _configuration_error(observed, job_failed.message)
+    condition = job.condition("Failed")
+    words = condition.message if condition else ""
+    if is_misconfigured(job, observed.pods):
+        error = _configuration_error(observed, words)
         return Verdict(Reason.CONFIGURATION_ERROR, f"{error} ({_RUN_AGAIN})", succeeded=False)
-    cause = _last_failure(observed) or job_failed.message or "its Job failed without a message"
+    cause = _last_failure(observed) or words or "its Job failed without a message"
     message = (
         f"the evaluator failed {FAILURE_LIMIT} times without settling a checkpoint and is not started again; {cause} "
         f"({_log_hint(observed)}; {_RUN_AGAIN})"
@@ -187,7 +190,9 @@ def _restarting(observed: Observed) -> Verdict | None:
     run = observed.next_run
     if run is None:
         return None
-    failure = _last_failure(observed)
+    failure, said_before = _last_failure(observed), observed.evaluation.condition(Type.READY)
+    if failure is None and said_before and said_before.reason == Reason.EVALUATOR_CRASHED:
+        return Verdict(Reason.EVALUATOR_CRASHED, said_before.message, is_progressing=True)  # its pod is deleted
     cause = f"the evaluator ended with {failure} ({_log_hint(observed)})" if failure else "the evaluator was stopped"
     start = f"it is started again at {format_time(run.starts_at)}" if run.starts_at else "it is started again"
     counted = f"; {run.failures} failures of {FAILURE_LIMIT} without settling a checkpoint" if run.failures else ""

@@ -89,3 +89,36 @@ def test_a_job_keeps_through_a_change_that_its_pod_does_not_see(
     evaluations.update({"spec": {"readyWhen": "FirstEvaluation", "suspend": True}})
     watcher.until_true(lambda: node.jobs()[0]["metadata"]["annotations"]["sidecareval.dev/generation"] == "2")
     assert [(job["metadata"]["uid"], job["spec"]["suspend"]) for job in node.jobs()] == [(uid, True)]
+
+
+def held_open(exit_code: int) -> Object:
+    """Return the status of a pod whose evaluator has ended while another container goes on."""
+    status = crashed(exit_code)
+    beside = {"name": "proxy", "image": "p", "imageID": "", "ready": True, "restartCount": 0}
+    running = beside | {"state": {"running": {"startedAt": "2026-01-01T00:00:00Z"}}}
+    return {"phase": "Running", "containerStatuses": [*status["containerStatuses"], running]}
+
+
+@pytest.mark.parametrize(("exit_code", "reason"), [(0, "Completed"), (78, "ConfigurationError")])
+def test_an_end_beside_another_container_is_recorded_and_the_pod_stopped(
+    evaluations: Evaluations, watcher: Watcher, node: Node, exit_code: int, reason: str
+) -> None:
+    evaluations.create()
+    watcher.until_true(node.jobs)
+    evaluations.apply_status({"results": {"counts": {"evaluated": 1}}}, "sidecar-evaluator")
+    node.run_pod(held_open(exit_code))
+    watcher.until("Finished", "True", reason)
+    replaced(watcher, node)
+    assert node.jobs() == []
+    assert watcher.condition("Succeeded")["status"] == ("False" if exit_code else "True")
+
+
+def test_a_failure_beside_another_container_frees_the_gpu_at_once(
+    evaluations: Evaluations, watcher: Watcher, node: Node
+) -> None:
+    evaluations.create()
+    watcher.until_true(node.jobs)
+    node.run_pod(held_open(1))
+    watcher.until("Ready", "False", "EvaluatorCrashed")
+    replaced(watcher, node)
+    watcher.until_true(lambda: attempts(node) == ["1"])

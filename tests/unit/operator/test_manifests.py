@@ -141,6 +141,28 @@ def test_a_job_says_what_it_was_made_for() -> None:
     assert names.DEFAULT_IMAGE_ANNOTATION not in chosen.job["metadata"]["annotations"]
 
 
+def metadata_of(**pod_metadata: JsonObject) -> JsonObject:
+    manifests = children(evaluator={"entrypoint": "a:b", "podMetadata": pod_metadata})
+    metadata: JsonObject = manifests.job["spec"]["template"]["metadata"]
+    return metadata
+
+
+def test_meshes_are_kept_out_unless_they_are_asked_for() -> None:
+    by_default = metadata_of()
+    assert by_default["labels"]["sidecar.istio.io/inject"] == "false"
+    assert by_default["annotations"]["linkerd.io/inject"] == "disabled"
+    asked = metadata_of(annotations={"sidecar.istio.io/inject": "true"})
+    assert asked["annotations"]["sidecar.istio.io/inject"] == "true"
+    assert "sidecar.istio.io/inject" not in asked["labels"]
+    assert asked["annotations"]["linkerd.io/inject"] == "disabled"
+
+
+def test_the_users_metadata_is_added_and_overrides_nothing_of_the_operators() -> None:
+    metadata = metadata_of(labels={"team": "vision", names.NAME_LABEL: "other"}, annotations={"a": "b"})
+    assert (metadata["labels"]["team"], metadata["labels"][names.NAME_LABEL]) == ("vision", "mnist")
+    assert metadata["annotations"]["a"] == "b"
+
+
 def test_what_stops_the_evaluator_from_outside_is_no_failure_of_its_job() -> None:
     fail, *ignored = children().job["spec"]["podFailurePolicy"]["rules"]
     assert (fail["action"], fail["onExitCodes"]["values"]) == ("FailJob", [78])

@@ -6,7 +6,7 @@ import pytest
 
 from sidecar_operator import names
 from sidecar_operator.kube_objects import JsonObject
-from unit.operator.support.samples import condition, pod, terminated
+from unit.operator.support.samples import condition, held_open, pod, terminated
 from unit.operator.support.world import World
 
 FAILED_AT = "2026-01-02T03:04:00Z"
@@ -127,3 +127,49 @@ async def test_a_changed_spec_starts_at_once(world: World) -> None:
     await world.turn()
     assert (world.status["run"]["attempt"], world.status["run"]["failures"]) == (0, 0)
     assert world.client.only("Job")
+
+
+async def end_beside_another_container(world: World, exit_code: int) -> JsonObject:
+    """Let the evaluator end in a pod that another container keeps open."""
+    await world.turn()
+    job = world.client.only("Job")
+    world.client.put(pod(job, **held_open(exit_code, "boom")))
+    await world.turn()
+    return job
+
+
+@pytest.mark.parametrize("exit_code", [0, 78])
+async def test_an_end_is_recorded_before_the_pod_that_goes_on_is_stopped(world: World, exit_code: int) -> None:
+    settle(world, 1)
+    job = await end_beside_another_container(world, exit_code)
+    assert world.client.writes == ["status", "event", "delete Job"]
+    assert world.reason("Finished") == ("ConfigurationError" if exit_code else "Completed")
+    await world.turn()
+    assert world.client.writes == []
+    collect(world, job)
+    await world.turn()
+    assert world.client.calls == []
+
+
+async def test_a_restart_of_the_operator_before_the_pod_is_stopped_stops_it(world: World) -> None:
+    settle(world, 1)
+    job = await end_beside_another_container(world, 0)
+    world.client.put({**job, "metadata": {**job["metadata"], "deletionTimestamp": None}})  # as if it had not been sent
+    restarted = World(world.client)
+    await restarted.turn()
+    assert restarted.client.writes == ["delete Job"]
+
+
+async def test_a_failure_beside_another_container_is_followed_by_another_job(world: World) -> None:
+    job = await end_beside_another_container(world, 1)
+    assert world.client.writes == ["status", "event", "delete Job"]
+    message = world.status["conditions"][0]["message"]
+    assert "exit code 1: boom" in message
+    collect(world, job)
+    assert await world.turn() == 10
+    assert world.client.writes == ["status"]  # the name of the Job
+    assert world.status["conditions"][0]["message"] == message
+    world.now += timedelta(seconds=10)
+    await world.turn()
+    assert world.client.only("Job")["metadata"]["annotations"][names.ATTEMPT_ANNOTATION] == "1"
+    assert (world.status["run"]["failures"], world.reason("Finished")) == (1, "NotFinished")

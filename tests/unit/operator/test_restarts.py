@@ -1,6 +1,6 @@
 """After a failed Job: whether another one follows, when, and what counts against the evaluator."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -9,7 +9,7 @@ from sidecar_operator.kube_objects import Job, JsonObject, Pod, parse_time
 from sidecar_operator.resource_view import SidecarEvaluation
 from sidecar_operator.restarts import FAILURE_LIMIT, delay, successor
 from sidecar_operator.runs import Run
-from unit.operator.support.samples import EARLIER, NOW, condition, evaluation, job, pod, terminated
+from unit.operator.support.samples import EARLIER, NOW, condition, evaluation, held_open, job, pod, terminated
 
 FAILED: JsonObject = {"conditions": [condition("Failed", reason="BackoffLimitExceeded", message="backoff limit")]}
 CRASHED: JsonObject = {"phase": "Failed", "containerStatuses": [terminated(1, "boom")]}
@@ -91,3 +91,17 @@ def test_the_next_job_waits_longer_each_time_but_not_for_ever() -> None:
     assert [delay(count).total_seconds() for count in (0, 1, 2, 3, 4, 5, 6, 7, 1000)] == [
         10, 10, 20, 40, 80, 160, 300, 300, 300,
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("exit_code", "failures"), [(1, 1), (75, 0)])
+def test_a_failure_counts_although_another_container_goes_on(exit_code: int, failures: int) -> None:
+    status = held_open(exit_code)
+    status["containerStatuses"][0]["state"]["terminated"]["finishedAt"] = NOW
+    run = followed_by([status], job_status={})
+    assert run is not None
+    assert (run.attempt, run.failures, run.starts_at) == (1, failures, datetime.fromisoformat(NOW) + delay(1))
+
+
+@pytest.mark.parametrize("exit_code", [0, 78])
+def test_an_end_is_followed_by_nothing_although_another_container_goes_on(exit_code: int) -> None:
+    assert followed_by([held_open(exit_code)], job_status={}) is None

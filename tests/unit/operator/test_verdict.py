@@ -14,6 +14,7 @@ from unit.operator.support.samples import (
     TRAINING_REF,
     condition,
     evaluation,
+    held_open,
     job,
     pod,
     running,
@@ -242,6 +243,18 @@ def test_a_bad_end_has_the_message_of_the_pod(pods: list[JsonObject], reason: Re
     assert (verdict.reason, verdict.is_ready, verdict.succeeded) == (reason, False, False)
     assert says in verdict.message
     assert 'sidecareval.dev/restartedAt="$(date -Is)", or change the spec' in verdict.message
+
+
+def test_an_end_counts_although_another_container_goes_on() -> None:
+    ended = {"ended": {"reason": "TrainingFinished"}}
+    verdict = judged([held_open(0)], results=RESULTS | ended)
+    assert (verdict.reason, verdict.succeeded) == (Reason.TRAINING_FINISHED, True)
+    verdict = judged([held_open(78, "no module named evaluate")])
+    assert (verdict.reason, verdict.succeeded) == (Reason.CONFIGURATION_ERROR, False)
+    assert "no module named evaluate" in verdict.message
+    verdict = judged([held_open(1, "boom")], next_run=NEXT_RUN)
+    assert (verdict.reason, verdict.has_ended) == (Reason.EVALUATOR_CRASHED, False)
+    assert "exit code 1: boom" in verdict.message
 
 
 NEXT_RUN = Run(1, attempt=2, failures=5, starts_at=parse_time("2026-01-02T03:04:15Z"))

@@ -111,6 +111,12 @@ def terminated(exit_code: int, message: str = "", reason: str = "Error") -> Json
     return {"name": names.CONTAINER, "image": "img:1", "state": state}
 
 
+def held_open(exit_code: int, message: str = "") -> JsonObject:
+    """Return the status of a pod whose evaluator has ended while another container goes on."""
+    proxy = {"name": "proxy", "image": "proxy:1", "state": {"running": {"startedAt": EARLIER}}}
+    return {"phase": "Running", "containerStatuses": [terminated(exit_code, message), proxy]}
+
+
 def finished(generation: int = 1, *, succeeded: bool = True) -> list[JsonObject]:
     """Return the stored conditions of an evaluation that has ended."""
     reason = Reason.COMPLETED if succeeded else Reason.EVALUATOR_FAILED
