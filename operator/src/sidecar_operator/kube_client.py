@@ -11,13 +11,13 @@ import os
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import NamedTuple
 
 import aiohttp
 from kubernetes.aio import config
 from kubernetes.aio.client import ApiClient, Configuration
 
 from sidecar_operator import names
+from sidecar_operator.api_paths import LEASES, PLURALS, ServedKind, path_of
 from sidecar_operator.events import Transition, event_of
 from sidecar_operator.kube_objects import JsonObject, Key, KubeObject, Page, WarningEvent, objects_at, text_at
 from sidecar_operator.resource_view import TrainingRef
@@ -27,25 +27,17 @@ REQUEST_SECONDS = 20
 """Deadline of one request."""
 LONGEST_WAIT = 300
 """Seconds: what a response asks for beyond this, as Retry-After, is not obeyed."""
+FIRST_PAGE = 20
 PAGE = 100
-"""Objects in one answer to a list: it bounds the memory that a list takes, however many objects there are."""
+"""Objects in one answer to a list: in the first one, and at most. The memory that a list takes is that of one page."""
+PAGE_SIZE = 1 << 20
+"""Bytes that a page has at most, about: what belongs to others may be large."""
 LIVE_PODS = 20
 """How many pods of a training that waits are looked at."""
 WATCH_SECONDS = 300
 """How long a watch lasts before it is continued by another."""
 SILENCE_SECONDS = 120
 """Silence after which a connection counts as broken; the API server sends a bookmark about every minute."""
-LEASES = "coordination.k8s.io/v1"
-
-PLURALS = {
-    "SidecarEvaluation": (names.API_VERSION, names.PLURAL),
-    "ServiceAccount": ("v1", "serviceaccounts"),
-    "Role": ("rbac.authorization.k8s.io/v1", "roles"),
-    "RoleBinding": ("rbac.authorization.k8s.io/v1", "rolebindings"),
-    "Job": ("batch/v1", "jobs"),
-    "Pod": ("v1", "pods"),
-}
-"""API version and plural of each kind that the operator itself handles."""
 
 
 class ApiError(Exception):
@@ -78,13 +70,6 @@ class RefusedError(ApiError):
 
 class UnavailableError(ApiError):
     """The API server could not answer; the same request may succeed later."""
-
-
-class ServedKind(NamedTuple):
-    """A kind as the cluster serves it."""
-
-    api_version: str
-    plural: str
 
 
 @asynccontextmanager
@@ -328,15 +313,17 @@ class KubeClient:
 
     async def _pages(self, path: str, query: list[tuple[str, str]], kind: str) -> AsyncIterator[Page]:
         """List page by page; the next one is asked for once this one has been dealt with."""
-        token = ""
+        token, limit = "", FIRST_PAGE
         while True:
             proceed = [("continue", token)] if token else []
-            answer = await self._request("GET", path, [*query, ("limit", str(PAGE)), *proceed])
+            text = await self._text("GET", path, [*query, ("limit", str(limit)), *proceed])
+            answer = json.loads(text)
             objects: list[JsonObject] = [{**item, "kind": kind} for item in answer.pop("items")]
             is_first, token = not token, text_at(answer, "metadata", "continue")
             yield Page(objects, KubeObject(answer).resource_version, is_first=is_first, is_last=not token)
             if not token:
                 return
+            limit = page_limit(len(text), len(objects))
 
     async def _request(
         self,
@@ -346,6 +333,16 @@ class KubeClient:
         body: JsonObject | None = None,
         content_type: str = "application/json",
     ) -> JsonObject:
+        return dict(json.loads(await self._text(method, path, query, body, content_type)))
+
+    async def _text(
+        self,
+        method: str,
+        path: str,
+        query: Sequence[tuple[str, str]] = (),
+        body: JsonObject | None = None,
+        content_type: str = "application/json",
+    ) -> bytes:
         if method != "GET" and not self._may_write():
             raise UnavailableError(0, f"{method} {path} was not sent: this operator does not hold its Lease")
         headers = {"Accept": "application/json", "Content-Type": content_type}
@@ -359,14 +356,12 @@ class KubeClient:
             raise UnavailableError(0, f"{method} {path} got no answer: {type(error).__name__}: {error}") from error
         if answer.status >= 300:
             raise error_of(answer.status, text, answer.headers.get("Retry-After", ""))
-        return dict(json.loads(text))
+        return bytes(text)
 
 
-def path_of(api_version: str, plural: str = "", namespace: str | None = None, name: str = "") -> str:
-    """Return the path of an API version, of a kind in it, or of one object."""
-    root = f"/apis/{api_version}" if "/" in api_version else f"/api/{api_version}"
-    scope = f"/namespaces/{namespace}" if namespace else ""
-    return root + scope + (f"/{plural}" if plural else "") + (f"/{name}" if name else "")
+def page_limit(size: int, count: int) -> int:
+    """Return how many objects to ask for next, where a page of so many bytes had so many objects."""
+    return max(1, min(PAGE_SIZE * count // max(size, 1), PAGE))
 
 
 def error_of(status: int, text: bytes, retry_after: str = "") -> ApiError:

@@ -11,8 +11,9 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from typing import Protocol
 
+from sidecar_operator.api_paths import ServedKind
 from sidecar_operator.cache import Cache, WatchScope
-from sidecar_operator.kube_client import ApiError, ExpiredError, NotFoundError, ServedKind, UnavailableError
+from sidecar_operator.kube_client import ApiError, ExpiredError, NotFoundError, UnavailableError
 from sidecar_operator.kube_objects import JsonObject, Key, KubeObject, Page, integer_at, object_at, text_at
 from sidecar_operator.resource_view import TrainingRef
 

@@ -1,9 +1,9 @@
 import pytest
 
 from sidecar_operator.conditions import Condition, Reason, Type, render
-from sidecar_operator.events import Transition, transitions
-from sidecar_operator.kube_objects import JsonObject, conditions_in
-from unit.operator.support.samples import NOW, finished
+from sidecar_operator.events import Transition, event_of, transitions
+from sidecar_operator.kube_objects import JsonObject, KubeObject, conditions_in
+from unit.operator.support.samples import NOW, evaluation, finished
 
 
 def ready(reason: Reason, *, status: bool = False) -> list[JsonObject]:
@@ -50,3 +50,10 @@ def test_transitions(before: list[JsonObject], after: list[JsonObject], expected
 def test_another_message_is_no_transition() -> None:
     reworded = [{**UNPULLED[0], "message": "another", "lastTransitionTime": "later"}]
     assert changes(UNPULLED, reworded) == []
+
+
+def test_an_event_names_the_resource_and_its_time() -> None:
+    event = event_of(KubeObject(evaluation()), Transition("Warning", "ImageNotPulled", "x" * 5000), 1.5, "host")
+    assert event["regarding"]["uid"] == "uid-mnist"
+    assert event["eventTime"] == "1970-01-01T00:00:01.500000Z"
+    assert (event["type"], event["reason"], len(event["note"])) == ("Warning", "ImageNotPulled", 1000)

@@ -2,19 +2,17 @@ import json
 
 import pytest
 
-from sidecar_operator.events import Transition, event_of
 from sidecar_operator.kube_client import (
     LONGEST_WAIT,
+    PAGE,
     ApiError,
     ConflictError,
     NotFoundError,
     RefusedError,
     UnavailableError,
     error_of,
-    path_of,
+    page_limit,
 )
-from sidecar_operator.kube_objects import KubeObject
-from unit.operator.support.samples import evaluation
 
 
 @pytest.mark.parametrize(
@@ -50,20 +48,7 @@ def test_how_long_the_api_server_asks_to_wait(header: str, seconds: float) -> No
 
 
 @pytest.mark.parametrize(
-    ("parts", "path"),
-    [
-        (("v1", "pods", "team"), "/api/v1/namespaces/team/pods"),
-        (("batch/v1", "jobs"), "/apis/batch/v1/jobs"),
-        (("batch/v1", "jobs", "team", "a"), "/apis/batch/v1/namespaces/team/jobs/a"),
-        (("kubeflow.org/v1",), "/apis/kubeflow.org/v1"),
-    ],
+    ("size", "count", "limit"), [(0, 0, 1), (20_000, 20, PAGE), (1 << 20, 20, 20), (1 << 24, 20, 1), (1 << 28, 1, 1)]
 )
-def test_paths(parts: tuple[str, ...], path: str) -> None:
-    assert path_of(*parts) == path
-
-
-def test_an_event_names_the_resource_and_its_time() -> None:
-    event = event_of(KubeObject(evaluation()), Transition("Warning", "ImageNotPulled", "x" * 5000), 1.5, "host")
-    assert event["regarding"]["uid"] == "uid-mnist"
-    assert event["eventTime"] == "1970-01-01T00:00:01.500000Z"
-    assert (event["type"], event["reason"], len(event["note"])) == ("Warning", "ImageNotPulled", 1000)
+def test_pages_of_large_objects_have_fewer(size: int, count: int, limit: int) -> None:
+    assert page_limit(size, count) == limit

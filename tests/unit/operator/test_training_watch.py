@@ -4,8 +4,9 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from sidecar_operator.api_paths import ServedKind
 from sidecar_operator.cache import Cache, WatchScope
-from sidecar_operator.kube_client import ExpiredError, ServedKind, UnavailableError
+from sidecar_operator.kube_client import ExpiredError, UnavailableError
 from sidecar_operator.kube_objects import JsonObject, Key, Page
 from sidecar_operator.training_watch import LONGEST_DELAY, TrainingWatch, TrainingWatches
 from support.waiting import DEADLINE
