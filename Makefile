@@ -16,6 +16,7 @@ RUN := PYTHONPATH=tests $(BIN)/python
 # Cluster, images and demo need nothing but the standard library, and so no .venv.
 BARE := PYTHONPATH=tests PYTHONDONTWRITEBYTECODE=1 $(PYTHON)
 CHECKED := operator evaluator_image tests deploy/samples .ci
+SUITES := lint types verify test-unit test-contract test-mounts test-integration test-e2e
 # What both images and the Makefile itself install with pip: of uv.lock's dependency groups `uv` and `build`.
 PINS := $(foreach folder,operator evaluator_image,$(folder)/uv.txt $(folder)/build.txt)
 EXPORT = $(UV) export --quiet --frozen --no-annotate --no-header --only-group
@@ -32,11 +33,14 @@ help: ## List every target with a line each
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  %-18s %s\n", $$1, $$2}' Makefile
 
 .PHONY: demo
-demo: cluster images ## Watch a SidecarEvaluation score a real training on a local Kubernetes
+demo: cluster ## Watch a SidecarEvaluation score a real training on a local Kubernetes
+	@$(MAKE) --no-print-directory images
 	@$(BARE) -m demo
 
 .PHONY: test
-test: lint types verify test-unit test-contract test-mounts test-integration test-e2e ## Run every check and every test
+test: .venv/synced ## Run every check and every test, two suites at a time
+	@echo "two suites at a time; what each says comes when it has ended"
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target $(SUITES)
 
 ##@ Check and test
 
@@ -150,7 +154,8 @@ image-sizes: ## Build both images and say how large they are once compressed
 	@$(BARE) -m images sizes
 
 .PHONY: deploy
-deploy: cluster images ## Install the operator into the cluster
+deploy: cluster ## Install the operator into the cluster
+	@$(MAKE) --no-print-directory images
 	@$(BARE) -m demo install
 
 .PHONY: programs
