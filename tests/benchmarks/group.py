@@ -17,6 +17,7 @@ NAMES = (
     "directory_size",
     "cold_start",
     "resuming",
+    "operator_load",
 )
 
 

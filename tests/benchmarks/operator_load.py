@@ -30,7 +30,7 @@ from integration.installed import DEPLOY, installed_server
 from integration.operator.process import OperatorProcess
 from support.largest import largest
 
-TITLE = "The operator, alone with an API server"
+TITLE = "The operator on an API server: 100 new resources; 10,000 resources and 10,000 other Jobs"
 NEW = 100
 CROWD = Crowd(resources=10_000, hostile=600, foreign_jobs=10_000)
 EVENTS = 300
