@@ -9,7 +9,13 @@ from cluster.client import Client, Object
 from integration.evaluations import Evaluations
 from integration.operator.conftest import Watcher
 from integration.operator.node import Node
-from integration.operator.test_training import JOB_REF, end_training_job, training_job, until_training
+from integration.operator.test_training import (
+    JOB_REF,
+    end_training_job,
+    run_training_job,
+    training_job,
+    until_training,
+)
 
 MISCONFIGURED: Object = {
     "phase": "Failed",
@@ -36,11 +42,12 @@ class Trainings:
         self.path = f"{self.collection}/train"
 
     def create(self, *finalizers: str) -> str:
-        """Create the training and return its uid."""
+        """Create the training, let it run, and return its uid."""
         job = training_job()
         created: Object = self._client.post(
             self.collection, {**job, "metadata": {**job["metadata"], "finalizers": list(finalizers)}}
         )
+        run_training_job(self._node, self.path)
         uid: str = created["metadata"]["uid"]
         return uid
 

@@ -60,9 +60,9 @@ class Machines:
         self._change({"conversion": conversion})
 
     def create(self) -> str:
-        """Create the training; return its uid."""
+        """Create a training that runs; return its uid."""
         named = {"apiVersion": f"{self.group}/v1", "kind": "Machine", "metadata": {"name": "train"}}
-        uid: str = self.client.post(self._objects, named)["metadata"]["uid"]
+        uid: str = self.client.post(self._objects, named | conditions("Running", "runs"))["metadata"]["uid"]
         return uid
 
     def end(self) -> None:
