@@ -272,6 +272,8 @@ class KubeClient:
             async with answer.response:
                 async for line in answer.response.content:
                     yield dict(json.loads(line))
+        except aiohttp.SocketTimeoutError:
+            return  # silence: the next watch goes on after the last event, or finds that the server is away
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise UnavailableError(0, f"the watch of {path} broke: {type(error).__name__}: {error}") from error
 
