@@ -1,5 +1,6 @@
 """Training and evaluator want the only GPU of the node: the training gets it, whatever was applied first."""
 
+import json
 from typing import Any
 
 import pytest
@@ -11,7 +12,6 @@ from e2e.conftest import NewNamespace, wait_until_finished
 from e2e.test_bad_input import CLAIM, SAMPLE, Mistake, code, evaluation
 from support.waiting import CLUSTER_DEADLINE
 
-NAME = "train"
 GPU: dict[str, Any] = {"resources": {"limits": {"nvidia.com/gpu": "1"}}}
 
 
@@ -35,7 +35,7 @@ def write_checkpoint(kubectl: Kubectl) -> None:
     tf.train.Checkpoint(model=model, optimizer=model.optimizer).write(str(path))
 
 
-def training() -> Manifest:
+def training(name: str) -> Manifest:
     """Return a Job that holds the GPU for some seconds."""
     security = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
     command = ["python", "-c", "import time; time.sleep(5)"]
@@ -43,24 +43,55 @@ def training() -> Manifest:
     pod_security = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
     pod = {"restartPolicy": "Never", "securityContext": pod_security, "containers": [container | GPU]}
     spec = {"backoffLimit": 0, "template": {"spec": pod}}
-    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": NAME}, "spec": spec}
+    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name}, "spec": spec}
+
+
+def follower(name: str, **spec: Any) -> Manifest:
+    """Return an evaluation on the GPU that ends with the training of its name only."""
+    manifest = evaluation(name, Mistake("", "", evaluator=GPU))
+    manifest["spec"] |= {"trainingRef": {"apiVersion": "batch/v1", "kind": "Job", "name": name}, **spec}
+    del manifest["spec"]["completion"]
+    return manifest
+
+
+def wait_for_words(kubectl: Kubectl, name: str, condition: str, words: str) -> None:
+    """Wait until a condition's reason and message contain these words."""
+
+    def look() -> bool | None:
+        entry = table.condition(kubectl.read("sidecarevaluation", name).get("status", {}), condition)
+        return (entry is not None and words in f"{entry['reason']}: {entry['message']}") or None
+
+    wait_for(words, look, CLUSTER_DEADLINE)
+
+
+def assert_both_have_succeeded(kubectl: Kubectl, name: str) -> None:
+    finished = wait_until_finished(kubectl, name)
+    assert kubectl.read("job", name)["status"]["succeeded"] == 1
+    assert finished["status"]["training"]["state"] == "Succeeded"
+    assert table.is_true(finished["status"], "Succeeded"), scoring.as_json(finished)
 
 
 def test_the_training_gets_the_gpu_first(namespace: Kubectl) -> None:
     """An evaluator that took it first would wait for the training, and the training for it."""
-    manifest = evaluation(NAME, Mistake("", "", evaluator=GPU))
-    manifest["spec"] |= {"trainingRef": {"apiVersion": "batch/v1", "kind": "Job", "name": NAME}}
-    del manifest["spec"]["completion"]
-    namespace.apply(manifest)
-
-    def is_waiting() -> bool | None:
-        status = namespace.read("sidecarevaluation", NAME).get("status", {})
-        return table.headline(status).startswith("WaitingForTraining:") or None
-
-    wait_for("WaitingForTraining", is_waiting, CLUSTER_DEADLINE)
+    namespace.apply(follower("after"))
+    wait_for_words(namespace, "after", "Ready", "WaitingForTraining: ")
     assert namespace.items("jobs") == []
-    namespace.apply(training())
-    finished = wait_until_finished(namespace, NAME)
-    assert namespace.read("job", NAME)["status"]["succeeded"] == 1
-    assert finished["status"]["training"]["state"] == "Succeeded"
-    assert table.is_true(finished["status"], "Succeeded"), scoring.as_json(finished)
+    namespace.apply(training("after"))
+    assert_both_have_succeeded(namespace, "after")
+
+
+def test_a_training_that_waits_for_the_evaluator_is_told_what_helps(namespace: Kubectl) -> None:
+    """The advice is followed: suspended, the evaluator releases the GPU, and goes on afterwards."""
+    namespace.apply(follower("before", startWhen="Immediately"))
+    wait_for_words(namespace, "before", "Ready", "EvaluatorRunning: ")
+    namespace.apply(training("before"))
+    wait_for_words(namespace, "before", "TrainingFinished", "the evaluator holds 1 of nvidia.com/gpu: set spec.suspend")
+    suspend(namespace, "before", suspended=True)
+    namespace.run("wait", "--for=condition=Complete", "job/before", f"--timeout={CLUSTER_DEADLINE:.0f}s")
+    suspend(namespace, "before", suspended=False)
+    assert_both_have_succeeded(namespace, "before")
+
+
+def suspend(kubectl: Kubectl, name: str, *, suspended: bool) -> None:
+    patch = json.dumps({"spec": {"suspend": suspended}})
+    kubectl.run("patch", "sidecarevaluation", name, "--type=merge", f"--patch={patch}")

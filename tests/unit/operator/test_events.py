@@ -35,6 +35,8 @@ UNPULLED = ready(Reason.IMAGE_NOT_PULLED)
         (UNPULLED, RUNNING, [("Normal", "EvaluatorRunning")]),
         (RUNNING, ready(Reason.SUSPENDED), [("Normal", "Suspended")]),
         (RUNNING, ready(Reason.REPLACING_JOB), [("Normal", "ReplacingJob")]),
+        ([], ready(Reason.WAITING_FOR_TRAINING), [("Normal", "WaitingForTraining")]),
+        (RUNNING, ready(Reason.EVALUATOR_DISRUPTED), [("Warning", "EvaluatorDisrupted")]),
         (RUNNING, finished(), [("Normal", "Completed")]),
         (RUNNING, finished(succeeded=False), [("Warning", "EvaluatorFailed")]),
         (finished(), finished(), []),

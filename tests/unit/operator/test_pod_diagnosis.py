@@ -77,6 +77,19 @@ def test_trouble_that_only_events_show(warnings: list[WarningEvent], reason: Rea
     assert trouble.reason is reason
 
 
+@pytest.mark.parametrize(
+    ("warning", "advice"),
+    [
+        (WarningEvent("FailedAttachVolume", "Multi-Attach error for volume"), "access mode ReadWriteMany"),
+        (WarningEvent("FailedMount", "rpc error"), "its CSI driver runs"),
+    ],
+)
+def test_the_advice_fits_what_keeps_a_volume_away(warning: WarningEvent, advice: str) -> None:
+    trouble = pod_diagnosis.trouble_of(some_pod(containerStatuses=[waiting("ContainerCreating")]), [warning])
+    assert trouble is not None
+    assert advice in trouble.message
+
+
 SCHEDULED = condition("PodScheduled")
 
 
