@@ -12,6 +12,7 @@ import yaml
 
 from sidecar_evaluator.checkpoints.interface import Checkpoint, FileState
 from sidecar_evaluator.checkpoints.registry import AUTO, FORMATS
+from sidecar_evaluator.code_directory import OnChange
 from sidecar_evaluator.commands import config, flags
 from sidecar_evaluator.commands.config import Config
 from sidecar_evaluator.discovery.selection import Selection
@@ -39,7 +40,7 @@ FULL: dict[str, Any] = {
     },
     "evaluator": {
         "entrypoint": "evaluate:build",
-        "code": {"configMap": {"name": "mnist-eval"}},
+        "code": {"configMap": {"name": "mnist-eval"}, "onChange": "Restart"},
         "parameters": [{"name": "batch", "value": "256"}, {"name": "split", "value": "-a=b c"}],
         "steps": 100,
         "evaluationTimeoutSeconds": 60,
@@ -91,7 +92,7 @@ def test_everything_that_the_spec_says_arrives() -> None:
     assert run.model.checkpoint_dir == Path("/checkpoints/run-42/ckpt")
     assert run.output_dir == Path("/output/run-42/eval")
     assert (run.model.entrypoint, run.model.format) == ("evaluate:build", "KerasWeights")
-    assert run.model.code_dir == Path("/code")
+    assert (run.model.code_dir, run.on_code_change) == (Path("/code"), OnChange.RESTART)
     assert run.model.parameters == {"batch": "256", "split": "-a=b c"}
     assert (run.model.steps, run.evaluation_timeout, run.rules.history_limit) == (100, 60, 5)
     assert run.model.options == Options(
@@ -154,6 +155,7 @@ def test_the_best_checkpoint_is_kept_as_often_as_the_schema_says(schema: dict[st
         (("checkpoints", "format"), [AUTO, *FORMATS]),
         (("checkpoints", "selection"), Selection),
         (("metrics", "goal"), Goal),
+        (("evaluator", "code", "onChange"), OnChange),
         (("evaluator", "performance", "dataInMemory"), DataInMemory),
         (("evaluator", "performance", "compilation"), Compilation),
         (("evaluator", "performance", "precision"), Precision),

@@ -25,7 +25,7 @@ from sidecar_evaluator.evaluator import ModelEvaluator
 from sidecar_evaluator.loop import Loop
 from sidecar_evaluator.options import Options
 from sidecar_evaluator.results.ledger import Results, Rules
-from sidecar_evaluator.results.outcome import Outcome
+from sidecar_evaluator.results.outcome import Outcome, Provenance
 from sidecar_evaluator.results.resume import Resumed
 from sidecar_evaluator.results.settled import SettledCheckpoints
 from sidecar_evaluator.runtime.clock import Clock, SystemClock
@@ -48,8 +48,8 @@ class Surroundings:
     """What a loop is connected to; the defaults are those of a loop that stands alone.
 
     `on_look` is called between two evaluations with what a look saw, `on_obstacle` with what keeps it from finding
-    checkpoints, `enter` with each phase that begins,
-    `keep_best` with each new best. `timeout` limits one checkpoint, in seconds.
+    checkpoints, `enter` with each phase that begins, `provenance` for what evaluates, `keep_best` with each new best.
+    `timeout` limits one checkpoint, in seconds.
     """
 
     writer: Writer
@@ -62,6 +62,7 @@ class Surroundings:
     on_look: Callable[[Listing], None] = lambda _listing: None
     on_obstacle: Callable[[Obstacle | None], None] = lambda _obstacle: None
     enter: Callable[[Phase], None] = lambda _phase: None
+    provenance: Callable[[], Provenance] = Provenance
     keep_best: Callable[[Checkpoint, Outcome, Export], object] = lambda *_: None
 
 
@@ -120,5 +121,6 @@ def assemble(
         heartbeat=surroundings.heartbeat,
         timeout=surroundings.timeout,
         enter=surroundings.enter,
+        provenance=surroundings.provenance,
         keep_best=surroundings.keep_best,
     )

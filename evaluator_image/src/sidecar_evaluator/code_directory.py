@@ -4,13 +4,22 @@
 in front of them would keep Python itself from starting. Nothing is imported here.
 """
 
+import hashlib
 import sys
+from enum import StrEnum
 from pathlib import Path, PurePath
 
 from sidecar_evaluator.errors import ConfigurationError
 
 _INSTALLED = {"site-packages", "dist-packages"}
 _MODULES = {".py", ".pyc", ".so"}
+
+
+class OnChange(StrEnum):
+    """What becomes of results that other code has made."""
+
+    WARN = "Warn"
+    RESTART = "Restart"
 
 
 def add_to_path(directory: Path) -> None:
@@ -34,6 +43,21 @@ def add_to_path(directory: Path) -> None:
             )
     if str(directory) not in sys.path:
         sys.path.insert(_first_installed(), str(directory))
+
+
+def digest_of(directory: Path | None) -> str:
+    """Return what tells the code in a directory from any other, "" where there is none.
+
+    It is made from names and contents of the files. Directories in it are left out, so that what Kubernetes puts
+    beside the keys of a ConfigMap does not count.
+    """
+    if directory is None or not directory.is_dir():
+        return ""
+    digest = hashlib.sha256()
+    for path in sorted(path for path in directory.iterdir() if path.is_file()):
+        content = path.read_bytes()
+        digest.update(f"{len(path.name)} {len(content)} {path.name}\n".encode(errors="surrogateescape") + content)
+    return f"sha256:{digest.hexdigest()}"
 
 
 def _first_installed() -> int:

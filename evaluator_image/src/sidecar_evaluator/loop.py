@@ -31,7 +31,16 @@ from sidecar_evaluator.errors import (
 from sidecar_evaluator.evaluator import Loaded
 from sidecar_evaluator.results import ledger
 from sidecar_evaluator.results.ledger import Ended, Results, Rules
-from sidecar_evaluator.results.outcome import NO_SCORES, Outcome, OutcomeKind, Reason, Score, label, reason_of
+from sidecar_evaluator.results.outcome import (
+    NO_SCORES,
+    Outcome,
+    OutcomeKind,
+    Provenance,
+    Reason,
+    Score,
+    label,
+    reason_of,
+)
 from sidecar_evaluator.results.ranking import primary_score
 from sidecar_evaluator.runtime.clock import Clock
 from sidecar_evaluator.runtime.heartbeat import Heartbeat
@@ -61,8 +70,9 @@ class Loop:
     """Evaluates groups one after the other; `results` is the newest state of the ledger.
 
     `timeout` limits one checkpoint, in seconds: past it `abandon` settles the checkpoint from
-    another thread, which then ends the process. `enter` is told which phase begins. `keep_best` is
-    called when a checkpoint has become the best, with a way to write its weights from memory.
+    another thread, which then ends the process. `enter` is told which phase begins, `provenance`
+    tells which code and image evaluate. `keep_best` is called when a checkpoint has become the best,
+    with a way to write its weights from memory.
     """
 
     checkpoints: CheckpointIterator
@@ -75,6 +85,7 @@ class Loop:
     heartbeat: Heartbeat = field(default_factory=Heartbeat)
     timeout: float | None = None
     enter: Callable[[Phase], None] = lambda _phase: None
+    provenance: Callable[[], Provenance] = Provenance
     keep_best: Callable[[Checkpoint, Outcome, Export], object] = lambda *_: None
     _unsettled: Group = ()
     _began: float = 0.0
@@ -228,6 +239,7 @@ class Loop:
             duration=self.clock.monotonic() - self._began_monotonic,
             modified_at=checkpoint.modified_at,
             is_written_again=self.checkpoints.is_written_again(checkpoint),
+            provenance=self.provenance(),
         )
 
     def _require_primary(self, outcome: Outcome) -> None:

@@ -30,6 +30,8 @@ class Type(StrEnum):
     """Present only while true: the operator or the cluster still works towards Ready."""
     STALLED = "Stalled"
     """Present only while true: nothing more happens until the user changes something."""
+    RESULTS_CONSISTENT = "ResultsConsistent"
+    """Present only while there is something to say: whether the results are of one code, image and training."""
     RESTART_REFUSED = "RestartRefused"
     """Present only while true: the annotation that asks for another run holds no time that has come."""
 
@@ -86,6 +88,12 @@ class Reason(StrEnum):
 
     # A request to run again.
     RESTART_TIME_INVALID = "RestartTimeInvalid"
+
+    # What the results are of.
+    CHECKPOINTS_OLDER_THAN_TRAINING = "CheckpointsOlderThanTraining"
+    CODE_CHANGED = "CodeChanged"
+    IMAGE_CHANGED = "ImageChanged"
+    BEGAN_ANEW = "BeganAnew"
 
     # The training.
     TRAINING_NOT_FOUND = "TrainingNotFound"

@@ -65,6 +65,7 @@ def _evaluation(evaluator: JsonObject) -> Iterator[str]:
     yield f"--entrypoint={evaluator['entrypoint']}"
     if "code" in evaluator:
         yield f"--code-dir={CODE_DIR}"
+        yield f"--on-code-change={evaluator['code'].get('onChange', 'Warn')}"
     for parameter in evaluator.get("parameters", []):
         yield f"--parameter={parameter['name']}={parameter['value']}"
     if "steps" in evaluator:

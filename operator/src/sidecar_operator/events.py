@@ -40,7 +40,7 @@ def transitions(before: list[StoredCondition], after: list[StoredCondition]) -> 
     ready = _ending(after) if finished and finished.is_true else _readiness(changed)
     refused = _find(changed, Type.RESTART_REFUSED)
     restart = [_transition(refused, is_expected=False)] if refused else []
-    return [*ready, *_errors(changed), *_training(changed), *restart]
+    return [*ready, *_errors(changed), *_training(changed), *_consistency(before, after), *restart]
 
 
 def _find(conditions: list[StoredCondition], condition_type: str) -> StoredCondition | None:
@@ -69,6 +69,13 @@ def _errors(changed: list[StoredCondition]) -> Iterator[Transition]:
     is_told = ready is not None and ready.reason == Reason.API_SERVER_ERROR
     if reconciling and reconciling.reason == Reason.API_SERVER_ERROR and not is_told:
         yield _transition(reconciling, is_expected=False)
+
+
+def _consistency(before: list[StoredCondition], after: list[StoredCondition]) -> Iterator[Transition]:
+    """Yield what the results are of, also where the same has happened again with other code or another image."""
+    earlier, consistent = _find(before, Type.RESULTS_CONSISTENT), _find(after, Type.RESULTS_CONSISTENT)
+    if consistent and (earlier is None or earlier.message != consistent.message):
+        yield _transition(consistent, is_expected=consistent.is_true)
 
 
 def _training(changed: list[StoredCondition]) -> Iterator[Transition]:

@@ -288,6 +288,8 @@ class ContainerStatus(View):
     __slots__ = ()
     name = Field(text_at, "name")
     image = Field(text_at, "image")
+    image_id = Field(text_at, "imageID")
+    """The image, resolved to its digest; empty before it was pulled."""
     running_since = Field(time_at, "state", "running", "startedAt")
     """When it was started, None where it does not run."""
 
@@ -333,6 +335,12 @@ class Pod(KubeObject):
         """When the evaluator's container was started, None where it does not run."""
         starts = (container.running_since for container in self.containers if container.name == names.CONTAINER)
         return next(starts, None)
+
+    @property
+    def evaluator_image_id(self) -> str:
+        """The image of the evaluator's container, resolved to its digest; empty before it was pulled."""
+        images = (container.image_id for container in self.containers if container.name == names.CONTAINER)
+        return next(images, "")
 
     @property
     def unready_since(self) -> datetime | None:

@@ -65,6 +65,8 @@ class Result(View):
     score = Field(text_at, "score")
     """The primary metric, such as `accuracy=0.93`."""
     evaluated_at = Field(time_at, "evaluatedAt")
+    modified_at = Field(time_at, "modifiedAt")
+    """When the checkpoint was written."""
 
     @property
     def metrics(self) -> list[Metric]:
@@ -86,6 +88,10 @@ class Results(View):
     problem_reason = Field(text_at, "problem", "reason")
     """What is in that evaluator's way; empty while nothing is."""
     problem_message = Field(text_at, "problem", "message")
+    code_digest = Field(text_at, "evaluator", "codeDigest")
+    """Digest of that evaluator's code; empty where it has none of a ConfigMap."""
+    began_anew_message = Field(text_at, "beganAnew", "message")
+    """Why earlier results were laid aside; empty where none were."""
 
     @property
     def latest(self) -> Result:
@@ -129,6 +135,8 @@ class RecordedTraining(View):
     """The object that the state is about; empty while none has been seen."""
     followed_since = Field(text_at, "followedSince")
     """When the object with this uid was first seen, as it is stored."""
+    created_at = Field(text_at, "createdAt")
+    """When the object with this uid was created, as it is stored."""
     message = Field(text_at, "message")
     finished_at = Field(text_at, "finishedAt")
     """When the training ended, as it is stored; empty while it has not."""
@@ -162,6 +170,9 @@ class SidecarEvaluation(KubeObject):
     """The generation of the spec that the status speaks of."""
 
     checkpoints_path = Field(text_at, "spec", "checkpoints", "path")
+    evaluator = Field(object_at, "status", "evaluator")
+    """The evaluator's pod, as an earlier pass has recorded it."""
+    image_id = Field(text_at, "status", "evaluator", "imageID")
 
     @property
     def ready_when(self) -> str:

@@ -4,7 +4,7 @@
 what is stored. Pure. `status.results` belongs to the evaluator and is never part of it.
 """
 
-from sidecar_operator import conditions, names, runs, training_state
+from sidecar_operator import conditions, consistency, names, runs, training_state
 from sidecar_operator.conditions import Condition, Reason, Type
 from sidecar_operator.kube_objects import JsonObject, objects_at
 from sidecar_operator.resource_view import SidecarEvaluation
@@ -12,8 +12,9 @@ from sidecar_operator.runs import Run
 from sidecar_operator.training_state import Training
 from sidecar_operator.verdict import Observed, Verdict
 
-OPERATOR_FIELDS = ("observedGeneration", "conditions", "training", "run", "job")
+OPERATOR_FIELDS = ("observedGeneration", "conditions", "training", "run", "job", "evaluator")
 """Fields of status that the operator owns."""
+IMAGE_ID_LIMIT = 256
 
 
 def is_done(evaluation: SidecarEvaluation, run: Run) -> bool:
@@ -35,6 +36,8 @@ def report(observed: Observed, verdict: Verdict, now: str) -> JsonObject:
         decided.append(Condition(Type.STALLED, verdict.reason, verdict.message, status=True))
     run = observed.next_run or observed.run
     decided += _restart_conditions(observed.restart_problem)
+    if consistent := consistency.condition(observed.evaluation, observed.training):
+        decided.append(consistent)
     written = _render(decided, observed, now)
     return _status(observed, written, _job_name(observed), run.to_json() if run else {})
 
@@ -83,7 +86,16 @@ def _status(observed: Observed, written: list[JsonObject], job_name: str, run: J
         **({"training": observed.training.to_json()} if observed.training else {}),
         **({"run": run} if run else {}),
         **({"job": job_name} if job_name else {}),
+        **({"evaluator": evaluator} if (evaluator := _evaluator(observed)) else {}),
     }
+
+
+def _evaluator(observed: Observed) -> JsonObject:
+    """Return which pod evaluates and which image it runs; the last one while none runs."""
+    pod = observed.live_pod
+    if pod is None or not pod.evaluator_image_id:
+        return observed.evaluation.evaluator
+    return {"pod": pod.name, "imageID": pod.evaluator_image_id[:IMAGE_ID_LIMIT]}
 
 
 def _render(decided: list[Condition], observed: Observed, now: str) -> list[JsonObject]:

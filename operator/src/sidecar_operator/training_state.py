@@ -56,6 +56,8 @@ class Training:
     """The object that the state is about; empty while none has been seen."""
     followed_since: str = ""
     """When the object with this uid was first seen."""
+    created_at: str = ""
+    """When the object with this uid was created."""
 
     @property
     def has_ended(self) -> bool:
@@ -69,7 +71,12 @@ class Training:
 
     def to_json(self) -> JsonObject:
         """Return it as `status.training` holds it."""
-        fields = {"uid": self.uid, "followedSince": self.followed_since, "finishedAt": self.finished_at}
+        fields = {
+            "uid": self.uid,
+            "createdAt": self.created_at,
+            "followedSince": self.followed_since,
+            "finishedAt": self.finished_at,
+        }
         present = {field: value for field, value in fields.items() if value}
         return {"state": self.state.value, **present, "message": shortened(self.message)}
 
@@ -111,7 +118,8 @@ def follow(
     if ended and not _is_cancelled(ended, is_another=is_another):
         return ended
     since = now if is_another else recorded.followed_since
-    return dataclasses.replace(_present(ref, training, now), uid=training.uid, followed_since=since)
+    present, created_at = _present(ref, training, now), format_time(training.created_at) if training.created_at else ""
+    return dataclasses.replace(present, uid=training.uid, followed_since=since, created_at=created_at)
 
 
 def _is_cancelled(ended: Training, *, is_another: bool) -> bool:
@@ -137,6 +145,7 @@ def _recorded(
         absence=absence,
         uid=recorded.uid,
         followed_since=recorded.followed_since,
+        created_at=recorded.created_at,
     )
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sidecar_evaluator.code_directory import add_to_path
+from sidecar_evaluator.code_directory import add_to_path, digest_of
 from sidecar_evaluator.errors import ConfigurationError
 
 SITE = "/opt/venv/lib/python3.11/site-packages"
@@ -61,3 +61,33 @@ def test_the_command_starts_beside_such_a_file_and_exits_with_78(tmp_path: Path,
     ended = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert ended.returncode == 78, ended.stderr
     assert f"The file {name} in {tmp_path}" in ended.stderr
+
+
+def test_the_digest_tells_names_and_contents_apart_and_nothing_else(tmp_path: Path) -> None:
+    def made(name: str, **files: str) -> str:
+        directory = tmp_path / name
+        directory.mkdir()
+        for file, content in files.items():
+            (directory / file).write_text(content)
+        return digest_of(directory)
+
+    first = made("first", a="1", b="2")
+    assert first.startswith("sha256:")
+    assert len(first) == 71
+    assert made("same", b="2", a="1") == first
+    others = {made("other", a="1", b="3"), made("less", a="1"), made("moved", a="12", b="")}
+    others.add(made("renamed", a="1", c="2"))
+    assert len(others - {first}) == 4
+    assert digest_of(None) == digest_of(tmp_path / "not-there") == ""
+
+
+def test_the_digest_of_a_mounted_config_map_is_that_of_its_keys(tmp_path: Path) -> None:
+    def mounted(name: str, version: str) -> str:
+        directory = tmp_path / name
+        (directory / f"..{version}").mkdir(parents=True)
+        (directory / f"..{version}" / "evaluate.py").write_text("def build(): ...")
+        (directory / "..data").symlink_to(f"..{version}")
+        (directory / "evaluate.py").symlink_to("..data/evaluate.py")
+        return digest_of(directory)
+
+    assert mounted("one", "2026_01_01") == mounted("other", "2026_02_02")

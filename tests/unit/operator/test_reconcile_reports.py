@@ -45,3 +45,25 @@ async def test_a_problem_that_the_evaluator_reports_becomes_a_condition_and_goes
     await world.turn()
     assert world.reason() == "EvaluatorRunning"
     assert world.reason("Reconciling") == "absent"
+
+
+async def test_a_change_of_code_and_image_is_said_once_each_and_the_image_is_recorded(world: World) -> None:
+    await world.turn()
+    container = running("2026-01-02T03:04:05Z") | {"imageID": "docker.io/img@sha256:new"}
+    status = RUNNING_POD | {"containerStatuses": [container], "conditions": [condition("Ready")]}
+    world.client.put(pod(world.client.only("Job"), **status))
+    say(world, evaluator={"pod": "pod-1", "codeDigest": "sha256:b"}, latest={"codeDigest": "sha256:a"})
+    await world.turn()
+    assert world.status["evaluator"] == {"pod": "pod-1", "imageID": "docker.io/img@sha256:new"}
+    assert world.reason("ResultsConsistent") == "CodeChanged"
+    assert world.client.writes == ["status", "event", "event"]  # Ready, and what the results are of
+    await world.turn()
+    assert world.client.calls == []
+    say(world, evaluator={"pod": "pod-1", "codeDigest": "sha256:c"}, latest={"codeDigest": "sha256:a"})
+    await world.turn()
+    assert world.client.writes == ["status", "event"]
+    world.client.remove(world.client.only("Pod"))
+    say(world, evaluator={"pod": "pod-1", "codeDigest": "sha256:c"})
+    await world.turn()
+    assert world.status["evaluator"]["imageID"] == "docker.io/img@sha256:new"
+    assert world.reason("ResultsConsistent") == "absent"

@@ -4,6 +4,7 @@ from argparse import Namespace
 from dataclasses import dataclass
 from pathlib import Path
 
+from sidecar_evaluator.code_directory import OnChange
 from sidecar_evaluator.discovery.iterator import Policy
 from sidecar_evaluator.discovery.selection import Selection
 from sidecar_evaluator.errors import ConfigurationError
@@ -38,6 +39,7 @@ class Config:
     resource: str | None
     retry_failed_before: float | None
     follow_training: bool
+    on_code_change: OnChange
     sentinel: str
     port: int
     termination_log: Path
@@ -75,6 +77,7 @@ def from_arguments(arguments: Namespace) -> Config:
         resource=arguments.resource,
         retry_failed_before=arguments.retry_failed_before,
         follow_training=arguments.follow_training,
+        on_code_change=OnChange(arguments.on_code_change),
         sentinel=arguments.training_finished_file,
         port=arguments.port,
         termination_log=arguments.termination_log,

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NoReturn, TypeVar
 
 from sidecar_evaluator.checkpoints.registry import AUTO, FORMATS
+from sidecar_evaluator.code_directory import OnChange
 from sidecar_evaluator.discovery.selection import Selection
 from sidecar_evaluator.discovery.training_end import SENTINEL
 from sidecar_evaluator.errors import ConfigurationError
@@ -220,6 +221,13 @@ def _add_when(group: argparse._ArgumentGroup) -> None:
         metavar="SECONDS",
         help="after the end of training, look so long for a last checkpoint: how old a listing of the mount may be "
         "(default: 0 on a local file system, 60 on others)",
+    )
+    add(
+        "--on-code-change",
+        choices=_values(OnChange),
+        default=OnChange.WARN.value,
+        help="results of other code in --code-dir: Warn keeps them beside the new ones, Restart lays them aside and "
+        "evaluates again what is there (default: %(default)s)",
     )
     add("--follow-training", action="store_true", help="stop when the resource says that training has ended")
     add(

@@ -6,8 +6,6 @@ given.
 """
 
 import logging
-import os
-import socket
 import threading
 from dataclasses import replace
 from functools import partial
@@ -17,19 +15,16 @@ from prometheus_client import disable_created_metrics
 
 from sidecar_evaluator.assembly import Surroundings, assemble
 from sidecar_evaluator.commands.config import Config
+from sidecar_evaluator.commands.earlier_results import earlier_results
 from sidecar_evaluator.commands.model_setup import evaluator_of
 from sidecar_evaluator.commands.session import Session
 from sidecar_evaluator.commands.shutdown import end_after_grace, watch_deadline
 from sidecar_evaluator.discovery.training_end import training_finished
 from sidecar_evaluator.errors import ExitCode
 from sidecar_evaluator.evaluator import ModelEvaluator
-from sidecar_evaluator.kube.resource import read_patiently, watch
+from sidecar_evaluator.kube.resource import watch
 from sidecar_evaluator.loop import Loop
-from sidecar_evaluator.results.evaluator_report import EvaluatorReport
-from sidecar_evaluator.results.jsonl_records import run_identity
 from sidecar_evaluator.results.ledger import Results
-from sidecar_evaluator.results.resume import Resumed, resume_from
-from sidecar_evaluator.results.serialization import parse
 from sidecar_evaluator.runtime.http_server import Application, serve
 from sidecar_evaluator.runtime.signals import stop_on_signals
 
@@ -71,7 +66,7 @@ def _serve(session: Session) -> BaseServer:
 
 
 def _evaluate(session: Session) -> Results:
-    earlier = _earlier(session)
+    earlier = earlier_results(session)
     evaluator = _evaluator(session)
     _copy_best(session, earlier.results)
     loop = assemble(session.source, evaluator, _surroundings(session), earlier)
@@ -80,24 +75,6 @@ def _evaluate(session: Session) -> Results:
     if results.ended:
         _copy_best(session, results)
     return results
-
-
-def _earlier(session: Session) -> Resumed:
-    """Read what earlier processes left in the resource and in the journal."""
-    session.heartbeat.begin()  # waiting for the resource is no reason to be restarted
-    resource = read_patiently(session.resource, session.stop) if session.resource else {}
-    session.heartbeat.end()
-    status = replace(parse(resource.get("status", {}).get("results", {})), ended=None)
-    identity = run_identity(resource.get("metadata", {}).get("uid"), session.config.model.checkpoint_dir)
-    config = session.config
-    earlier = resume_from(session.writers.journal, identity, status, config.rules, config.retry_failed_before)
-    session.writers.resume(identity, earlier)
-    session.writers.introduce(EvaluatorReport(_pod_name(), session.clock.time()), earlier.results)
-    return earlier
-
-
-def _pod_name() -> str:
-    return os.environ.get("POD_NAME") or socket.gethostname()
 
 
 def _evaluator(session: Session) -> ModelEvaluator:
@@ -131,6 +108,7 @@ def _surroundings(session: Session) -> Surroundings:
         on_look=session.on_look,
         on_obstacle=session.on_obstacle,
         enter=writers.metrics.enter,
+        provenance=session.provenance,
     )
     return replace(surroundings, keep_best=writers.best.keep) if writers.best else surroundings
 

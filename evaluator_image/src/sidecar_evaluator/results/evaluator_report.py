@@ -25,9 +25,25 @@ class Problem:
     at: float
 
 
+class BeginningReason(StrEnum):
+    """Why results begin anew although there were some."""
+
+    CODE_CHANGED = "CodeChanged"
+
+
+@dataclass(frozen=True)
+class BeganAnew:
+    """That the results so far were laid aside; `at` is when, in seconds since the epoch."""
+
+    reason: BeginningReason
+    message: str
+    at: float
+
+
 @dataclass(frozen=True)
 class EvaluatorReport:
-    """Which evaluator the results come from; `started_at` is in seconds since the epoch."""
+    """Which evaluator the results come from, and with which code; `started_at` is in seconds since the epoch."""
 
     pod: str
     started_at: float
+    code_digest: str = ""

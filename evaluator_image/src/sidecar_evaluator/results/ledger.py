@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from sidecar_evaluator.checkpoints.identity import CheckpointId
-from sidecar_evaluator.results.evaluator_report import EvaluatorReport, Problem
+from sidecar_evaluator.results.evaluator_report import BeganAnew, EvaluatorReport, Problem
 from sidecar_evaluator.results.outcome import Outcome, OutcomeKind
 from sidecar_evaluator.results.ranking import Primary, better
 from sidecar_evaluator.results.settled import first_of
@@ -48,7 +48,8 @@ class Results:
 
     `written_until` belongs to the watermark. `started_again` is the checkpoint at which training has gone back and
     begun to write used names again: latest and best are of what it has written since, and of what came before it.
-    `evaluator` and `problem` are what the evaluator says about itself; the status writer adds them.
+    `evaluator` and `problem` are what the evaluator says about itself; the status writer adds them. `began_anew`
+    tells why results of before were laid aside.
     """
 
     latest: Outcome | None = None
@@ -62,6 +63,7 @@ class Results:
     ended: Ended | None = None
     evaluator: EvaluatorReport | None = None
     problem: Problem | None = None
+    began_anew: BeganAnew | None = None
 
 
 @dataclass(frozen=True)

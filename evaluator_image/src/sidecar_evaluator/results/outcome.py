@@ -61,6 +61,14 @@ class Score:
 
 
 @dataclass(frozen=True)
+class Provenance:
+    """What made an outcome, "" where that is unknown: the digest of the user's code, and the image's ID."""
+
+    code_digest: str = ""
+    image_id: str = ""
+
+
+@dataclass(frozen=True)
 class Outcome:
     """A settled checkpoint.
 
@@ -81,6 +89,7 @@ class Outcome:
     message: str = ""
     modified_at: float = 0.0
     is_written_again: bool = False
+    provenance: Provenance = Provenance()
 
     @cached_property
     def id(self) -> CheckpointId:

@@ -10,14 +10,18 @@ from collections.abc import Iterable
 from dataclasses import astuple, dataclass, field, replace
 
 from sidecar_evaluator.errors import ConfigurationError, require_storage
+from sidecar_evaluator.results.evaluator_report import BeganAnew, BeginningReason
 from sidecar_evaluator.results.jsonl_records import Earlier, Entry, Record, read
-from sidecar_evaluator.results.ledger import Counts, Results, Rules, counted, oldest_first, rank
+from sidecar_evaluator.results.ledger import Counts, Results, Rules, counted, oldest_first, rank, remembered
 from sidecar_evaluator.results.outcome import Outcome
 from sidecar_evaluator.results.ranking import Primary, better
 from sidecar_evaluator.results.settled import SettledCheckpoints, highest
 from sidecar_evaluator.storage.append_log import AppendLog
 
 _log = logging.getLogger(__name__)
+
+_SHOWN = len("sha256:") + 12
+"""Characters of a digest that tell it from others for a reader."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,20 @@ def _resume_status(status: Results, rules: Rules, settled: SettledCheckpoints) -
     settled.restore_watermark(status.watermark, status.written_until)
     settled.started_again = status.started_again
     return Resumed(replace(status, best=_best(status, outcomes, rules.primary), ended=None), settled)
+
+
+def without_other_code(status: Results, code_digest: str, now: float) -> Results:
+    """Return the results that count for this code: all, or none where any of them was made by other code."""
+    digests = {outcome.provenance.code_digest for outcome in remembered(status)}
+    others = sorted(digests - {code_digest, ""})
+    if not others:
+        return status
+    message = (
+        f"the code changed from {others[0][:_SHOWN]} to {code_digest[:_SHOWN]}: the results so far were laid aside, "
+        "and the checkpoints that still exist are evaluated again"
+    )
+    _log.warning("Results begin anew: %s.", message)
+    return Results(began_anew=BeganAnew(BeginningReason.CODE_CHANGED, message, now))
 
 
 def resume_from(
@@ -130,6 +148,7 @@ class _Union:
             self.ranked,
             counts=self.counts,
             backlog=status.backlog,
+            began_anew=status.began_anew,
             watermark=highest(self.watermark, status.watermark),
             written_until=latest_of(self.written_until, status.written_until),
         )

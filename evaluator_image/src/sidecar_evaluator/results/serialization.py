@@ -13,11 +13,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sidecar_evaluator.checkpoints.identity import CheckpointId, checkpoint_id
-from sidecar_evaluator.results.evaluator_report import EvaluatorReport, Problem
+from sidecar_evaluator.results.evaluator_report import BeganAnew, BeginningReason, EvaluatorReport, Problem
 from sidecar_evaluator.results.ledger import Counts, Ended, EndReason, Results
-from sidecar_evaluator.results.outcome import DEFAULT_DATASET, Outcome, OutcomeKind, Reason, Score, label
+from sidecar_evaluator.results.outcome import DEFAULT_DATASET, Outcome, OutcomeKind, Provenance, Reason, Score, label
 from sidecar_evaluator.results.ranking import Primary, primary_score
-from sidecar_evaluator.results.status_bounds import MESSAGE_LENGTH, NAME_LENGTH, bounded, newest
+from sidecar_evaluator.results.status_bounds import MESSAGE_LENGTH, NAME_LENGTH, POD_LENGTH, bounded, newest, plain
 
 Json = dict[str, Any]
 
@@ -36,6 +36,7 @@ def render(results: Results, primary: Primary | None = None) -> Json:
         "ended": _render_ended(results.ended),
         "evaluator": _render_evaluator(results.evaluator),
         "problem": _render_problem(results.problem),
+        "beganAnew": _render_began_anew(results.began_anew),
     }
     return _without_none(rendered)
 
@@ -53,6 +54,8 @@ def parse(status: Mapping[str, Any]) -> Results:
         written_until=parse_time(status.get("writtenUntil")) or None,
         started_again=_parse_started_again(status.get("startedAgain")),
         ended=_parse_ended(status.get("ended")),
+        evaluator=_parse_evaluator(status.get("evaluator")),
+        began_anew=_parse_began_anew(status.get("beganAnew")),
     )
 
 
@@ -88,6 +91,8 @@ def render_outcome(outcome: Outcome, primary: Primary | None = None) -> Json:
             "startedAt": render_time(outcome.started_at),
             "evaluatedAt": render_time(outcome.evaluated_at),
             "durationSeconds": f"{outcome.duration:.3f}",
+            "codeDigest": outcome.provenance.code_digest or None,
+            "imageID": outcome.provenance.image_id or None,
         }
     )
 
@@ -126,6 +131,7 @@ def parse_outcome(entry: Mapping[str, Any] | None) -> Outcome | None:
         message=str(entry.get("message", "")),
         modified_at=parse_time(entry.get("modifiedAt")),
         is_written_again=entry.get("writtenAgain") is True,
+        provenance=Provenance(str(entry.get("codeDigest", "")), str(entry.get("imageID", ""))),
     )
 
 
@@ -143,7 +149,30 @@ def _parse_started_again(entry: Mapping[str, Any] | None) -> CheckpointId | None
 
 
 def _render_evaluator(report: EvaluatorReport | None) -> Json | None:
-    return {"pod": report.pod, "startedAt": render_time(report.started_at)} if report else None
+    if report is None:
+        return None
+    started_at, digest = render_time(report.started_at), report.code_digest or None
+    return _without_none({"pod": plain(report.pod, POD_LENGTH), "startedAt": started_at, "codeDigest": digest})
+
+
+def _parse_evaluator(entry: Mapping[str, Any] | None) -> EvaluatorReport | None:
+    if not entry:
+        return None
+    return EvaluatorReport(
+        str(entry.get("pod", "")), parse_time(entry.get("startedAt")), str(entry.get("codeDigest", ""))
+    )
+
+
+def _render_began_anew(began: BeganAnew | None) -> Json | None:
+    if began is None:
+        return None
+    return {"reason": began.reason.value, "message": plain(began.message, MESSAGE_LENGTH), "at": render_time(began.at)}
+
+
+def _parse_began_anew(entry: Mapping[str, Any] | None) -> BeganAnew | None:
+    if not entry or entry.get("reason") not in list(BeginningReason):
+        return None
+    return BeganAnew(BeginningReason(entry["reason"]), str(entry.get("message", "")), parse_time(entry.get("at")))
 
 
 def _render_problem(problem: Problem | None) -> Json | None:

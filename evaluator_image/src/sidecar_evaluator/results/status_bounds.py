@@ -13,14 +13,15 @@ Json = dict[str, Any]
 
 NAME_LENGTH = 255
 MESSAGE_LENGTH = 512
+POD_LENGTH = 63
 METRIC_NAME_LENGTH = 128
 METRICS = 64
 METRICS_SIZE = 3584
 """Bytes that the metrics of one result take."""
-HISTORY_SIZE = 20480
+HISTORY_SIZE = 19456
 """Bytes that all results of the history take."""
 _SCORE_LENGTH = 256
-_FIXED_SIZE = 440
+_FIXED_SIZE = 540
 _METRIC_SIZE = 36
 _ESCAPED = 6
 _NOT_PLAIN = re.compile(r"[^ !#-%'-;=?-\[\]-~]")
@@ -36,7 +37,7 @@ def bounded(entry: Json) -> Json:
     limits = {"checkpoint": NAME_LENGTH, "message": MESSAGE_LENGTH}
     cut = {name: entry[name][:limit] for name, limit in limits.items() if name in entry}
     if "score" in entry:
-        cut["score"] = _NOT_PLAIN.sub("_", entry["score"])[:_SCORE_LENGTH]
+        cut["score"] = plain(entry["score"], _SCORE_LENGTH)
     return {**entry, **cut, **({"metrics": _fitting(metrics[:METRICS], METRICS_SIZE, metric_size)} if metrics else {})}
 
 
@@ -57,8 +58,13 @@ def result_size(entry: Json) -> int:
     return _FIXED_SIZE + free + plain + sum(metric_size(metric) for metric in entry.get("metrics", ()))
 
 
+def plain(text: str, limit: int) -> str:
+    """Cut a text to so many bytes."""
+    return _NOT_PLAIN.sub("_", text)[:limit]
+
+
 def _plain(name: str) -> str:
-    return _NOT_PLAIN.sub("_", name)[:METRIC_NAME_LENGTH]
+    return plain(name, METRIC_NAME_LENGTH)
 
 
 def _fitting(items: list[Json], limit: int, size: Any) -> list[Json]:

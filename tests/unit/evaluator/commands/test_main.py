@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from sidecar_evaluator.code_directory import OnChange
 from sidecar_evaluator.commands import main
 from sidecar_evaluator.commands.config import Config, ModelConfig
 from sidecar_evaluator.discovery.iterator import Policy
@@ -83,6 +84,7 @@ def test_the_flags_that_the_operator_renders(ran: dict[str, Any]) -> None:
         resource="ns/mnist",
         retry_failed_before=1767323045.0,
         follow_training=True,
+        on_code_change=OnChange.WARN,
         sentinel="training.finished",
         port=8080,
         termination_log=Path("/dev/termination-log"),
