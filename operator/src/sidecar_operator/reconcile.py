@@ -35,6 +35,7 @@ from sidecar_operator.kube_objects import Job, JsonObject, Key, KubeObject, Pod,
 from sidecar_operator.manifests import Manifests
 from sidecar_operator.pending_pods import PendingPods, PodClient
 from sidecar_operator.resource_view import SidecarEvaluation, TrainingRef
+from sidecar_operator.runs import Request
 from sidecar_operator.training_state import Training
 from sidecar_operator.training_status import State
 from sidecar_operator.verdict import Observed
@@ -103,12 +104,12 @@ class Reconciler:
         if evaluation is None or evaluation.is_being_deleted:
             return None
         request = runs.requested(evaluation, self._now())
+        if status.is_settled(evaluation, request.restarted_at):  # most resources, and nothing needs to be rendered
+            return await self._finish(evaluation, request)
         wanted = manifests.render(evaluation, self._default_image, request.restarted_at)
-        is_done = status.is_done(evaluation, wanted.run)
-        training = await self._follow(evaluation, is_done=is_done)
-        if is_done:
-            return await self._finish(Observed(evaluation, training=training, restart_problem=request.problem))
-        training = await self._explain_wait(evaluation, training)
+        if status.is_done(evaluation, wanted.run):
+            return await self._finish(evaluation, request)
+        training = await self._explain_wait(evaluation, await self._follow(evaluation, is_done=False))
         if self._awaits(evaluation, training):
             observed = Observed(evaluation, awaits_training=True)
         else:
@@ -126,12 +127,14 @@ class Reconciler:
         )
         return _earliest(*delays)
 
-    async def _finish(self, observed: Observed) -> float | None:
+    async def _finish(self, evaluation: SidecarEvaluation, request: Request) -> float | None:
         """Report on an evaluation that had ended before: only its training may still change."""
+        training = await self._follow(evaluation, is_done=True)
+        observed = Observed(evaluation, training=training, restart_problem=request.problem)
         if await self._write(observed, status.report_after_end(observed, self._timestamp())):
             return 0
-        await self._release(observed.evaluation.key)
-        return self._trainings.seconds_to_poll(observed.training, is_over=True)
+        await self._release(evaluation.key)
+        return self._trainings.seconds_to_poll(training, is_over=True)
 
     # ----------------------------------------------------------------------------------------------- the training
 

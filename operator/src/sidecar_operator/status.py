@@ -17,6 +17,12 @@ OPERATOR_FIELDS = ("observedGeneration", "conditions", "training", "run", "job",
 IMAGE_ID_LIMIT = 256
 
 
+def is_settled(evaluation: SidecarEvaluation, restarted_at: str) -> bool:
+    """Tell whether the evaluation has ended, and nobody has changed its spec or asked for another run since."""
+    is_same_spec = evaluation.observed_generation == evaluation.generation
+    return evaluation.has_true(Type.FINISHED) and is_same_spec and evaluation.run.restarted_at == restarted_at
+
+
 def is_done(evaluation: SidecarEvaluation, run: Run) -> bool:
     """Tell whether the evaluation has ended, and its resource asks for no run but the one that reached the end."""
     finished = evaluation.condition(Type.FINISHED)

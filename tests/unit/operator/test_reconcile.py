@@ -74,6 +74,14 @@ async def test_what_is_finished_is_not_run_again(world: World) -> None:
     assert world.client.calls == []
 
 
+async def test_nothing_is_rendered_for_what_is_finished(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    await world.turn()
+    world.job_status(conditions=[MISCONFIGURED])
+    await world.turn()
+    monkeypatch.setattr("sidecar_operator.manifests.render", None)
+    assert await world.turn() is None
+
+
 async def test_a_changed_spec_runs_a_finished_one_again(world: World) -> None:
     await world.turn()
     world.job_status(conditions=[MISCONFIGURED])

@@ -4,7 +4,7 @@ from sidecar_operator.conditions import Reason
 from sidecar_operator.kube_objects import Job, JsonObject
 from sidecar_operator.resource_view import SidecarEvaluation
 from sidecar_operator.runs import Run
-from sidecar_operator.status import differs, is_done, report, report_after_end
+from sidecar_operator.status import differs, is_done, is_settled, report, report_after_end
 from sidecar_operator.training_state import Training
 from sidecar_operator.training_status import State
 from sidecar_operator.verdict import Observed, Verdict
@@ -90,6 +90,13 @@ def test_a_foreign_condition_is_no_difference() -> None:
 def test_an_end_holds_until_the_resource_asks_for_another_run(generation: int, run: Run, done: bool) -> None:
     status = {"observedGeneration": 1, "conditions": finished(), "run": RUN.to_json()}
     assert is_done(resource(status=status, generation=generation), run) is done
+
+
+@pytest.mark.parametrize(("generation", "restarted_at", "settled"), [(1, "", True), (2, "", False), (1, NOW, False)])
+def test_what_has_ended_and_was_not_changed_is_settled(generation: int, restarted_at: str, settled: bool) -> None:
+    status = {"observedGeneration": 1, "conditions": finished(), "run": RUN.to_json()}
+    assert is_settled(resource(status=status, generation=generation), restarted_at) is settled
+    assert not is_settled(resource(status={**status, "conditions": []}, generation=1), "")
 
 
 def test_a_resource_that_has_not_ended_is_not_done() -> None:
