@@ -29,6 +29,11 @@ from cluster.programs import Programs
 from cluster.progress import Progress
 from cluster.settings import Settings
 
+INJECTION = (
+    "--feature-gates=MutatingAdmissionPolicy=true",
+    "--runtime-config=admissionregistration.k8s.io/v1beta1=true",
+)
+"""Lets a test add containers to pods at their admission, as the webhook of a service mesh does."""
 CONTROL_PLANE = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
 BUILT = (*CONTROL_PLANE, "kubelet", "kube-proxy", "coredns", "gpu-plugin", "kubectl")
 ROLES = (*CONTROL_PLANE, "containerd", "kubelet", "kube-proxy", "coredns", "gpu-plugin")
@@ -211,6 +216,7 @@ class Node:
             "--kubelet-preferred-address-types=InternalIP",
             f"--kubelet-client-certificate={self.files.client_certificate}",
             f"--kubelet-client-key={self.files.client_key}",
+            *INJECTION,
         )
 
     def _start_node(self) -> None:

@@ -82,10 +82,10 @@ class Node:
         }
         self.client.post(f"/api/v1/namespaces/{self.namespace}/events", event)
 
-    def collect(self) -> None:
+    def collect(self, name: str = "mnist") -> None:
         """Remove the pods of Jobs that are being deleted, then those Jobs, as the garbage collector does."""
-        for job in [job for job in self.jobs() if "deletionTimestamp" in job["metadata"]]:
-            for pod in self.pods():
+        for job in [job for job in self.jobs(name) if "deletionTimestamp" in job["metadata"]]:
+            for pod in self.pods(name):
                 if pod["metadata"]["ownerReferences"][0]["uid"] == job["metadata"]["uid"]:
                     self.delete("/api/v1", "pods", pod)
             path = f"/apis/batch/v1/namespaces/{self.namespace}/jobs/{job['metadata']['name']}"
