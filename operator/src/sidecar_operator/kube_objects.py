@@ -239,6 +239,8 @@ class Job(KubeObject):
     """The value of `spec.suspend` that the operator has written last: `true` or `false`, empty before."""
     failed_pods = Field(integer_at, "status", "failed")
     """Number of its pods that have failed."""
+    active_pods = Field(integer_at, "status", "active")
+    """Number of its pods that run or may run."""
 
     @property
     def has_ended(self) -> bool:

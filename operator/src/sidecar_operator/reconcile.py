@@ -201,6 +201,11 @@ class Reconciler:
             return observed
         if self._is_rollover_due(job):
             return dataclasses.replace(observed, next_run=run.followed(now, rolled_over=True), is_replacing=True)
+        taken_over_at = restarts.taken_over_at(run, observed.evaluation, job, observed.pods)
+        if taken_over_at is not None and taken_over_at <= now:
+            settled = observed.evaluation.results.settled_count
+            fresh = run.followed(now, fruitless_attempts=0, failures=0, settled=settled)
+            return dataclasses.replace(observed, next_run=fresh, is_replacing=True)
         next_run = restarts.successor(run, observed.evaluation, job, observed.pods, now)
         return dataclasses.replace(observed, next_run=next_run)
 
@@ -219,7 +224,10 @@ class Reconciler:
 
     def _seconds_to_start(self, observed: Observed) -> float | None:
         """Return how long the next run still waits, None where there is none."""
+        run = observed.run
         starts_at = observed.next_run and observed.next_run.starts_at
+        if run is not None and observed.next_run is None:
+            starts_at = restarts.taken_over_at(run, observed.evaluation, observed.job, observed.pods)
         return max(0.0, (starts_at - self._now()).total_seconds()) if starts_at else None
 
     def _seconds_to_diagnose(self, observed: Observed) -> float | None:

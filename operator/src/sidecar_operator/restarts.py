@@ -9,7 +9,8 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 from sidecar_operator import names, pod_diagnosis
-from sidecar_operator.kube_objects import Job, Pod
+from sidecar_operator.conditions import Type
+from sidecar_operator.kube_objects import Job, Pod, parse_time
 from sidecar_operator.manifests import BACKOFF_LIMIT
 from sidecar_operator.resource_view import SidecarEvaluation
 from sidecar_operator.runs import Run
@@ -18,6 +19,9 @@ FAILURE_LIMIT = BACKOFF_LIMIT + 1
 """Failures of the evaluator itself, without a newly settled checkpoint between them, after which it is given up."""
 FIRST_DELAY, LONGEST_DELAY = 10.0, 300.0
 """Seconds between the failure of a Job and the next one: the first time, and at most."""
+
+LONGEST_PAUSE = timedelta(seconds=60)
+"""How long a Job that has settled something may leave its evaluator without a pod before another one takes over."""
 
 _LOST = {"ContainerStatusUnknown", "Unknown"}
 """Reasons of containers whose node restarted or lost them; their exit code is made up."""
@@ -38,6 +42,21 @@ def successor(
         return None
     starts_at = (_failed_at(job, pods) or now) + delay(fruitless)
     return run.followed(starts_at, fruitless_attempts=fruitless, failures=failures, settled=settled)
+
+
+def taken_over_at(run: Run, evaluation: SidecarEvaluation, job: Job | None, pods: Iterable[Pod]) -> datetime | None:
+    """Return when a Job that has no pod is to be followed by another one, although it has not failed.
+
+    Kubernetes waits longer after each pod that ended, up to ten minutes, and never forgets one: after many evictions an
+    evaluator that works well would wait each time. None where there is a pod, or nothing was settled.
+    """
+    ready = evaluation.condition(Type.READY)
+    if job is None or job.has_ended or job.is_suspended or job.active_pods or any(not pod.is_over for pod in pods):
+        return None
+    if ready is None or ready.is_true or evaluation.results.settled_count <= run.settled:
+        return None
+    since = parse_time(ready.last_transition_time)
+    return since + LONGEST_PAUSE if since else None
 
 
 def job_has_failed(job: Job, pods: Iterable[Pod]) -> bool:

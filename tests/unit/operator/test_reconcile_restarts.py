@@ -7,7 +7,7 @@ import pytest
 from sidecar_operator import names
 from sidecar_operator.kube_objects import JsonObject
 from unit.operator.support.samples import condition, held_open, pod, terminated
-from unit.operator.support.world import World
+from unit.operator.support.world import READY_POD, World
 
 FAILED_AT = "2026-01-02T03:04:00Z"
 
@@ -173,3 +173,27 @@ async def test_a_failure_beside_another_container_is_followed_by_another_job(wor
     await world.turn()
     assert world.client.only("Job")["metadata"]["annotations"][names.ATTEMPT_ANNOTATION] == "1"
     assert (world.status["run"]["failures"], world.reason("Finished")) == (1, "NotFinished")
+
+
+async def test_an_evaluator_that_works_well_waits_a_minute_at_most_after_the_loss_of_its_pod(world: World) -> None:
+    await world.turn()
+    job = world.client.only("Job")
+    ready = world.client.put(pod(job, **READY_POD))
+    settle(world, 1)
+    await world.turn()
+    world.client.remove(ready)
+    await world.turn()
+    assert world.reason() == "EvaluatorStarting"
+    world.now += timedelta(seconds=59)
+    assert await world.turn() == 1
+    assert world.client.only("Job") == job
+    world.now += timedelta(seconds=1)
+    await world.turn()
+    assert (world.reason(), world.status["run"]["attempt"], world.status["run"]["settled"]) == ("ReplacingJob", 1, 1)
+    await world.turn()
+    collect(world, job)
+    await world.turn()
+    assert world.client.only("Job")["metadata"]["annotations"][names.ATTEMPT_ANNOTATION] == "1"
+    world.now += timedelta(seconds=600)
+    await world.turn()
+    assert world.status["run"]["attempt"] == 1  # nothing was settled since

@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
+from sidecar_operator.conditions import Reason
 from sidecar_operator.kube_objects import Job, JsonObject, Pod, parse_time
 from sidecar_operator.resource_view import SidecarEvaluation
-from sidecar_operator.restarts import FAILURE_LIMIT, delay, successor
+from sidecar_operator.restarts import FAILURE_LIMIT, LONGEST_PAUSE, delay, successor, taken_over_at
 from sidecar_operator.runs import Run
 from unit.operator.support.samples import EARLIER, NOW, condition, evaluation, held_open, job, pod, terminated
 
@@ -105,3 +106,28 @@ def test_a_failure_counts_although_another_container_goes_on(exit_code: int, fai
 @pytest.mark.parametrize("exit_code", [0, 78])
 def test_an_end_is_followed_by_nothing_although_another_container_goes_on(exit_code: int) -> None:
     assert followed_by([held_open(exit_code)], job_status={}) is None
+
+
+NOT_READY = [condition("Ready", "False", Reason.EVALUATOR_STARTING)]
+
+
+@pytest.mark.parametrize(
+    ("settled", "job_status", "pods", "conditions", "is_taken_over"),
+    [
+        (4, {}, [], NOT_READY, True),
+        (4, {}, [ended(75)], NOT_READY, True),
+        (3, {}, [], NOT_READY, False),
+        (4, {"active": 1}, [], NOT_READY, False),
+        (4, {}, [{"phase": "Pending"}], NOT_READY, False),
+        (4, {}, [], [condition("Ready")], False),
+        (4, FAILED, [], NOT_READY, False),
+    ],
+)
+def test_a_job_that_has_settled_something_is_not_left_to_the_growing_delays_of_its_pods(
+    settled: int, job_status: JsonObject, pods: list[JsonObject], conditions: list[JsonObject], *, is_taken_over: bool
+) -> None:
+    owner = evaluation(status={"results": {"counts": {"evaluated": settled}}, "conditions": conditions})
+    parent = job(owner, **job_status)
+    children = [Pod(pod(parent, f"pod-{number}", **status)) for number, status in enumerate(pods)]
+    moment = taken_over_at(RUN, SidecarEvaluation(owner), Job(parent), children)
+    assert moment == (datetime.fromisoformat(EARLIER) + LONGEST_PAUSE if is_taken_over else None)
