@@ -103,15 +103,6 @@ def make_anew(evaluations: Evaluations, watcher: Watcher, node: Node, name: str)
     assert "results" not in watcher.status(name)
 
 
-def test_a_status_that_was_decided_on_another_version_is_refused(evaluations: Evaluations, watcher: Watcher) -> None:
-    evaluations.create()
-    watcher.until("Ready", "False", "EvaluatorStarting")
-    for number in range(5):  # a second writer, while passes are made
-        evaluations.update({"metadata": {"annotations": {"number": str(number)}}})
-        evaluations.update({"spec": {"suspend": number % 2 == 0}})
-    watcher.until("Ready", "False", "Suspended")
-
-
 def test_a_training_that_is_being_deleted_is_not_followed(
     evaluations: Evaluations, watcher: Watcher, node: Node, trainings: Trainings
 ) -> None:
