@@ -44,6 +44,7 @@ class ApiServer:
     plane: ControlPlane
     admin: User
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    _binaries: tuple[Path, Path] = (Path("etcd"), Path("kube-apiserver"))
 
     @classmethod
     def start(cls, folder: Path, settings: Settings | None = None) -> "ApiServer":
@@ -113,6 +114,19 @@ class ApiServer:
         path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{service_account}/token"
         return str(self.client.post(path, {"spec": spec})["status"]["token"])
 
+    def back_up(self) -> None:
+        """Copy the database, which takes a restart."""
+        self.stop()
+        shutil.copytree(self._database, self._backup)
+        self._run()
+
+    def restore(self) -> None:
+        """Go back to the copy of the database, as after a disaster: versions go backwards."""
+        self.stop()
+        shutil.rmtree(self._database)
+        shutil.copytree(self._backup, self._database)
+        self._run()
+
     def stop(self) -> None:
         """End both processes; safe to call twice."""
         for process in reversed(self.processes):
@@ -134,12 +148,25 @@ class ApiServer:
         folder.mkdir(parents=True, mode=0o700)
         write_secret(self.plane.key, signing_key())
         write_secret(self.plane.tokens, token_file([self.admin]))
+        self._binaries = (etcd, apiserver)
+        self._run()
+        write_secret(self.kubeconfig, kubeconfig(self.url, self.authority, self.admin.token))
+
+    def _run(self) -> None:
+        etcd, apiserver = self._binaries
         lone = ("--endpoint-reconciler-type=none", "--allow-privileged")
         self._spawn([etcd, *control_plane.etcd(self.plane)])
         self._spawn([apiserver, *control_plane.apiserver(self.plane, *lone)])
         self._wait(self.plane.certificate.exists)
         self._wait(lambda: self.client.answers("/readyz"))
-        write_secret(self.kubeconfig, kubeconfig(self.url, self.authority, self.admin.token))
+
+    @property
+    def _database(self) -> Path:
+        return self.plane.folder / "etcd"
+
+    @property
+    def _backup(self) -> Path:
+        return self.plane.folder / "etcd-backup"
 
     def _spawn(self, argv: list[str | Path]) -> None:
         log = self.plane.folder / f"{Path(argv[0]).name}.log"
