@@ -56,6 +56,7 @@ class Reason(StrEnum):
     DIRECTORY_MISSING = "DirectoryMissing"
     NO_CHECKPOINTS = "NoCheckpoints"
     CHECKPOINTS_UNREADABLE = "CheckpointsUnreadable"
+    DIRECTORY_MOVED = "DirectoryMoved"
     EVALUATOR_NOT_REPORTING = "EvaluatorNotReporting"
 
     # The cluster keeps the pod from running; that may end without a change of the resource.

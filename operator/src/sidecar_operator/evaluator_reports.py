@@ -16,8 +16,9 @@ _REASONS = {
     "DirectoryMissing": Reason.DIRECTORY_MISSING,
     "NoCheckpoints": Reason.NO_CHECKPOINTS,
     "CheckpointsUnreadable": Reason.CHECKPOINTS_UNREADABLE,
+    "DirectoryMoved": Reason.DIRECTORY_MOVED,
 }
-OBSTRUCTING = frozenset({Reason.DIRECTORY_MISSING, Reason.CHECKPOINTS_UNREADABLE})
+OBSTRUCTING = frozenset({Reason.DIRECTORY_MISSING, Reason.CHECKPOINTS_UNREADABLE, Reason.DIRECTORY_MOVED})
 """Problems with which the evaluator is not ready; a directory without checkpoints may just be waiting for the first."""
 
 INTRODUCTION = timedelta(seconds=60)
@@ -61,7 +62,7 @@ def seconds_to_introduction(evaluation: SidecarEvaluation, pod: Pod | None, now:
 
 
 def _advice(reason: Reason, evaluation: SidecarEvaluation) -> str:
-    if reason is Reason.CHECKPOINTS_UNREADABLE:
+    if reason in {Reason.CHECKPOINTS_UNREADABLE, Reason.DIRECTORY_MOVED}:
         return ""
     return (
         f" (spec.checkpoints.path is {evaluation.checkpoints_path!r}: let the training save there, or name its "

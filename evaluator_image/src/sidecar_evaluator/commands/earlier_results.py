@@ -4,13 +4,14 @@
 """
 
 from dataclasses import replace
+from pathlib import Path
 
 from sidecar_evaluator.code_directory import OnChange
 from sidecar_evaluator.commands.session import Session
 from sidecar_evaluator.kube.resource import read_patiently
 from sidecar_evaluator.results.evaluator_report import EvaluatorReport
 from sidecar_evaluator.results.jsonl_records import run_identity
-from sidecar_evaluator.results.ledger import Results
+from sidecar_evaluator.results.ledger import Counts, Results
 from sidecar_evaluator.results.resume import Resumed, resume_from, without_other_code
 from sidecar_evaluator.results.serialization import parse
 
@@ -28,6 +29,9 @@ def earlier_results(session: Session) -> Resumed:
     run = run_identity(resource.get("metadata", {}).get("uid"), config.model.checkpoint_dir)
     status = replace(parse(resource.get("status", {}).get("results", {})), ended=None)
     run, status = _of_this_code(session, run, status)
+    directory = status.evaluator.directory if status.evaluator else ""
+    if directory and status.counts != Counts():  # a link may lead elsewhere by now
+        session.source.directory.bind(Path(directory))
     earlier = resume_from(session.writers.journal, run, status, config.rules, config.retry_failed_before)
     session.writers.resume(run, earlier)
     report = EvaluatorReport(session.pod, session.clock.time(), session.code_digest)

@@ -34,6 +34,7 @@ class Session:
         self.pod = os.environ.get("POD_NAME") or socket.gethostname()
         self.code_digest = digest_of(config.model.code_dir)
         self._image_id = ""
+        self._is_located = False
         self.stop = threading.Event()
         self.clock = SystemClock()
         self.heartbeat = Heartbeat()
@@ -63,6 +64,9 @@ class Session:
             self.writers.best.serve()
         if listing.exists:
             self.readiness.directory_seen.set()
+        if self.source.directory.is_bound and not self._is_located:
+            self._is_located = True
+            self.writers.locate(str(self.source.directory.path))
 
     def on_obstacle(self, obstacle: Obstacle | None) -> None:
         """Say in the resource what keeps the loop from finding checkpoints."""
@@ -79,6 +83,6 @@ class Session:
 
     def find(self, name: str) -> Checkpoint | None:
         """Return a complete checkpoint of the directory by its name."""
-        listing = look_twice(Directory(self.config.model.checkpoint_dir, self.config.model.format))
+        listing = look_twice(Directory(self.source.directory.path, self.config.model.format))
         matching = (checkpoint for checkpoint in listing.checkpoints if checkpoint.name == name)
         return next((checkpoint for checkpoint in matching if checkpoint.is_complete), None)

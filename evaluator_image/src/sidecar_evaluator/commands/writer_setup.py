@@ -69,6 +69,11 @@ class RunWriters:
         if self._status:
             self._status.introduce(evaluator, results)
 
+    def locate(self, directory: str) -> None:
+        """Let the next results tell where the checkpoints are."""
+        if self._status:
+            self._status.locate(directory)
+
     def say(self, problem: Problem | None) -> None:
         """Say in the resource what is in the evaluator's way, None once nothing is."""
         if self._status:

@@ -84,6 +84,8 @@ class _Group:
 class Directory:
     """A checkpoint directory in one of the known formats, or in any of them (`Auto`).
 
+    Where the path goes through a link, the directory stays the one to which that has led when the first checkpoint
+    was seen: `path` is then that one's own, and `named_path` what was given.
     `beat` is called before each entry that is looked at: a first look at thousands may take minutes.
     Each look sees to one file each of `revisits` checkpoints that it has done with, in turn: training that
     has gone back writes their names again.
@@ -100,6 +102,7 @@ class Directory:
         revisits: int = REVISITS,
     ) -> None:
         self.path = path
+        self.named_path = path
         self._revisits = revisits
         self._revisited: deque[_Group] = deque()
         self._beat = beat
@@ -134,7 +137,24 @@ class Directory:
             except OSError as error:
                 return self._last_listing(error)
             self._failing_since = None
+            if self._last.checkpoints and not self.is_bound:
+                self.bind(Path(os.path.realpath(self.path)))
             return self._last
+
+    @property
+    def is_bound(self) -> bool:
+        """Whether the directory stays where it is, although the link that has led to it may move."""
+        return self.path != self.named_path
+
+    def bind(self, path: Path) -> None:
+        """Stay with this directory, to which a link leads or has led."""
+        if path != Path(os.path.abspath(self.named_path)):  # noqa: PTH100 - `absolute` keeps what `..` leaves
+            self.path = path
+
+    def moved_to(self) -> Path | None:
+        """Return where the link leads now, None as long as that is this directory."""
+        target = Path(os.path.realpath(self.named_path))
+        return target if self.is_bound and target != self.path else None
 
     def retire(self, checkpoint: Checkpoint) -> None:
         """Leave a checkpoint that is settled out of every later listing, as long as any of its files is there."""

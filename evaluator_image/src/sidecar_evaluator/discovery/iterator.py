@@ -53,6 +53,7 @@ class CheckpointDirectory(Protocol):
     """What the iterator asks of a directory; see `Directory`."""
 
     path: Path
+    named_path: Path
 
     def look(self) -> Listing:
         """List the directory."""
@@ -68,6 +69,9 @@ class CheckpointDirectory(Protocol):
 
     def closed(self) -> list[str]:
         """Return the entries that may not be looked at."""
+
+    def moved_to(self) -> Path | None:
+        """Return where the link leads now that has led to the directory."""
 
 
 @dataclass
@@ -104,7 +108,7 @@ class CheckpointIterator:
         self._backoff = Backoff(listing_age)
         self._completeness = Completeness(self.directory.recheck, self.beat)
         self._reminder = Reminder(self.directory.nested)
-        self._obstacles = Obstacles(self.directory.path, self.directory.nested, self.directory.closed, self.on_obstacle)
+        self._obstacles = Obstacles(self.directory, self.on_obstacle)
         self._end = TrainingEnd(self.training_finished, self.policy.no_checkpoint_timeout, listing_age)
 
     def __iter__(self) -> Iterator[Group]:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Protocol
 
 from sidecar_evaluator.checkpoints.interface import Checkpoint
 from sidecar_evaluator.discovery.completeness import denied_file
@@ -18,6 +19,7 @@ from sidecar_evaluator.results.evaluator_report import ProblemReason
 
 LASTING_SECONDS = 4.5
 """What passes sooner is no obstacle: training may be about to make the directory, or to write its first checkpoint."""
+_WITHOUT_CHECKPOINTS = frozenset({ProblemReason.DIRECTORY_MISSING, ProblemReason.NO_CHECKPOINTS})
 _PAUSE_SECONDS = 1.0
 _NAMED = 3
 _NAME_LENGTH = 80
@@ -35,17 +37,27 @@ class Obstacle:
 Report = Callable[[Obstacle | None], None]
 
 
-@dataclass
-class Obstacles:
-    """Notices what is in the way in the directory `path`, and tells `report` when that changes.
-
-    `nested` returns the subdirectories that hold checkpoints themselves, `closed` the entries that may not be
-    looked at.
-    """
+class LookedAt(Protocol):
+    """What is asked of a directory; see `Directory`."""
 
     path: Path
-    nested: Callable[[], list[str]]
-    closed: Callable[[], Collection[str]]
+    named_path: Path
+
+    def nested(self) -> list[str]:
+        """Return the subdirectories that hold checkpoints themselves."""
+
+    def closed(self) -> list[str]:
+        """Return the entries that may not be looked at."""
+
+    def moved_to(self) -> Path | None:
+        """Return where the link leads now that has led to the directory."""
+
+
+@dataclass
+class Obstacles:
+    """Notices what is in the way in a directory, and tells `report` when that changes."""
+
+    directory: LookedAt
     report: Report = lambda _obstacle: None
     _current: Obstacle | None = None
     _since: float = 0.0
@@ -65,8 +77,8 @@ class Obstacles:
             self._tell(current)
 
     def passed(self) -> None:
-        """Take note that a checkpoint was found; others may still not be readable."""
-        if self._reported and self._reported.reason is not ProblemReason.CHECKPOINTS_UNREADABLE:
+        """Take note that a checkpoint was found: what is not about other ones has passed."""
+        if self._reported and self._reported.reason in _WITHOUT_CHECKPOINTS:
             self._current = None
             self._tell(None)
 
@@ -76,25 +88,36 @@ class Obstacles:
             self.report(obstacle)
 
     def _obstacle(self, listing: Listing, unsettled: Sequence[Checkpoint], *, has_settled: bool) -> Obstacle | None:
+        path = self.directory.path
+        if target := self.directory.moved_to():
+            return Obstacle(ProblemReason.DIRECTORY_MOVED, _moved(self.directory.named_path, path, target))
         if not listing.exists:
-            return Obstacle(ProblemReason.DIRECTORY_MISSING, missing_directory(self.path))
+            return Obstacle(ProblemReason.DIRECTORY_MISSING, missing_directory(path))
         if unreadable := _unreadable(denied_file(checkpoint) for checkpoint in islice(reversed(unsettled), _EXAMINED)):
             return Obstacle(ProblemReason.CHECKPOINTS_UNREADABLE, unreadable)
         if listing.checkpoints or has_settled:
             return None
-        if unreadable := _unreadable(self.path / name for name in self.closed() if name in listing.names):
+        if unreadable := _unreadable(path / name for name in self.directory.closed() if name in listing.names):
             return Obstacle(ProblemReason.CHECKPOINTS_UNREADABLE, unreadable)
         return Obstacle(ProblemReason.NO_CHECKPOINTS, self._instead(listing.names))
 
     def _instead(self, names: Collection[str]) -> str:
+        path = self.directory.path
         if not names:
-            return f"{self.path} is empty"
-        if nested := self.nested():
-            return f"{self.path} holds no checkpoint, but {examples(nested)} below it does; name that directory"
-        links = (dangling_link(self.path / name) for name in islice(sorted(names), _EXAMINED))
+            return f"{path} is empty"
+        if nested := self.directory.nested():
+            return f"{path} holds no checkpoint, but {examples(nested)} below it does; name that directory"
+        links = (dangling_link(path / name) for name in islice(sorted(names), _EXAMINED))
         if link := next(filter(None, links), ""):
-            return f"{self.path} holds no checkpoint: {link}"
-        return f"{self.path} holds no checkpoint that is whole, only {examples(names)}"
+            return f"{path} holds no checkpoint: {link}"
+        return f"{path} holds no checkpoint that is whole, only {examples(names)}"
+
+
+def _moved(named: Path, path: Path, target: Path) -> str:
+    return (
+        f"{named!s:.100} led to {path!s:.100} when this evaluation began, and now leads to {target!s:.100}; it stays "
+        "with the first, so that results of two trainings are not mixed: create another resource for the second"
+    )
 
 
 def missing_directory(path: Path) -> str:

@@ -14,6 +14,7 @@ class ProblemReason(StrEnum):
     DIRECTORY_MISSING = "DirectoryMissing"
     NO_CHECKPOINTS = "NoCheckpoints"
     CHECKPOINTS_UNREADABLE = "CheckpointsUnreadable"
+    DIRECTORY_MOVED = "DirectoryMoved"
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,12 @@ class BeganAnew:
 
 @dataclass(frozen=True)
 class EvaluatorReport:
-    """Which evaluator the results come from, and with which code; `started_at` is in seconds since the epoch."""
+    """Which evaluator the results come from, and with which code; `started_at` is in seconds since the epoch.
+
+    `directory` is where the checkpoints are, "" where no link has led there.
+    """
 
     pod: str
     started_at: float
     code_digest: str = ""
+    directory: str = ""

@@ -151,15 +151,25 @@ def _parse_started_again(entry: Mapping[str, Any] | None) -> CheckpointId | None
 def _render_evaluator(report: EvaluatorReport | None) -> Json | None:
     if report is None:
         return None
-    started_at, digest = render_time(report.started_at), report.code_digest or None
-    return _without_none({"pod": plain(report.pod, POD_LENGTH), "startedAt": started_at, "codeDigest": digest})
+    is_bounded = plain(report.directory, NAME_LENGTH) == report.directory
+    return _without_none(
+        {
+            "pod": plain(report.pod, POD_LENGTH),
+            "startedAt": render_time(report.started_at),
+            "codeDigest": report.code_digest or None,
+            "directory": report.directory if report.directory and is_bounded else None,
+        }
+    )
 
 
 def _parse_evaluator(entry: Mapping[str, Any] | None) -> EvaluatorReport | None:
     if not entry:
         return None
     return EvaluatorReport(
-        str(entry.get("pod", "")), parse_time(entry.get("startedAt")), str(entry.get("codeDigest", ""))
+        pod=str(entry.get("pod", "")),
+        started_at=parse_time(entry.get("startedAt")),
+        code_digest=str(entry.get("codeDigest", "")),
+        directory=str(entry.get("directory", "")),
     )
 
 

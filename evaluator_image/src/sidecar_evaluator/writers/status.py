@@ -38,6 +38,12 @@ class StatusWriter:
         """Publish which evaluator goes on from these results."""
         self._submit(lambda _newest: replace(results, evaluator=evaluator, problem=None))
 
+    def locate(self, directory: str) -> None:
+        """Let the next results tell where the checkpoints are."""
+        with self._lock:
+            if evaluator := self._newest.evaluator:
+                self._newest = replace(self._newest, evaluator=replace(evaluator, directory=directory))
+
     def say(self, problem: Problem | None) -> None:
         """Publish what is in the evaluator's way, None once nothing is."""
         self._submit(lambda newest: replace(newest, problem=problem))

@@ -181,3 +181,38 @@ def test_where_the_old_code_comes_back_its_journal_still_counts(
     assert earlier.results.latest is not None
     assert earlier.results.latest.checkpoint == "ckpt-1"
     assert not earlier.settled.covers(checkpoint("ckpt-2"))
+
+
+@pytest.mark.parametrize(("has_results", "expected"), [(True, "run-41"), (False, "run-42")])
+def test_after_a_restart_results_stay_with_the_directory_that_they_are_of(
+    start: Start, resource: FakeResource, tmp_path: Path, has_results: bool, expected: str
+) -> None:
+    for name in ("run-41", "run-42"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "ckpt-1.index").write_text("x")
+    (tmp_path / "ckpt").symlink_to("run-41")
+    first = start()
+    earlier_results(first)
+    first.on_look(first.source.directory.look())
+    outcome = evaluated("ckpt-1", number=1)
+    results = settle(Results(), outcome, first.config.rules) if has_results else Results()
+    first.writers.writer.write(Report(outcome, results))
+    assert first.writers.writer.flush(DEADLINE)
+    assert resource.applied[-1]["evaluator"]["directory"] == str(tmp_path / "run-41")
+    (tmp_path / "ckpt").unlink()
+    (tmp_path / "ckpt").symlink_to("run-42")
+    second = start()
+    earlier_results(second)
+    second.on_look(second.source.directory.look())
+    assert second.source.directory.path == tmp_path / expected
+
+
+def test_where_no_link_leads_to_the_directory_nothing_is_recorded(
+    start: Start, resource: FakeResource, tmp_path: Path
+) -> None:
+    (tmp_path / "ckpt").mkdir()
+    (tmp_path / "ckpt" / "ckpt-1.index").write_text("x")
+    started = start()
+    assert started.source.directory.look().checkpoints
+    assert not started.source.directory.is_bound
+    assert started.source.directory.moved_to() is None

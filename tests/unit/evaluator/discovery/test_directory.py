@@ -12,7 +12,7 @@ import pytest
 from sidecar_evaluator.checkpoints.interface import Checkpoint, Files, FileState, state_of
 from sidecar_evaluator.discovery.directory import Directory
 from sidecar_evaluator.errors import ConfigurationError, StorageGoneError
-from unit.evaluator.support.fakes import FakeFormat
+from unit.evaluator.support.fakes import FakeFormat, Recorder
 
 
 def write(directory: Path, *names: str) -> None:
@@ -97,22 +97,6 @@ def test_before_the_first_listing_there_is_nothing_to_go_by(monkeypatch: pytest.
     failing(monkeypatch, errno.EIO)
     listing = Directory(tmp_path).look()
     assert (listing.checkpoints, listing.exists, listing.fresh) == ((), False, False)
-
-
-class Recorder(FakeFormat):
-    """A format of files `NAME.part`, which remembers what it was asked."""
-
-    def __init__(self, *, depth: int = 1) -> None:
-        super().__init__()
-        self.assembled: list[str] = []
-        self.depth = depth
-
-    def claim(self, name: str, *, is_directory: bool) -> str | None:
-        return name.removesuffix(".part") if name.endswith(".part") and is_directory == (self.depth > 1) else None
-
-    def assemble(self, directory: Path, name: str, files: Files) -> Checkpoint:
-        self.assembled.append(name)
-        return replace(super().assemble(directory, name, files), missing="" if files else "everything")
 
 
 def test_a_look_concerns_itself_with_what_is_new_only(tmp_path: Path) -> None:

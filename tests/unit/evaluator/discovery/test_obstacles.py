@@ -12,7 +12,7 @@ from sidecar_evaluator.discovery import completeness
 from sidecar_evaluator.discovery.directory import Directory
 from sidecar_evaluator.discovery.obstacles import Obstacle, Obstacles
 from sidecar_evaluator.results.evaluator_report import ProblemReason
-from unit.evaluator.support.fakes import FORMAT, checkpoint
+from unit.evaluator.support.fakes import FORMAT, Recorder, checkpoint
 from unit.evaluator.support.iterating import Scene
 
 
@@ -33,7 +33,7 @@ def link(name: str, target: str) -> Callable[[Path], None]:
 def told(directory: Directory, seconds: int = 6) -> list[Obstacle | None]:
     """Look every second; return what was told."""
     reports: list[Obstacle | None] = []
-    obstacles = Obstacles(directory.path, directory.nested, directory.closed, reports.append)
+    obstacles = Obstacles(directory, reports.append)
     for second in range(seconds):
         listing = directory.look()
         obstacles.look(listing, listing.checkpoints, float(second), has_settled=False)
@@ -72,6 +72,38 @@ def test_what_is_there_instead_of_checkpoints_is_named(
     assert obstacle is not None
     assert obstacle.reason == reason
     assert words.format(tmp_path) in obstacle.message
+
+
+def test_a_link_that_moves_to_another_runs_directory_is_told_and_not_followed(tmp_path: Path) -> None:
+    files("run-41/ckpt-1.part", "run-42/ckpt-2.part")(tmp_path)
+    link("latest", "run-41")(tmp_path)
+    directory = Directory(tmp_path / "latest", formats=[Recorder()])
+    before = directory.look().checkpoints
+    assert told(directory) == []
+    (tmp_path / "latest").unlink()
+    link("latest", "run-42")(tmp_path)
+    assert directory.look().checkpoints == before
+    (obstacle,) = told(directory)
+    assert obstacle is not None
+    assert obstacle.reason is ProblemReason.DIRECTORY_MOVED
+    assert f"latest led to {tmp_path}/run-41 when this evaluation began, and now leads to {tmp_path}/run-42" in (
+        obstacle.message
+    )
+    assert len(obstacle.message) < 512
+    (tmp_path / "latest").unlink()
+    link("latest", "run-41")(tmp_path)
+    assert told(directory) == []
+
+
+def test_a_link_may_move_until_it_leads_to_a_checkpoint(tmp_path: Path) -> None:
+    files("run-41/log", "run-42/ckpt-2.part")(tmp_path)
+    link("latest", "run-41")(tmp_path)
+    directory = Directory(tmp_path / "latest", formats=[Recorder()])
+    assert directory.look().checkpoints == ()
+    (tmp_path / "latest").unlink()
+    link("latest", "run-42")(tmp_path)
+    assert [checkpoint.name for checkpoint in directory.look().checkpoints] == ["ckpt-2"]
+    assert directory.path == tmp_path / "run-42"
 
 
 def test_names_are_cut(tmp_path: Path) -> None:

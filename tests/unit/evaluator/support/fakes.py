@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,22 @@ class FakeFormat(CheckpointFormat):
         return Weights((), None)
 
 
+class Recorder(FakeFormat):
+    """A format of files `NAME.part`, which remembers what it was asked."""
+
+    def __init__(self, *, depth: int = 1) -> None:
+        super().__init__()
+        self.assembled: list[str] = []
+        self.depth = depth
+
+    def claim(self, name: str, *, is_directory: bool) -> str | None:
+        return name.removesuffix(".part") if name.endswith(".part") and is_directory == (self.depth > 1) else None
+
+    def assemble(self, directory: Path, name: str, files: Files) -> Checkpoint:
+        self.assembled.append(name)
+        return replace(super().assemble(directory, name, files), missing="" if files else "everything")
+
+
 def checkpoint(name: str, *, modified: float = 1.0, missing: str = "", size: int = 1) -> Checkpoint:
     state = FileState(name, size, int(modified * 1e9))
     return Checkpoint(name, Path("/checkpoints") / name, FORMAT, (state,), missing)
@@ -76,7 +93,7 @@ class FakeDirectory:
     def __init__(self, *checkpoints: Checkpoint) -> None:
         self.checkpoints = {checkpoint.name: checkpoint for checkpoint in checkpoints}
         self.names: set[str] = set()
-        self.path = Path("/checkpoints/run")
+        self.path = self.named_path = Path("/checkpoints/run")
         self.below: list[str] = []
         self.retired: set[str] = set()
         self.exists = self.fresh = True
@@ -113,6 +130,9 @@ class FakeDirectory:
 
     def closed(self) -> list[str]:
         return []
+
+    def moved_to(self) -> Path | None:
+        return None
 
 
 class FakeChangeWaiter:
