@@ -139,7 +139,7 @@ class Reconciler:
     # ----------------------------------------------------------------------------------------------- the training
 
     async def _follow(self, evaluation: SidecarEvaluation, *, is_done: bool) -> Training | None:
-        job = self._cache.jobs.get(Key(evaluation.namespace, evaluation.job_name))
+        job = self._recorded_job(evaluation)
         has_evaluated = job is not None and job.has_true("Complete") and bool(evaluation.results.evaluated_count)
         return await self._trainings.follow(
             evaluation, self._timestamp(), is_over=is_done, keeps_end=is_done or has_evaluated
@@ -176,7 +176,7 @@ class Reconciler:
         """Make the children what they should be, as far as that is possible now, and observe them."""
         run = wanted.run
         if run.waits(self._now()):
-            job = self._cache.jobs.get(Key(evaluation.namespace, evaluation.job_name))
+            job = self._recorded_job(evaluation)
             return Observed(evaluation, job=job, pods=self._pods_of(job), run=run, next_run=run)
         applied = await self._children.apply(evaluation, wanted)
         observed = Observed(
@@ -212,12 +212,17 @@ class Reconciler:
     async def _release(self, key: Key) -> None:
         """Stop what goes on in a pod after its evaluator has ended, once that end is recorded: it holds the GPU."""
         evaluation = self._cache.evaluations.get(key)
-        job = self._cache.jobs.get(Key(key.namespace, evaluation.job_name)) if evaluation else None
-        if evaluation is None or job is None or job.is_being_deleted or not job.is_owned_by(evaluation):
+        job = self._recorded_job(evaluation) if evaluation else None
+        if evaluation is None or job is None or job.is_being_deleted:
             return
         is_recorded = evaluation.has_true(Type.FINISHED) or (evaluation.run.attempt or 0) > job.attempt
         if is_recorded and any(pod.is_held_open for pod in self._pods_of(job)):
             await self._client.delete_job(job)
+
+    def _recorded_job(self, evaluation: SidecarEvaluation) -> Job | None:
+        """Return the Job that the status names, while it exists."""
+        job = self._cache.jobs.get(Key(evaluation.namespace, evaluation.job_name))
+        return job if job is not None and job.is_owned_by(evaluation) else None
 
     def _pods_of(self, job: Job | None) -> list[Pod]:
         return [pod for pod in self._cache.pods.of(job.owner_key) if pod.is_owned_by(job)] if job else []
