@@ -121,7 +121,12 @@ class ChildApplier:
     async def _patch(self, job: KubeObject, change: JsonObject) -> KubeObject:
         """Change fields of a Job; what others have written into its other fields stays."""
         with _named(job.raw):
-            patched = {**await self._client.patch(job, change), "kind": "Job"}
+            try:
+                patched = {**await self._client.patch(job, change), "kind": "Job"}
+            except ConflictError:
+                if newer := await self._client.read(job.raw):
+                    self._cache.jobs.put(newer)  # for the next attempt, which need not wait for the watch
+                raise
         self._cache.jobs.put(patched)
         return KubeObject(patched)
 
@@ -189,8 +194,10 @@ class ChildApplier:
 
     async def _is_predecessors_job(self, evaluation: SidecarEvaluation, controller: OwnerReference) -> bool:
         """Tell whether a pod's Job is of this resource or an earlier one; pods of a deleted Job are garbage by now."""
-        metadata = {"namespace": evaluation.namespace, "name": controller.name}
-        job = KubeObject(await self._client.read({"kind": "Job", "metadata": metadata}) or {})
+        job: KubeObject | None = self._cache.jobs.get(Key(evaluation.namespace, controller.name))
+        if job is None or job.uid != controller.uid:
+            metadata = {"namespace": evaluation.namespace, "name": controller.name}
+            job = KubeObject(await self._client.read({"kind": "Job", "metadata": metadata}) or {})
         return job.uid != controller.uid or job.is_owned_by(evaluation) or job.is_of_namesake(evaluation)
 
     def _jobs_of(self, evaluation: SidecarEvaluation) -> list[Job]:

@@ -2,8 +2,9 @@
 
 `__main__` waits for it before it starts passes, keeps it renewed beside them, and lets the client write only while it
 is held. Of two operators the second waits. A holder that cannot renew in time stops to write before another may take
-over, then ends. Another holder's Lease has expired once it has not changed for its duration on this process's own
-clock, so that clocks which differ do no harm. Clocks and pauses are arguments.
+over; it goes on when it can renew again, and ends if another has held the Lease meanwhile. Another holder's Lease has
+expired once it has not changed for its duration on this process's own clock, so that clocks which differ do no harm.
+Clocks and pauses are arguments.
 """
 
 import asyncio
@@ -33,7 +34,7 @@ class LeaseClient(Protocol):
 
 
 class LeaseLostError(Exception):
-    """The Lease could not be renewed in time; another operator may hold it now."""
+    """Another operator holds the Lease, or has held it meanwhile."""
 
 
 @dataclass(frozen=True)
@@ -81,15 +82,24 @@ class Lease:
         return attempts > 0
 
     async def keep(self) -> None:
-        """Renew it until cancelled; raise LeaseLostError where that fails for too long."""
-        pause = self._seconds / 3
-        while self.is_held:
+        """Renew it until cancelled, and go on trying where that fails; raise LeaseLostError once another has had it."""
+        term, pause, is_logged = self._term(), self._seconds / 3, False
+        while True:
             await self._clocks.sleep(pause)
             pause = self._seconds / (3 if await self._attempt() else 10)
-        raise LeaseLostError(
-            f"Lease {self._key} was not renewed for {self._seconds * 2 / 3:.0f} s: {self._obstacle}; the operator "
-            "ends, and waits for the Lease when it is started again"
-        )
+            if self._stored is not None and self._term() != term:
+                raise LeaseLostError(
+                    f"Lease {self._key} was lost: {self._obstacle}; the operator ends, and waits for it when it is "
+                    "started again"
+                )
+            if self.is_held is is_logged:
+                is_logged = not self.is_held
+                logger.warning("%s", self.describe() if is_logged else f"Lease {self._key} is held again")
+
+    def _term(self) -> tuple[str, int | None]:
+        """Return who holds it, and for the how manieth time it has changed hands."""
+        spec = object_at(self._stored, "spec")
+        return text_at(spec, "holderIdentity"), integer_at(spec, "leaseTransitions")
 
     async def release(self) -> None:
         """Give it back, so that the next operator need not wait for its end; to be called when nothing writes."""

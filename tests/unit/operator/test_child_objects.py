@@ -1,7 +1,7 @@
 import pytest
 
 from sidecar_operator import names
-from sidecar_operator.kube_client import RefusedError
+from sidecar_operator.kube_client import ConflictError, RefusedError
 from sidecar_operator.kube_objects import JsonObject, KubeObject
 from sidecar_operator.reconcile import REFUSED_SECONDS, Reconciler
 from unit.operator.support.samples import KEY, condition, evaluation, job, pod
@@ -199,6 +199,18 @@ async def test_a_change_of_the_spec_ends_what_somebody_else_has_suspended(world:
         world.change(suspend=suspend)
         await World(world.client).turn()  # an operator that has just started knows no more than the Job tells
     assert world.client.only("Job")["spec"]["suspend"] is False
+
+
+async def test_a_job_that_has_changed_meanwhile_is_read_and_suspended_by_the_next_pass(world: World) -> None:
+    await world.turn()
+    world.change(suspend=True)
+    world.client.watch(world.cache)
+    world.job_spec(parallelism=1)
+    world.client.watch = lambda cache: None  # type: ignore[method-assign]
+    with pytest.raises(ConflictError, match="Job mnist-"):
+        await world.turn()
+    await world.turn()
+    assert world.client.only("Job")["spec"]["suspend"] is True
 
 
 async def test_what_somebody_else_resumes_runs_on_and_is_said(world: World) -> None:

@@ -1,18 +1,25 @@
 import json
+from collections.abc import Awaitable, Callable
+from typing import cast
 
 import pytest
+from kubernetes.aio.client import ApiClient
 
+from sidecar_operator.events import Transition
 from sidecar_operator.kube_client import (
     LONGEST_WAIT,
     PAGE,
     ApiError,
     ConflictError,
+    KubeClient,
     NotFoundError,
     RefusedError,
     UnavailableError,
     error_of,
     page_limit,
 )
+from sidecar_operator.kube_objects import KubeObject
+from unit.operator.support.samples import evaluation, job
 
 
 @pytest.mark.parametrize(
@@ -52,3 +59,21 @@ def test_how_long_the_api_server_asks_to_wait(header: str, seconds: float) -> No
 )
 def test_pages_of_large_objects_have_fewer(size: int, count: int, limit: int) -> None:
     assert page_limit(size, count) == limit
+
+
+JOB = KubeObject(job(evaluation()))
+WRITES: list[Callable[[KubeClient], Awaitable[object]]] = [
+    lambda client: client.create(JOB.raw),
+    lambda client: client.apply(JOB.raw),
+    lambda client: client.patch(JOB, {}),
+    lambda client: client.delete_job(JOB),
+    lambda client: client.apply_status(KubeObject(evaluation()), {}),
+    lambda client: client.publish_event(JOB, Transition("Normal", "Reason", "message")),
+]
+
+
+@pytest.mark.parametrize("write", WRITES, ids=["create", "apply", "patch", "delete", "status", "event"])
+async def test_nothing_is_written_without_the_lease(write: Callable[[KubeClient], Awaitable[object]]) -> None:
+    nowhere = cast("ApiClient", None)
+    with pytest.raises(UnavailableError, match="was not sent: this operator does not hold its Lease"):
+        await write(KubeClient(nowhere, may_write=lambda: False))

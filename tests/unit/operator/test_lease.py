@@ -91,6 +91,14 @@ def operator(store: Store, time: Time, identity: str = "a") -> Lease:
     return Lease(store, KEY, identity, SECONDS, time.clocks())
 
 
+async def until_held(lease: Lease, *, held: bool) -> None:
+    for _ in range(1000):
+        if lease.is_held is held:
+            return
+        await asyncio.sleep(0)
+    raise AssertionError(lease.describe())
+
+
 async def test_nobody_holds_it_so_it_is_taken_at_once(store: Store, time: Time) -> None:
     lease = operator(store, time)
     assert not lease.is_held
@@ -155,15 +163,35 @@ async def test_the_same_pod_started_again_goes_on_at_once(store: Store, time: Ti
     assert store.spec["leaseTransitions"] == 1
 
 
-async def test_a_holder_that_cannot_renew_stops_before_another_may_take_over(store: Store, time: Time) -> None:
+async def test_a_holder_that_cannot_renew_stops_to_write_in_time_and_goes_on_when_it_can(
+    store: Store, time: Time
+) -> None:
     lease = operator(store, time)
     await lease.acquire()
     store.failing = UnavailableError(0, "no route to host")
     acquired = time.now
-    with pytest.raises(LeaseLostError, match="no route to host"):
-        await lease.keep()
-    assert not lease.is_held
+    keeping = asyncio.create_task(lease.keep())
+    await until_held(lease, held=False)
     assert time.now <= acquired + SECONDS * 0.8
+    assert "no route to host" in lease.describe()
+    store.failing = None
+    await until_held(lease, held=True)
+    assert lease.describe() == "held"
+    assert store.spec["leaseTransitions"] == 1
+    keeping.cancel()
+
+
+async def test_a_holder_that_finds_another_after_an_outage_ends(store: Store, time: Time) -> None:
+    lease = operator(store, time)
+    await lease.acquire()
+    store.failing = UnavailableError(0, "no route to host")
+    keeping = asyncio.create_task(lease.keep())
+    await until_held(lease, held=False)
+    store.failing = None
+    released = {**store.spec, "holderIdentity": "", "leaseTransitions": 2}  # by another, which has ended since
+    store._store({**(store.lease or {}), "spec": released})
+    with pytest.raises(LeaseLostError, match="was lost"):
+        await keeping
 
 
 async def test_a_process_that_was_paused_does_not_write_afterwards(store: Store, time: Time) -> None:

@@ -113,6 +113,8 @@ class FakeKubeClient:
     async def patch(self, obj: KubeObject, change: JsonObject) -> JsonObject:
         self.calls.append(f"patch {obj.kind}")
         stored = self.objects[obj.kind, obj.key]
+        if KubeObject(stored).resource_version != obj.resource_version:
+            raise ConflictError(409, "the object has been modified")
         written = {
             field: stored["metadata"].get(field, {}) | change["metadata"][field]
             for field in ("annotations", "labels")
