@@ -205,12 +205,14 @@ async def _touch(client: Client, touch: Any) -> None:
 
 async def _touch_job(send: Send, number: int) -> None:
     path = f"/apis/batch/v1/namespaces/{namespace_of(number)}/jobs/train-{number}"
-    await send("PATCH", path, {"metadata": {"labels": {"touched": "true"}}}, "application/merge-patch+json")
+    await send(
+        "PATCH", path, {"metadata": {"labels": {"touched": str(time.monotonic_ns())}}}, "application/merge-patch+json"
+    )
 
 
 async def _touch_resource(send: Send, number: int) -> None:
     path = f"{EVALUATIONS}/namespaces/{namespace_of(number)}/sidecarevaluations/evaluation-{number}/status"
-    await send("PATCH", path, {"status": {"results": {"backlog": 1}}}, "application/merge-patch+json")
+    await send("PATCH", path, {"status": {"results": {"backlog": time.monotonic_ns()}}}, "application/merge-patch+json")
 
 
 def _pid(operator: OperatorProcess) -> int:

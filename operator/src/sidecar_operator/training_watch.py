@@ -103,6 +103,7 @@ class TrainingWatch:
 
     async def turn(self) -> float:
         """List where that is needed, and watch until the watch ends or fails; return the seconds to wait afterwards."""
+        asked_to_wait = 0.0
         try:
             kind = self._kind or await self._list()
             await self._watch(kind)
@@ -110,7 +111,8 @@ class TrainingWatch:
             self._kind = None
         except Exception as error:  # whatever another project's kind answers, it must not end the operator
             self._fail(error)
-        return min(FIRST_DELAY * 2.0 ** min(self._failures, 10), LONGEST_DELAY)
+            asked_to_wait = error.retry_after if isinstance(error, ApiError) else 0.0
+        return max(asked_to_wait, min(FIRST_DELAY * 2.0 ** min(self._failures, 10), LONGEST_DELAY))
 
     async def _list(self) -> ServedKind:
         kind = await self._client.served_kind(self._scope.api_version, self._scope.kind)

@@ -127,6 +127,10 @@ async def test_a_kind_that_breaks_is_read_one_by_one_until_it_is_mended(failure:
     assert (bench.is_watched, bench.woken) == (True, [KEY])
 
 
+async def test_a_kind_is_not_listed_again_before_the_api_server_wants_it() -> None:
+    assert await Bench(lists=[UnavailableError(429, "too many requests", 90.0)]).turn() == 90.0
+
+
 async def test_a_kind_that_does_not_exist_is_looked_for_at_intervals(caplog: pytest.LogCaptureFixture) -> None:
     bench = Bench(served=None)
     delays = [await bench.turn() for _ in range(8)]
