@@ -45,6 +45,7 @@ class Mistake:
     claim: str = "runs"
     outcome: str = ""
     """Expected reason of the newest entry in the history."""
+    completion: dict[str, int] = field(default_factory=lambda: {"noCheckpointTimeoutSeconds": 3})
 
 
 def entry(name: str) -> dict[str, Any]:
@@ -62,6 +63,11 @@ TERMINAL = {
     "half-written": Mistake("NoEvaluation", "no checkpoint could be evaluated", path="torn", outcome="Unreadable"),
     "unreadable": Mistake("ConfigurationError", "permission denied", path="locked"),
     "absent": Mistake("NoEvaluation", "none is complete", path="nowhere"),
+    "shadowing": Mistake(
+        "ConfigurationError",
+        "The file types.py in /code has the name of Python's own module types",
+        evaluator={"code": {"configMap": {"name": "shadowing"}}},
+    ),
 }
 SMALL = {"resources": {"limits": {"memory": "128Mi"}}}
 FULL = {"resources": {"limits": {"ephemeral-storage": "8Mi"}}}
@@ -73,6 +79,11 @@ WAITING = {
     "no-image": Mistake("ImageNotPulled", "no-such-image", evaluator={"image": "localhost/no-such-image:1"}),
     "no-claim": Mistake("ClaimNotFound", "no-such-claim does not exist", claim="no-such-claim"),
     "no-gpu": Mistake("Unschedulable", "nvidia.com/gpu", evaluator={"resources": {"limits": {"nvidia.com/gpu": "2"}}}),
+    "misspelt": Mistake(
+        "DirectoryMissing", "/checkpoints/godo does not exist; /checkpoints holds", path="godo", completion={}
+    ),
+    "dangling": Mistake("DirectoryMissing", "latest is a link to run-9", path="latest", completion={}),
+    "denied": Mistake("CheckpointsUnreadable", "(mode 0600, owner 0, group 0)", path="denied", completion={}),
     "no-code": Mistake("CodeNotFound", "no-such-code", evaluator={"code": {"configMap": {"name": "no-such-code"}}}),
 }
 CLAIM = {
@@ -89,6 +100,8 @@ def namespace(new_namespace: NewNamespace) -> Iterator[Kubectl]:
     kubectl = new_namespace("bad-input")
     kubectl.apply(CLAIM)
     kubectl.apply(code())
+    shadowing = code()["data"] | {"types.py": "raise SystemExit(1)"}
+    kubectl.apply(code() | {"metadata": {"name": "shadowing"}, "data": shadowing})
     wait_for("the claim bound", lambda: kubectl.read("pvc", "runs")["spec"].get("volumeName"), CLUSTER_DEADLINE)
     folder = scoring.claim_folder(kubectl, "runs")
     write_checkpoints(folder)
@@ -110,7 +123,7 @@ def evaluation(name: str, mistake: Mistake) -> Manifest:
     spec = {
         "checkpoints": {"source": source, "path": mistake.path},
         "evaluator": {**good, "parameters": parameters(mistake), **mistake.evaluator},
-        "completion": {"noCheckpointTimeoutSeconds": 3},
+        "completion": mistake.completion,
     }
     metadata = {"name": name}
     return {"apiVersion": "sidecareval.dev/v1alpha1", "kind": "SidecarEvaluation", "metadata": metadata, "spec": spec}
@@ -137,6 +150,10 @@ def write_checkpoints(folder: Path) -> None:
     data = Path(f"{torn}.data-00000-of-00001")
     data.write_bytes(data.read_bytes()[: data.stat().st_size // 2])
     (folder / "locked").mkdir(mode=0o700)
+    (folder / "latest").symlink_to("run-9")
+    tf.train.Checkpoint(model=model, optimizer=model.optimizer).write(str(folder / "denied" / "ckpt-1"))
+    for path in (folder / "denied").iterdir():
+        path.chmod(0o600)
 
 
 def wait_for_reason(kubectl: Kubectl, name: str, reason: str, *, finished: bool) -> Manifest:

@@ -354,11 +354,10 @@ def _why_none(evaluation: SidecarEvaluation) -> str:
     """Return what became of the last checkpoint and what to do; without one, the directory to check."""
     if history := evaluation.results.history:
         return f"{_outcome(history[0])} (correct the cause; {_RUN_AGAIN})"
-    if evaluation.results.problem_reason:
-        return f"{evaluation.results.problem_message} ({_RUN_AGAIN})"
+    problem = evaluation.results.problem_message
     return (
-        f"none is complete in directory {evaluation.checkpoints_path!r} of the source; check that the training saves "
-        "there, or correct spec.checkpoints in a new resource"
+        f"none is complete in directory {evaluation.checkpoints_path!r} of the source{problem and f' ({problem})'}; "
+        "check that the training saves there, or correct spec.checkpoints in a new resource"
     )
 
 
