@@ -2,6 +2,7 @@
 
 import itertools
 import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,6 +14,16 @@ from integration.evaluations import Evaluations, Object
 from integration.policies.objects import RBAC
 from sidecar_evaluator.kube.client import ApiClient, ApiError, load_incluster_config
 from sidecar_evaluator.kube.resource import KubernetesResource, read_patiently, watch
+from sidecar_evaluator.results.evaluator_report import (
+    BeganAnew,
+    BeginningReason,
+    EvaluatorReport,
+    Problem,
+    ProblemReason,
+)
+from sidecar_evaluator.results.ledger import Results, Rules, settle
+from sidecar_evaluator.results.outcome import Outcome, OutcomeKind, Provenance
+from sidecar_evaluator.results.serialization import render
 from support.waiting import DEADLINE, until
 
 
@@ -38,6 +49,23 @@ def test_results_are_read_and_published(resource: KubernetesResource, evaluation
     for backlog in range(20):
         resource.apply_results({"backlog": backlog})
         assert evaluations.read()["status"]["results"] == {"backlog": backlog}
+
+
+def test_whatever_the_evaluator_says_is_stored_as_it_said_it(
+    resource: KubernetesResource, evaluations: Evaluations
+) -> None:
+    provenance = Provenance("sha256:" + "a" * 64, "docker.io/library/evaluator@sha256:" + "b" * 64)
+    outcome = Outcome("ckpt-1", OutcomeKind.EVALUATED, 1, 2.0, 3.0, modified_at=1.5, provenance=provenance)
+    results = settle(Results(), replace(outcome, modified_at=0.5), Rules())
+    results = replace(
+        settle(results, replace(outcome, modified_at=99.5, is_written_again=True), Rules()),
+        evaluator=EvaluatorReport("pod-1", 4.0, provenance.code_digest, "/checkpoints/run-41"),
+        problem=Problem(ProblemReason.DIRECTORY_MOVED, "\u00e4 moved", 5.0),
+        began_anew=BeganAnew(BeginningReason.CODE_CHANGED, "laid aside", 6.0),
+    )
+    resource.read()
+    resource.apply_results(render(results))
+    assert evaluations.read()["status"]["results"] == render(results)
 
 
 def test_results_never_go_to_another_resource_of_the_same_name(
