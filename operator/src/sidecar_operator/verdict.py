@@ -191,7 +191,8 @@ def _restarting(observed: Observed) -> Verdict | None:
     if run is None:
         return None
     failure, said_before = _last_failure(observed), observed.evaluation.condition(Type.READY)
-    if failure is None and said_before and said_before.reason == Reason.EVALUATOR_CRASHED:
+    is_recorded = observed.evaluation.run.attempt == run.attempt
+    if failure is None and is_recorded and said_before and said_before.reason == Reason.EVALUATOR_CRASHED:
         return Verdict(Reason.EVALUATOR_CRASHED, said_before.message, is_progressing=True)  # its pod is deleted
     cause = f"the evaluator ended with {failure} ({_log_hint(observed)})" if failure else "the evaluator was stopped"
     start = f"it is started again at {format_time(run.starts_at)}" if run.starts_at else "it is started again"

@@ -274,6 +274,19 @@ def test_a_failure_that_another_run_follows_is_no_end(pods: list[JsonObject], ru
     assert judged(pods, job_status=FAILED, next_run=run, spec={"suspend": True}).reason is Reason.SUSPENDED
 
 
+@pytest.mark.parametrize(("attempt", "is_kept"), [(2, True), (1, False)])
+def test_what_was_said_of_a_pod_that_is_deleted_stays(attempt: int, *, is_kept: bool) -> None:
+    owner = evaluation(
+        status={
+            "conditions": [condition("Ready", "False", Reason.EVALUATOR_CRASHED, "boom")],
+            "run": {"attempt": attempt},
+        }
+    )
+    verdict = decide(Observed(SidecarEvaluation(owner), next_run=NEXT_RUN))
+    assert (verdict.message == "boom") is is_kept
+    assert verdict.reason is Reason.EVALUATOR_CRASHED
+
+
 @pytest.mark.parametrize("ended", [{}, {"reason": "Bored"}, {"reason": "ImageNotPulled"}, {"reason": 5}])
 def test_an_unknown_way_to_end_is_just_completed(ended: JsonObject) -> None:
     assert judged(job_status=COMPLETE, results=RESULTS | {"ended": ended}).reason is Reason.COMPLETED
