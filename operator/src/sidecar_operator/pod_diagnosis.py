@@ -61,12 +61,15 @@ _EARLIEST = datetime.min.replace(tzinfo=UTC)
 
 def has_failed(pod: Pod) -> bool:
     """Tell whether the pod failed by itself; one that was preempted, evicted or deleted did not."""
-    return (pod.phase == "Failed" or is_failure_held_open(pod)) and not is_disrupted(pod) and not pod.is_being_deleted
+    if is_disrupted(pod) or pod.is_being_deleted or has_ended_well(pod):
+        return False
+    return pod.phase == "Failed" or is_failure_held_open(pod)
 
 
 def has_ended_well(pod: Pod) -> bool:
-    """Tell whether the evaluator has ended well although the pod goes on."""
-    return pod.is_held_open and pod.evaluator_end is not None and pod.evaluator_end.exit_code == 0
+    """Tell whether the evaluator has ended well although the pod has not: another container goes on, or has failed."""
+    has_not = pod.is_held_open or pod.phase == "Failed"
+    return has_not and pod.evaluator_end is not None and pod.evaluator_end.exit_code == 0
 
 
 def is_failure_held_open(pod: Pod) -> bool:

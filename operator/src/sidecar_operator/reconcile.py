@@ -216,7 +216,8 @@ class Reconciler:
         if evaluation is None or job is None or job.is_being_deleted:
             return
         is_recorded = evaluation.has_true(Type.FINISHED) or (evaluation.run.attempt or 0) > job.attempt
-        if is_recorded and any(pod.is_held_open for pod in self._pods_of(job)):
+        pods = [] if job.has_ended else self._pods_of(job)
+        if is_recorded and any(pod.is_held_open or pod_diagnosis.has_ended_well(pod) for pod in pods):
             await self._client.delete_job(job)
 
     def _recorded_job(self, evaluation: SidecarEvaluation) -> Job | None:

@@ -33,6 +33,8 @@ def successor(
     """Return the run that follows one whose Job has failed; None where it has not, or where it is given up."""
     if job is None or not job_has_failed(job, pods) or is_misconfigured(job, pods):
         return None
+    if any(pod_diagnosis.has_ended_well(pod) for pod in pods):
+        return None
     settled = evaluation.results.settled_count
     if settled > run.settled:
         fruitless, failures = 0, 0

@@ -129,19 +129,21 @@ async def test_a_changed_spec_starts_at_once(world: World) -> None:
     assert world.client.only("Job")
 
 
-async def end_beside_another_container(world: World, exit_code: int) -> JsonObject:
-    """Let the evaluator end in a pod that another container keeps open."""
+async def end_beside_another_container(world: World, exit_code: int, phase: str = "Running") -> JsonObject:
+    """Let the evaluator end in a pod that another container keeps open, or lets fail."""
     await world.turn()
     job = world.client.only("Job")
-    world.client.put(pod(job, **held_open(exit_code, "boom")))
+    world.client.put(pod(job, **held_open(exit_code, "boom") | {"phase": phase}))
     await world.turn()
     return job
 
 
-@pytest.mark.parametrize("exit_code", [0, 78])
-async def test_an_end_is_recorded_before_the_pod_that_goes_on_is_stopped(world: World, exit_code: int) -> None:
+@pytest.mark.parametrize(("exit_code", "phase"), [(0, "Running"), (78, "Running"), (0, "Failed")])
+async def test_an_end_is_recorded_before_the_pod_that_goes_on_is_stopped(
+    world: World, exit_code: int, phase: str
+) -> None:
     settle(world, 1)
-    job = await end_beside_another_container(world, exit_code)
+    job = await end_beside_another_container(world, exit_code, phase)
     assert world.client.writes == ["status", "event", "delete Job"]
     assert world.reason("Finished") == ("ConfigurationError" if exit_code else "Completed")
     await world.turn()

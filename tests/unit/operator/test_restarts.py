@@ -106,6 +106,7 @@ def test_a_failure_counts_although_another_container_goes_on(exit_code: int, fai
 @pytest.mark.parametrize("exit_code", [0, 78])
 def test_an_end_is_followed_by_nothing_although_another_container_goes_on(exit_code: int) -> None:
     assert followed_by([held_open(exit_code)], job_status={}) is None
+    assert followed_by([held_open(exit_code) | {"phase": "Failed"}]) is None
 
 
 NOT_READY = [condition("Ready", "False", Reason.EVALUATOR_STARTING)]

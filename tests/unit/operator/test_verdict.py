@@ -249,6 +249,9 @@ def test_an_end_counts_although_another_container_goes_on() -> None:
     ended = {"ended": {"reason": "TrainingFinished"}}
     verdict = judged([held_open(0)], results=RESULTS | ended)
     assert (verdict.reason, verdict.succeeded) == (Reason.TRAINING_FINISHED, True)
+    with_failed_proxy = {**held_open(0), "phase": "Failed"}
+    assert judged([with_failed_proxy], results=RESULTS).succeeded is True
+    assert judged([with_failed_proxy], job_status=FAILED, results=RESULTS).succeeded is True
     verdict = judged([held_open(78, "no module named evaluate")])
     assert (verdict.reason, verdict.succeeded) == (Reason.CONFIGURATION_ERROR, False)
     assert "no module named evaluate" in verdict.message
