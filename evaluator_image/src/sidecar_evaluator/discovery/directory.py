@@ -22,7 +22,7 @@ from sidecar_evaluator.errors import ConfigurationError, require_storage
 
 _log = logging.getLogger(__name__)
 
-REVISITS = 64
+REVISITS = 16
 """How many checkpoints a look sees to again, where that costs no requests."""
 
 _BRIDGED_SECONDS = 60.0

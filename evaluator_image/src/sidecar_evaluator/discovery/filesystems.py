@@ -38,7 +38,7 @@ class FileSystem:
     @property
     def revisits(self) -> int:
         """How many files a look at a directory may see to again: elsewhere than on a local disk each is a request."""
-        return 64 if self.is_local else 2
+        return 16 if self.is_local else 2
 
     @property
     def shows_open_files(self) -> bool:

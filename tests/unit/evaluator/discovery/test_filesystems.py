@@ -40,9 +40,9 @@ def test_a_path_lies_on_the_deepest_mount_above_it(path: str, kind: str) -> None
 @pytest.mark.parametrize(
     ("kind", "expected"),
     [
-        ("ext4", (True, True, 0.0, True)),
-        ("fuse.gcsfuse", (False, False, 60.0, False)),
-        ("nfs4", (False, False, 60.0, False)),
+        ("ext4", (True, True, 0.0, True, 16)),
+        ("fuse.gcsfuse", (False, False, 60.0, False, 2)),
+        ("nfs4", (False, False, 60.0, False, 2)),
     ],
 )
 def test_what_is_expected_of_a_file_system(kind: str, expected: tuple[object, ...], tmp_path: Path) -> None:
@@ -50,7 +50,8 @@ def test_what_is_expected_of_a_file_system(kind: str, expected: tuple[object, ..
     table.write_text(f"21 1 8:1 / / rw,relatime shared:1 - {kind} source rw")
     system = file_system_of(tmp_path, table)
     assert system.type == kind
-    assert (system.is_local, system.tells_changes, system.listing_age, system.shows_open_files) == expected
+    qualities = (system.is_local, system.tells_changes, system.listing_age, system.shows_open_files, system.revisits)
+    assert qualities == expected
 
 
 def test_without_a_table_nothing_is_known() -> None:
