@@ -173,6 +173,11 @@ class Directory:
                 group.is_unreadable = True
                 self._reopen(group)
 
+    def has_doubts(self) -> bool:
+        """See to every checkpoint that a look has done with; tell whether any of them seems to be written again."""
+        with self._lock:
+            return self._revisit(len(self._revisited)) or any(group.doubt for group in self._revisited)
+
     def unclaimed(self) -> list[str]:
         """Return the entries that belong to no checkpoint."""
         with self._lock:
@@ -193,7 +198,7 @@ class Directory:
         names = [entry.name for entry in listed]
         if names != self._names:  # two lists compare in a small part of the time that a listing takes
             self._update_entries(listed, names)
-        self._revisit()
+        self._revisit(self._revisits)
         for group in list(self._open):
             self._assemble(group)
         return Listing(self._in_order(), self._present)
@@ -227,9 +232,10 @@ class Directory:
             group.is_revisited = True
             self._revisited.append(group)
 
-    def _revisit(self) -> None:
-        """See whether those whose turn has come were written again."""
-        for _ in range(min(self._revisits, len(self._revisited))):
+    def _revisit(self, count: int) -> bool:
+        """See to those whose turn has come; return whether any was written again."""
+        is_any_written_again = False
+        for _ in range(min(count, len(self._revisited))):
             group = self._revisited.popleft()
             is_current = self._groups.get((group.format.name, group.name)) is group and group not in self._open
             if is_current and not self._is_written_again(group):
@@ -237,8 +243,10 @@ class Directory:
             else:
                 group.is_revisited = False
                 if is_current:
+                    is_any_written_again = True
                     group.retired = False
                     self._reopen(group)
+        return is_any_written_again
 
     def _is_written_again(self, group: _Group) -> bool:
         """Tell whether the newest file is another than before, and has been for a while."""

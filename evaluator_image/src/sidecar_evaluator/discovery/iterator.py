@@ -31,6 +31,7 @@ from sidecar_evaluator.runtime.clock import Clock
 _log = logging.getLogger(__name__)
 
 _SHORTEST_WAIT, _LONGEST_WAIT_WHEN_UNSETTLED = 0.02, 1.0
+_LONGEST_DOUBT = 15.0
 
 Group = tuple[Checkpoint, ...]
 
@@ -67,6 +68,9 @@ class CheckpointDirectory(Protocol):
     def nested(self) -> list[str]:
         """Return the subdirectories that hold checkpoints themselves."""
 
+    def has_doubts(self) -> bool:
+        """Tell whether any checkpoint that was retired seems to be written again."""
+
     def closed(self) -> list[str]:
         """Return the entries that may not be looked at."""
 
@@ -99,6 +103,7 @@ class CheckpointIterator:
     _backlog: Backlog = field(default_factory=Backlog)
     _unused_listing: Listing | None = None
     _waits: int = 0
+    _doubted_since: float | None = None
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
     def __post_init__(self) -> None:
@@ -125,7 +130,7 @@ class CheckpointIterator:
                 self._waits = 0
                 self._obstacles.passed()
                 yield group
-            elif is_last_chance and not unsettled:
+            elif is_last_chance and not unsettled and not self._has_doubts():
                 self.ended = end
                 return
             else:
@@ -260,6 +265,12 @@ class CheckpointIterator:
         limits = [longest, self._backoff.next_due(now), self._end.seconds_to_timeout(now)]
         has_changed = self.changes.wait(min(limit for limit in limits if limit is not None and limit > 0))
         self._waits = 0 if has_changed else self._waits + 1
+
+    def _has_doubts(self) -> bool:
+        """Tell whether a settled checkpoint seems to be written again; on some mounts they all do, for ever."""
+        now = self.clock.monotonic()
+        self._doubted_since = now if self._doubted_since is None else self._doubted_since
+        return now - self._doubted_since < _LONGEST_DOUBT and self.directory.has_doubts()
 
     def _ends_at_maximum(self) -> bool:
         """Tell whether the last checkpoint that is asked for is settled.

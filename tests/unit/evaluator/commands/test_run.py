@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -187,6 +188,25 @@ def test_a_directory_that_does_not_exist_yet_is_waited_for_and_not_ready(start: 
     assert read(port, "/readyz") == ""
     (process.directory / "later").mkdir()
     until(lambda: read(port, "/readyz") == "ok\n")
+
+
+def test_a_checkpoint_that_training_writes_again_is_evaluated_again(start: Start) -> None:
+    process = start("--output-dir=output", "--parameter=batches=none", "--selection=Every")
+    for number in (1, 2):
+        process.save(number)
+    lines = process.directory / "output" / "results.jsonl"
+
+    def settled() -> list[tuple[str, bool]]:
+        entries = [json.loads(line) for line in lines.read_text().splitlines()] if lines.exists() else []
+        return [(entry["checkpoint"], entry.get("writtenAgain", False)) for entry in entries]
+
+    until(lambda: len(settled()) == 2)
+    an_hour_later = time.time() + 3600
+    os.utime(process.directory / "ckpt" / "ckpt-1.empty", (an_hour_later, an_hour_later))
+    until(lambda: len(settled()) == 3)
+    process.finish()
+    assert process.wait()[0] == 0
+    assert settled() == [("ckpt-1", False), ("ckpt-2", False), ("ckpt-1", True)]
 
 
 def test_a_wrong_entry_point_exits_with_78_and_says_why(start: Start) -> None:

@@ -128,6 +128,9 @@ class FakeDirectory:
     def nested(self) -> list[str]:
         return self.below
 
+    def has_doubts(self) -> bool:
+        return False
+
     def closed(self) -> list[str]:
         return []
 
