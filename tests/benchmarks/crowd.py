@@ -18,6 +18,8 @@ from cluster.client import Client, Object
 from integration.evaluations import API_VERSION, MINIMAL
 
 NAMESPACES = 20
+FOLLOWING = 100
+"""Every so many resources one follows a Job, so that Jobs are watched."""
 AT_A_TIME = 16
 EVALUATIONS = f"/apis/{API_VERSION}"
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
@@ -83,9 +85,10 @@ def namespace_of(number: int) -> str:
     return f"team-{number % NAMESPACES}"
 
 
-def resource(name: str) -> Object:
+def resource(name: str, **spec: Any) -> Object:
     """Return a resource to create."""
-    return {"apiVersion": API_VERSION, "kind": "SidecarEvaluation", "metadata": {"name": name}, "spec": MINIMAL}
+    least = {"apiVersion": API_VERSION, "kind": "SidecarEvaluation", "metadata": {"name": name}}
+    return {**least, "spec": {**MINIMAL, **spec}}
 
 
 def job(name: str, **metadata: Any) -> Object:
@@ -98,7 +101,8 @@ async def _ended(send: Send, number: int, results: Object) -> None:
     """Create a resource whose evaluation has ended, with its children."""
     name, namespace = f"evaluation-{number}", namespace_of(number)
     collection = f"{EVALUATIONS}/namespaces/{namespace}/sidecarevaluations"
-    created = await send("POST", collection, resource(name))
+    follows = {"trainingRef": {"apiVersion": "batch/v1", "kind": "Job", "name": f"train-{number}"}}
+    created = await send("POST", collection, resource(name, **({} if number % FOLLOWING else follows)))
     status = {"observedGeneration": 1, "conditions": CONDITIONS, "job": f"{name}-0a1b2c3d", "results": results}
     patch = "application/merge-patch+json"
     await send("PATCH", f"{collection}/{name}/status?fieldManager=crowd", {"status": status}, patch)

@@ -16,8 +16,6 @@ from random import Random
 from string import ascii_letters
 from typing import Any
 
-import yaml
-
 from benchmarks import measure
 from benchmarks.crowd import EVALUATIONS, Crowd, Send, all_of, namespace_of, resource, result, sending
 from benchmarks.rows import Bound, Budget, Figure, Row, Unit
@@ -26,9 +24,8 @@ from cluster.client import Client, Object
 from cluster.programs import Programs
 from cluster.progress import Progress
 from cluster.settings import Settings
-from integration.installed import DEPLOY, installed_server
+from integration.installed import installed_server
 from integration.operator.process import OperatorProcess
-from support.largest import largest
 
 TITLE = "The operator on an API server: 100 new resources; 10,000 resources and 10,000 other Jobs"
 NEW = 100
@@ -39,7 +36,6 @@ NEEDED = ("etcd", "kube-apiserver", "kubectl")
 KINDS = "sidecarevaluations|serviceaccounts|roles|rolebindings|jobs"
 TICKS = os.sysconf("SC_CLK_TCK")
 SETTINGS = {"RESYNC_SECONDS": "3600"}
-CRD = DEPLOY.parent / "crds" / "sidecarevaluations.yaml"
 
 AT_MOST = {
     "requests for a new resource": 6,
@@ -114,16 +110,16 @@ def in_a_crowd(server: ApiServer, operator: OperatorProcess) -> Iterator[Row]:
 
 def hostile_results() -> Object:
     """Return results about as large as the schema allows, and that no compression makes small."""
-    version = yaml.safe_load(CRD.read_text())["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
-    schema = version["properties"]["status"]["properties"]["results"]["properties"]
     random = Random(0)
-    metrics = [
-        {"name": "".join(random.choices(ascii_letters, k=40)), "dataset": "val", "value": "0.5"} for _ in range(40)
-    ]
-    texts = ["".join(random.choices(f"{ascii_letters}<>&", k=length)) for length in (500, 150)]
-    huge = {**largest(schema["latest"]), **result(1), "message": texts[0], "metrics": metrics, "reason": "TimedOut"}
-    long = {**result(1), "message": texts[1]}
-    return {"latest": huge, "best": huge, "history": [long] * 12, "counts": {"evaluated": 12}}
+
+    def text(length: int, escaped: str = "") -> str:
+        return "".join(random.choices(ascii_letters + escaped, k=length))
+
+    metrics = [{"name": text(40), "dataset": "val", "value": "0.5"} for _ in range(40)]
+    texts = {"checkpoint": text(255, "<>&"), "message": text(512, "<>&"), "score": text(256), "imageID": text(256)}
+    huge = {**result(1), **texts, "metrics": metrics}
+    history = [{**result(1), "message": text(150, "<>&")}] * 11
+    return {"latest": huge, "best": huge, "history": history, "counts": {"evaluated": 11}}
 
 
 def counted(client: Client) -> float:
