@@ -3,10 +3,7 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,91 +11,8 @@ import pytest
 
 from sidecar_evaluator.commands import shutdown
 from support.waiting import DEADLINE, until
-
-CODE = """
-import itertools, pathlib, sys, threading, types
-from sidecar_evaluator import Evaluation
-
-keras = sys.modules["keras"] = types.ModuleType("keras")
-keras.callbacks = types.SimpleNamespace(Callback=object)
-scoring = ("evaluate", "make_test_function", "test_step", "compute_metrics", "compute_loss")
-keras.Model = types.SimpleNamespace(**dict.fromkeys(scoring))
-keras.layers = types.SimpleNamespace(Layer=object)
-tensorflow = sys.modules["tensorflow"] = types.ModuleType("tensorflow")
-tensorflow.nest = types.SimpleNamespace(flatten=lambda structure: [structure])
-
-class Model:
-    compiled = built = True
-    loss, optimizer, metrics, weights, distribute_strategy = "mse", None, [], [], None
-
-    def evaluate(self, x, steps, callbacks, verbose, return_dict):
-        batches = {"none": (), "endless": itertools.count(), "one that hangs": (0,)}[x]
-        for batch in batches:
-            for callback in callbacks:
-                callback.on_test_batch_begin(batch)
-            pathlib.Path("in-a-batch").touch()
-            if x == "one that hangs":
-                threading.Event().wait()
-        return {"loss": 0.25}
-
-def build(batches: str = "none"):
-    return Evaluation(Model(), batches)
-"""
-
-# A format of empty files, so that neither TensorFlow nor Keras is imported.
-DRIVER = """
-import os, sys
-from sidecar_evaluator.commands import shutdown
-from sidecar_evaluator.checkpoints import registry
-from sidecar_evaluator.checkpoints.interface import Checkpoint, CheckpointFormat, Weights
-from sidecar_evaluator.commands.main import main
-
-class Empty(CheckpointFormat):
-    name = "Empty"
-
-    def claim(self, name, *, is_directory):
-        return name.removesuffix(".empty") if name.endswith(".empty") else None
-
-    def assemble(self, directory, name, files):
-        return Checkpoint(name, directory / name, self, tuple(files.values()))
-
-    def inspect(self, checkpoint):
-        return ""
-
-    def read(self, checkpoint, model):
-        return Weights((), None)
-
-registry.FORMATS["Empty"] = Empty
-shutdown.GRACE_SECONDS = float(os.environ.get("GRACE_SECONDS", shutdown.GRACE_SECONDS))
-sys.exit(main())
-"""
-
-
-class Process:
-    """A started `sidecar-evaluator run` with the fake model in a directory of its own."""
-
-    def __init__(self, directory: Path, *flags: str) -> None:
-        self.directory = directory
-        (directory / "evaluate.py").write_text(CODE)
-        (directory / "ckpt").mkdir(exist_ok=True)
-        self.log = directory / "termination-log"
-        self.log.touch()
-        command = [sys.executable, "-c", DRIVER, "run", "--checkpoint-dir=ckpt"]
-        common = ["--entrypoint=evaluate:build", f"--termination-log={self.log}"]
-        self.process = subprocess.Popen(
-            [*command, *common, *flags], cwd=directory, stderr=subprocess.PIPE, text=True, env=os.environ
-        )
-
-    def save(self, number: int) -> None:
-        (self.directory / "ckpt" / f"ckpt-{number}.empty").touch()
-
-    def finish(self) -> None:
-        (self.directory / "ckpt" / "training.finished").touch()
-
-    def wait(self) -> tuple[int, str]:
-        _, errors = self.process.communicate(timeout=DEADLINE)
-        return self.process.returncode, errors
-
+from unit.evaluator.support.recorder import Recorder
+from unit.evaluator.support.running import Process, free_port, read
 
 Start = Callable[..., Process]
 
@@ -115,22 +29,6 @@ def start(tmp_path: Path) -> Iterator[Start]:
     for process in started:
         process.process.kill()
         process.process.communicate()
-
-
-def read(port: int, path: str) -> str:
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=DEADLINE) as answer:
-            return str(answer.read().decode())
-    except OSError:
-        return ""
-
-
-def free_port() -> int:
-    import socket
-
-    with socket.socket() as bound:
-        bound.bind(("", 0))
-        return int(bound.getsockname()[1])
 
 
 def test_it_exits_with_0_once_all_is_evaluated(start: Start) -> None:
@@ -222,3 +120,38 @@ def test_without_a_cluster_a_resource_exits_with_78(start: Start, monkeypatch: p
     code, errors = start("--resource=ns/name").wait()
     assert code == 78
     assert "--resource needs a cluster" in errors
+
+
+def kubeconfig(server: Recorder, folder: Path) -> Path:
+    """Write the configuration of a client of this server."""
+    path = folder / "kubeconfig"
+    cluster = {"clusters": [{"name": "c", "cluster": {"server": server.url}}], "users": [{"name": "u", "user": {}}]}
+    context = {"contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}], "current-context": "x"}
+    path.write_text(json.dumps({"apiVersion": "v1", "kind": "Config", **cluster, **context}))
+    return path
+
+
+def test_while_the_api_server_cannot_be_reached_it_is_not_ready(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resource = {
+        "metadata": {"uid": "u-1", "resourceVersion": "7"},
+        "type": "ADDED",
+        "object": {},
+    }  # a read, and an event
+    with Recorder() as server:
+        server.otherwise = (200, json.dumps(resource) + "\n")
+        monkeypatch.setenv("KUBECONFIG", str(kubeconfig(server, tmp_path)))
+        monkeypatch.setenv("POD_NAME", "pod-1")
+        monkeypatch.setenv("SILENCE_SECONDS", "0.5")
+        port = free_port()
+        start(f"--port={port}", "--resource=ns/mnist")
+        until(lambda: read(port, "/readyz") == "ok\n")
+        until(lambda: any(request["method"] == "PATCH" for request in server.requests))
+        written = next(request["body"] for request in server.requests if request["method"] == "PATCH")
+        assert json.loads(written)["status"]["results"]["evaluator"]["pod"] == "pod-1"
+        server.otherwise = (503, "{}")
+        until(lambda: read(port, "/readyz") == "")
+        assert read(port, "/healthz") == "ok\n"
+        server.otherwise = (200, json.dumps(resource) + "\n")
+        until(lambda: read(port, "/readyz") == "ok\n")

@@ -8,9 +8,10 @@ from typing import Any, Self
 
 
 class Recorder(ThreadingHTTPServer):
-    """Answers each request with the next of `answers`, (status, body); a list as body is sent piece by piece.
+    """Answers each request with the next of `answers`, (status, body), and after the last one with `otherwise`.
 
-    The body None closes the connection without an answer. `connections` counts those that were made.
+    A list as body is sent piece by piece. The body None closes the connection without an answer. `connections`
+    counts those that were made.
     """
 
     daemon_threads = True
@@ -19,6 +20,7 @@ class Recorder(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.requests: list[dict[str, Any]] = []
         self.answers: list[tuple[int, str | list[str] | None]] = []
+        self.otherwise: tuple[int, str | list[str] | None] = (200, "{}")
         self.connections = 0
         self.url = f"http{'s' if certificate else ''}://127.0.0.1:{self.server_port}"
         if certificate:
@@ -50,7 +52,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
         request = {"method": self.command, "path": self.path, "body": body, "headers": dict(self.headers)}
         self.server.requests.append(request)
-        status, text = self.server.answers.pop(0) if self.server.answers else (200, "{}")
+        status, text = self.server.answers.pop(0) if self.server.answers else self.server.otherwise
         if text is None:
             self.close_connection = True
             return
