@@ -5,22 +5,14 @@ judged by; of a training, whose status may hold anything, a bounded outline is k
 """
 
 from sidecar_operator import names
-from sidecar_operator.kube_objects import JsonObject, object_at, objects_at, value_at
+from sidecar_operator.kube_objects import JsonObject, object_at, objects_at, text_at, value_at
 
 METADATA = frozenset(
-    {
-        "name",
-        "namespace",
-        "uid",
-        "resourceVersion",
-        "generation",
-        "creationTimestamp",
-        "deletionTimestamp",
-        "labels",
-        "ownerReferences",
-    }
+    {"name", "namespace", "uid", "resourceVersion", "generation", "creationTimestamp", "deletionTimestamp"}
 )
-"""Fields of metadata that are kept; of the annotations those of the project's own group are kept too."""
+"""Fields of metadata that are kept of every object."""
+CHILD_METADATA = METADATA | {"labels", "ownerReferences"}
+"""Those of a child and of its pods; of the annotations, those of the project's own group are kept too."""
 DEPTH = 4
 """How many levels of a training's status are kept: a field of an object in a list is on the last one."""
 ROOM = 8192
@@ -31,7 +23,7 @@ TEXT = 1024
 
 def trimmed(raw: JsonObject) -> JsonObject:
     """Return a resource, a child or its pod without what no pass reads."""
-    kept: JsonObject = {**raw, "metadata": _metadata(raw)}
+    kept: JsonObject = {**raw, "metadata": {**_metadata(raw), **_own_annotations(raw)}}
     if raw.get("kind") == "Pod":
         kept.pop("spec", None)
     elif value_at(raw, "spec", "template") is not None:
@@ -45,16 +37,22 @@ def trimmed(raw: JsonObject) -> JsonObject:
 def outlined(raw: JsonObject) -> JsonObject:
     """Return a training with its metadata and the outline of its status, and without its spec."""
     kept: JsonObject = {field: raw[field] for field in ("apiVersion", "kind") if field in raw}
-    return {**kept, "metadata": _metadata(raw), "status": _Outline(ROOM).of(raw.get("status"), DEPTH)}
+    return {**kept, "metadata": _fields(raw, METADATA), "status": _Outline(ROOM).of(raw.get("status"), DEPTH)}
 
 
 def _metadata(raw: JsonObject) -> JsonObject:
-    metadata = object_at(raw, "metadata")
-    kept = {field: value for field, value in metadata.items() if field in METADATA}
-    annotations = object_at(metadata, "annotations").items()
-    if ours := {name: value for name, value in annotations if name.startswith(f"{names.GROUP}/")}:
-        kept["annotations"] = ours
-    return kept
+    return _fields(raw, METADATA if raw.get("kind") == names.KIND else CHILD_METADATA)
+
+
+def _fields(raw: JsonObject, fields: frozenset[str]) -> JsonObject:
+    return {field: value for field, value in object_at(raw, "metadata").items() if field in fields}
+
+
+def _own_annotations(raw: JsonObject) -> JsonObject:
+    """Return the annotations of the project's own group, in a field of that name; anybody may write long ones."""
+    annotations = object_at(raw, "metadata", "annotations")
+    kept = {name: text_at(annotations, name)[:TEXT] for name in annotations if name.startswith(f"{names.GROUP}/")}
+    return {"annotations": kept} if kept else {}
 
 
 class _Outline:

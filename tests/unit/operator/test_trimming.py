@@ -31,6 +31,15 @@ def test_of_annotations_only_the_projects_own_are_kept() -> None:
     assert "annotations" not in trimmed(with_metadata(JOB, annotations={"other": "x"}))["metadata"]
 
 
+def test_what_anybody_may_write_into_metadata_is_bounded() -> None:
+    labels = {f"label-{number}": "x" * 63 for number in range(1000)}
+    own_annotations = {"sidecareval.dev/restartedAt": "x" * 100_000}
+    resource = trimmed(with_metadata(evaluation(), labels=labels, annotations=own_annotations))
+    assert len(json.dumps(resource["metadata"])) < 1500
+    outline = outlined(with_metadata(training(), labels=labels, annotations=own_annotations))
+    assert len(json.dumps(outline["metadata"])) < 500
+
+
 def test_of_the_history_only_the_newest_entry_is_kept() -> None:
     resource = evaluation(status={"results": {**RESULTS, "history": [{"checkpoint": "b"}, {"checkpoint": "a"}]}})
     assert trimmed(resource)["status"]["results"] == {**RESULTS, "history": [{"checkpoint": "b"}]}
