@@ -160,7 +160,10 @@ STATES_OF_PHASES = {
     **dict.fromkeys(("failed", "error", "terminated", "stopped", "validationfailed", "cancelled"), State.FAILED),
     **dict.fromkeys(("succeeded", "completed", "complete"), State.SUCCEEDED),
     **dict.fromkeys(("suspended", "suspending", "aborted"), State.SUSPENDED),
-    **dict.fromkeys(("running", "completing", "succeeding"), State.RUNNING),
+    **dict.fromkeys(
+        ("running", "completing", "succeeding", "failing", "invalidating", "aborting", "terminating", "stopping"),
+        State.RUNNING,
+    ),
     **dict.fromkeys(
         (
             "pending",

@@ -128,6 +128,7 @@ VOLCANO: list[Row] = [
     ("pending", {"state": {"phase": "Pending"}, "pending": 1, "conditions": [{"status": "Pending"}]}, State.WAITING),
     ("running", {"state": {"phase": "Running"}, "running": 2, "conditions": [{"status": "Running"}]}, State.RUNNING),
     ("suspended", {"state": {"phase": "Aborted"}, "conditions": [{"status": "Aborted"}]}, State.SUSPENDED),
+    ("being stopped", {"state": {"phase": "Terminating"}, "terminating": 1}, State.RUNNING),
     ("completed", {"state": {"phase": "Completed"}, "succeeded": 2}, State.SUCCEEDED),
     ("terminated", {"state": {"phase": "Terminated"}, "failed": 1}, State.FAILED),
     ("failed", {"state": {"phase": "Failed"}, "failed": 3}, State.FAILED),
@@ -135,6 +136,7 @@ VOLCANO: list[Row] = [
 SPARK: list[Row] = [
     ("submitted", {"applicationState": {"state": "SUBMITTED"}}, State.WAITING),
     ("running", {"applicationState": {"state": "RUNNING"}}, State.RUNNING),
+    ("about to fail or to be tried again", {"applicationState": {"state": "FAILING"}}, State.RUNNING),
     ("tried again", {"applicationState": {"state": "PENDING_RERUN"}}, State.WAITING),
     ("completed", {"applicationState": {"state": "COMPLETED"}, "terminationTime": EARLIER}, State.SUCCEEDED),
     ("failed", {"applicationState": {"state": "FAILED", "errorMessage": "driver"}}, State.FAILED),
