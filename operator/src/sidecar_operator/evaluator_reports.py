@@ -62,8 +62,10 @@ def seconds_to_introduction(evaluation: SidecarEvaluation, pod: Pod | None, now:
 
 
 def _advice(reason: Reason, evaluation: SidecarEvaluation) -> str:
-    if reason in {Reason.CHECKPOINTS_UNREADABLE, Reason.DIRECTORY_MOVED}:
+    if reason is Reason.DIRECTORY_MOVED:
         return ""
+    if reason is Reason.CHECKPOINTS_UNREADABLE:
+        return " (spec.evaluator.securityContext sets its user and groups)"
     return (
         f" (spec.checkpoints.path is {evaluation.checkpoints_path!r}: let the training save there, or name its "
         "directory in a new resource)"

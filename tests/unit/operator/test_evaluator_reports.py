@@ -92,7 +92,7 @@ def test_the_first_report_is_awaited_for_a_minute(reporter: str, after: float, s
     [
         ("DirectoryMissing", "it is so (spec.checkpoints.path is 'run': let the training save there"),
         ("NoCheckpoints", "it is so (spec.checkpoints.path is 'run': let the training save there"),
-        ("CheckpointsUnreadable", "it is so"),
+        ("CheckpointsUnreadable", "it is so (spec.evaluator.securityContext sets its user"),
     ],
 )
 def test_a_problem_is_what_the_evaluator_says_and_what_to_do(reason: str, says: str) -> None:

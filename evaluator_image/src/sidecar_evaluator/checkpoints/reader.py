@@ -40,7 +40,7 @@ def require_complete(checkpoint: Checkpoint) -> None:
     if checkpoint.is_deleted:
         raise CheckpointGone("It was deleted before it was evaluated.")
     if checkpoint.missing:
-        raise CheckpointUnreadable(f"It is half-written: {checkpoint.missing}.")
+        raise CheckpointUnreadable(f"It is not whole: {checkpoint.missing}.")
 
 
 def _states(checkpoint: Checkpoint) -> list[FileState]:

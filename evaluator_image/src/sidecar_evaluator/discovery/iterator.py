@@ -243,7 +243,7 @@ class CheckpointIterator:
         for checkpoint in unsettled:
             if self._backoff.is_due(checkpoint, now) and (missing := self._completeness.missing(checkpoint)):
                 half_written = replace(checkpoint, missing=missing)
-                if not self.retry(checkpoint, f"It is half-written: {missing}."):
+                if not self.retry(checkpoint, f"It is not whole: {missing}."):
                     return (half_written,)
         return ()
 
