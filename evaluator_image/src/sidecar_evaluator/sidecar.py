@@ -4,11 +4,9 @@ For a person beside a training, without Kubernetes: results go to the log and to
 `sidecar-evaluator run` puts the same loop together with more around it.
 """
 
-import logging
 import operator
 import os
 import re
-import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +16,7 @@ from sidecar_evaluator.discovery.iterator import Policy
 from sidecar_evaluator.discovery.training_end import SENTINEL, training_finished
 from sidecar_evaluator.entrypoint import Evaluation, is_positive, require_valid
 from sidecar_evaluator.errors import ConfigurationError
+from sidecar_evaluator.runtime.console_log import shown_on_console
 from sidecar_evaluator.writers.log import LogWriter
 
 _NAME = "SidecarEvaluator"
@@ -39,7 +38,8 @@ class SidecarEvaluator:
     higher one, in its name; with None or 0 it ends only if a file `training.finished` appears in the
     directory. `callbacks` are Keras callbacks, whose `on_test_...` methods are called. The
     optimizer's iterations are those of the checkpoint, so that `TensorBoard(log_dir)` writes
-    `evaluation_<metric>_vs_iterations` to `log_dir/validation`.
+    `evaluation_<metric>_vs_iterations` to `log_dir/validation`. Scores go to the log
+    `sidecar_evaluator`, and to standard error where no handler of the program shows them.
 
     Each argument is an attribute of the same name that may be set until `start` is called, which
     reads and checks them; the constructor accepts any value. After `start` the model holds the
@@ -72,16 +72,16 @@ class SidecarEvaluator:
         evaluation, checkpoint_dir, policy = self._validated()
         from sidecar_evaluator.assembly import Surroundings, assemble, checkpoint_source, prepared_evaluator
 
-        _show_log()
-        stop = threading.Event()
-        evaluator = prepared_evaluator(evaluation, stop)
-        source = checkpoint_source(checkpoint_dir, stop, policy)
-        surroundings = Surroundings(LogWriter(), stop, training_finished(SENTINEL, lambda: False))
-        try:
-            assemble(source, evaluator, surroundings).run()
-        finally:
-            stop.set()
-            source.changes.close()
+        with shown_on_console("sidecar_evaluator"):
+            stop = threading.Event()
+            evaluator = prepared_evaluator(evaluation, stop)
+            source = checkpoint_source(checkpoint_dir, stop, policy)
+            surroundings = Surroundings(LogWriter(), stop, training_finished(SENTINEL, lambda: False))
+            try:
+                assemble(source, evaluator, surroundings).run()
+            finally:
+                stop.set()
+                source.changes.close()
 
     def _validated(self) -> tuple[Evaluation, Path, Policy]:
         """Return the attributes in the types that the loop takes.
@@ -117,11 +117,3 @@ def _limit(max_evaluations: Any) -> int | None:
             f"{_NAME}'s max_evaluations is {max_evaluations!r}; it must be a whole number above 0, or None."
         )
     return operator.index(max_evaluations)
-
-
-def _show_log() -> None:
-    """Show progress on standard error where the program has not set up logging."""
-    logger = logging.getLogger("sidecar_evaluator")
-    if not logger.hasHandlers():
-        logger.addHandler(logging.StreamHandler(sys.stderr))
-        logger.setLevel(logging.INFO)
