@@ -11,7 +11,8 @@ from demo.follow import PODS
 from demo.kubectl import Kubectl, Manifest, wait_for
 from e2e import scoring
 from e2e.conftest import NewNamespace, wait_until_finished
-from e2e.test_bad_input import CLAIM, SAMPLE, Mistake, code, evaluation
+from e2e.test_bad_input import CLAIM, Mistake, code, evaluation
+from e2e.test_training_order import write_checkpoint
 from support.waiting import CLUSTER_DEADLINE
 
 POLICY = "e2e-inject-proxy"
@@ -66,15 +67,6 @@ def namespace(new_namespace: NewNamespace) -> Iterator[Kubectl]:
     yield kubectl
     for kind in ("mutatingadmissionpolicybinding", "mutatingadmissionpolicy"):
         kubectl.run("delete", kind, POLICY, "--ignore-not-found")
-
-
-def write_checkpoint(kubectl: Kubectl) -> None:
-    import tensorflow as tf
-
-    model = scoring.load_module(SAMPLE / "digits.py").build_model()
-    model.optimizer.build(model.trainable_variables)
-    path = scoring.claim_folder(kubectl, "runs") / "good" / "ckpt-1"
-    tf.train.Checkpoint(model=model, optimizer=model.optimizer).write(str(path))
 
 
 def is_stopped(kubectl: Kubectl, name: str) -> bool | None:
