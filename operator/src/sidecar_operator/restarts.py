@@ -36,7 +36,7 @@ def successor(
     if any(pod_diagnosis.has_ended_well(pod) for pod in pods):
         return None
     settled = evaluation.results.settled_count
-    if settled > run.settled:
+    if has_advanced(run, evaluation):
         fruitless, failures = 0, 0
     else:
         fruitless, failures = run.fruitless_attempts + 1, run.failures + sum(failed_by_itself(pod) for pod in pods)
@@ -44,6 +44,11 @@ def successor(
         return None
     starts_at = (_failed_at(job, pods) or now) + delay(fruitless)
     return run.followed(starts_at, fruitless_attempts=fruitless, failures=failures, settled=settled)
+
+
+def has_advanced(run: Run, evaluation: SidecarEvaluation) -> bool:
+    """Tell whether a checkpoint was settled in this run; fewer than at its beginning where results began anew."""
+    return evaluation.results.settled_count not in {0, run.settled}
 
 
 def taken_over_at(run: Run, evaluation: SidecarEvaluation, job: Job | None, pods: Iterable[Pod]) -> datetime | None:
@@ -55,7 +60,7 @@ def taken_over_at(run: Run, evaluation: SidecarEvaluation, job: Job | None, pods
     ready = evaluation.condition(Type.READY)
     if job is None or job.has_ended or job.is_suspended or job.active_pods or any(not pod.is_over for pod in pods):
         return None
-    if ready is None or ready.is_true or evaluation.results.settled_count <= run.settled:
+    if ready is None or ready.is_true or not has_advanced(run, evaluation):
         return None
     since = parse_time(ready.last_transition_time)
     return since + LONGEST_PAUSE if since else None

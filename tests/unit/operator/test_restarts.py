@@ -69,10 +69,18 @@ def test_failures_of_the_evaluator_itself_count_as_long_as_nothing_is_settled(st
     assert followed_by([status], run=second) is None
 
 
-def test_a_checkpoint_settled_since_forgives_everything_before() -> None:
-    run = followed_by([CRASHED] * FAILURE_LIMIT, run=Run(1, attempt=9, fruitless_attempts=4, failures=6), settled=4)
+@pytest.mark.parametrize("settled_before", [0, 3, 50])
+def test_a_checkpoint_settled_since_forgives_everything_before(settled_before: int) -> None:
+    """Also where results began anew with other code, so that fewer are settled than before."""
+    before = Run(1, attempt=9, fruitless_attempts=4, failures=6, settled=settled_before)
+    run = followed_by([CRASHED] * FAILURE_LIMIT, run=before, settled=4)
     assert run is not None
     assert (run.attempt, run.failures, run.fruitless_attempts, run.settled) == (10, 0, 0, 4)
+
+
+def test_results_that_began_anew_and_hold_nothing_yet_forgive_nothing() -> None:
+    before = Run(1, attempt=9, fruitless_attempts=4, failures=FAILURE_LIMIT, settled=50)
+    assert followed_by([CRASHED], run=before, settled=0) is None
 
 
 @pytest.mark.parametrize(
