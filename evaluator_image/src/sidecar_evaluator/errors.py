@@ -5,11 +5,9 @@ and the command line turns the others into an exit code. No other module invents
 """
 
 import errno
-import re
 from enum import IntEnum
 
-_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
-_PREAMBLE = "Exception encountered when calling"  # of Keras, which tells what happened only below it
+from sidecar_evaluator.causes import cause_in
 
 
 class ExitCode(IntEnum):
@@ -88,8 +86,5 @@ def require_storage(error: BaseException, place: str = "The storage") -> None:
 
 
 def first_line(error: BaseException, limit: int = 500) -> str:
-    """Return the error's class and the first line of its message that tells something, bounded for a status field."""
-    lines = [line.strip() for line in _COLOURS.sub("", str(error)).splitlines() if line.strip()]
-    if len(lines) > 1 and lines[0].startswith(_PREAMBLE):
-        del lines[0]
-    return f"{type(error).__name__}: {lines[0]}"[:limit] if lines else type(error).__name__
+    """Return the error's class and the line of its message that tells the cause, bounded for a status field."""
+    return cause_in(type(error).__name__, str(error))[:limit]

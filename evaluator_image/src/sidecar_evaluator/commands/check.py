@@ -47,8 +47,9 @@ def _scores(evaluator: ModelEvaluator, loaded: Loaded) -> tuple[Score, ...]:
     except (ConfigurationError, CheckpointError):
         raise
     except (Exception, SystemExit) as error:
-        _log.warning("The evaluation failed.", exc_info=error)
-        raise CheckpointError(f"The evaluation failed: {first_line(error)}") from error
+        message = f"The evaluation failed: {first_line(error)}"
+        _log.warning("%s", message, exc_info=error)
+        raise CheckpointError(message) from error
     if not scores:
         raise CheckpointError(NO_SCORES)
     return scores
