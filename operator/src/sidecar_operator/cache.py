@@ -50,7 +50,8 @@ class KindCache(Generic[View]):
         self._objects: dict[Key, bytes] = {}
         self._keys: dict[Hashable, tuple[Key, ...]] = {}
         self._listed: dict[str | None, set[Key]] = {}
-        self._list_versions: dict[str | None, int] = {}
+        self._newest = 0
+        self._newest_before_list = 0
 
     def __iter__(self) -> Iterator[View]:
         return (obj for key in self.all_keys() if (obj := self.get(key)))
@@ -82,6 +83,7 @@ class KindCache(Generic[View]):
         if self._version(received.key) >= received.resource_version:
             return False
         self._forget(received.key)
+        self._newest = max(self._newest, received.resource_version)
         obj = self._view(trimmed(raw))
         key = Key(sys.intern(obj.namespace), sys.intern(obj.name))
         self._objects[key] = self._packer.pack(obj.raw, obj.resource_version)
@@ -120,17 +122,22 @@ class KindCache(Generic[View]):
         """Take over a list that the API server made at this resourceVersion, of one namespace or of all."""
         self.take_page(Page(list(objects), version, namespace))
 
+    def begin_list(self) -> None:
+        """Note that a list is asked for: the API server makes it at no earlier version than those stored by now."""
+        self._newest_before_list = self._newest
+
     def take_page(self, page: Page) -> None:
         """Take over a part of a list; after the last part, drop what is older than the list and not in it.
 
-        A version before that of the last list means that the API server's database was restored: what was stored then
-        is no newer than the list, whatever its version.
+        A version before one that was known when the list began means that the API server's database was restored: what
+        was stored then is no newer than the list, whatever its version.
         """
         if page.is_first:
             self._listed[page.namespace] = set()
-        if page.version < self._list_versions.get(page.namespace, 0):
-            self._discard_all(page)
-        self._list_versions[page.namespace] = page.version
+            if page.version < self._newest_before_list:
+                self._discard_all(page)
+                self._newest = page.version
+        self._newest = max(self._newest, page.version)
         listed = self._listed[page.namespace]
         for raw in page.objects:
             listed.add(KubeObject(raw).key)

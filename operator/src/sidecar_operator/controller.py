@@ -8,10 +8,10 @@ error delays nothing for longer than that. The liveness probe calls `check_healt
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 from sidecar_operator import names
-from sidecar_operator.cache import CHILD_KINDS, Cache
+from sidecar_operator.cache import Cache, KindCache
 from sidecar_operator.kube_client import ApiError
 from sidecar_operator.kube_objects import Key, Page
 from sidecar_operator.metrics import ReconcileMetrics
@@ -95,11 +95,11 @@ class Controller:
 
     async def resync(self) -> None:
         """List everything, and ask for a pass over each resource."""
-        for kind in CHILD_KINDS:
+        kinds: dict[str, KindCache[Any]] = {**self._cache.children, names.KIND: self._cache.evaluations}
+        for kind, cache in kinds.items():
+            cache.begin_list()
             async for page in self._client.list_pages(kind):
-                self._cache.children[kind].take_page(page)
-        async for page in self._client.list_pages(names.KIND):
-            self._cache.evaluations.take_page(page)
+                cache.take_page(page)
         self._cache.forget_unfollowed_trainings()
         for key in self._cache.evaluations.all_keys():
             self._queue.add(key)

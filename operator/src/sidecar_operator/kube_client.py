@@ -245,6 +245,11 @@ class KubeClient:
         async for page in self._pages(path_of(*kind, namespace), [], ""):
             yield page
 
+    async def version_of_list(self, kind: ServedKind, namespace: str | None) -> int:
+        """Return the resourceVersion at which the API server would list a kind now."""
+        answer = await self._request("GET", path_of(*kind, namespace), [("limit", "1")])
+        return KubeObject(answer).resource_version
+
     async def watch(self, kind: ServedKind, namespace: str | None, version: str) -> AsyncGenerator[JsonObject, None]:
         """Yield the events of a kind after a version, until the server ends the watch.
 

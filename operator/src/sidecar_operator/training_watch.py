@@ -35,6 +35,9 @@ class WatchClient(Protocol):
     def list_trainings(self, kind: ServedKind, namespace: str | None) -> AsyncGenerator[Page, None]:
         """List all trainings of a kind, page by page."""
 
+    async def version_of_list(self, kind: ServedKind, namespace: str | None) -> int:
+        """Return the version at which a list would be made now."""
+
     def watch(self, kind: ServedKind, namespace: str | None, version: str) -> AsyncGenerator[JsonObject, None]:
         """Yield the events of a kind after a version, until the server ends the watch."""
 
@@ -105,7 +108,7 @@ class TrainingWatch:
         """List where that is needed, and watch until the watch ends or fails; return the seconds to wait afterwards."""
         asked_to_wait = 0.0
         try:
-            kind = self._kind or await self._list()
+            kind = await self._resumed() or await self._list()
             await self._watch(kind)
         except ExpiredError:
             self._kind = None
@@ -113,6 +116,13 @@ class TrainingWatch:
             self._fail(error)
             asked_to_wait = error.retry_after if isinstance(error, ApiError) else 0.0
         return max(asked_to_wait, min(FIRST_DELAY * 2.0 ** min(self._failures, 10), LONGEST_DELAY))
+
+    async def _resumed(self) -> ServedKind | None:
+        """Return the kind where its watch may go on; None where it is to be listed, as after a backup was restored."""
+        if self._kind is None or not self._version.isdecimal():
+            return None
+        version = await self._client.version_of_list(self._kind, self._scope.namespace)
+        return self._kind if version >= int(self._version) else None
 
     async def _list(self) -> ServedKind:
         kind = await self._client.served_kind(self._scope.api_version, self._scope.kind)

@@ -69,16 +69,33 @@ def test_a_list_of_one_namespace_says_nothing_of_another(cache: KindCache[Job]) 
 
 
 def test_a_list_that_is_older_than_the_one_before_replaces_everything(cache: KindCache[Job]) -> None:
-    cache.replace([version(JOB, 100)], 100)
+    cache.replace([version(JOB, 90)], 100)
     restored = job(evaluation(), "restored")
+    cache.begin_list()
     cache.replace([version(JOB, 40), version(restored, 30)], 50)
     assert {stored.name: stored.resource_version for stored in cache} == {JOB_KEY.name: 40, "restored": 30}
     assert cache.put(version(JOB, 51))
 
 
+def test_a_list_that_is_older_than_what_a_watch_has_reported_replaces_everything(cache: KindCache[Job]) -> None:
+    cache.put(version(JOB, 100))
+    restored = job(evaluation(), "restored")
+    cache.begin_list()
+    cache.take_page(Page([version(JOB, 40)], 50, is_last=False))
+    cache.take_page(Page([version(restored, 30)], 50, is_first=False))
+    assert {stored.name: stored.resource_version for stored in cache} == {JOB_KEY.name: 40, "restored": 30}
+
+
+def test_what_a_watch_reports_while_a_list_comes_in_may_be_newer(cache: KindCache[Job]) -> None:
+    cache.begin_list()
+    cache.put(version(JOB, 100))
+    cache.take_page(Page([version(JOB, 40)], 50))
+    assert [stored.resource_version for stored in cache] == [100]
+
+
 def test_an_older_list_of_one_namespace_resets_no_other(cache: KindCache[Job]) -> None:
-    cache.replace([], 100, JOB_KEY.namespace)
     cache.put(version(JOB, 110))
+    cache.begin_list()
     cache.replace([], 50, "another")
     assert cache.get(JOB_KEY)
     cache.replace([], 60, JOB_KEY.namespace)

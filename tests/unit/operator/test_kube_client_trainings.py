@@ -143,6 +143,7 @@ async def test_trainings_are_listed_in_pages(server: Server, client: KubeClient)
     server.serve(f"{GROUP}/v1/tfjobs", {"items": [training()], "metadata": {"resourceVersion": "7"}})
     pages: list[Page] = [page async for page in client.list_trainings(ServedKind("kubeflow.org/v1", "tfjobs"), None)]
     assert [(page.version, len(page.objects)) for page in pages] == [(7, 1)]
+    assert await client.version_of_list(ServedKind("kubeflow.org/v1", "tfjobs"), None) == 7
 
 
 WATCHED = ServedKind("kubeflow.org/v1", "tfjobs")

@@ -27,6 +27,8 @@ class Bench:
     lists: list[Answer] = field(default_factory=list)
     watches: list[Answer] = field(default_factory=list)
     served: ServedKind | None = SERVED
+    version: int = 1000
+    """The version of the API server's database."""
     asked: list[str] = field(default_factory=list)
     woken: list[Key] = field(default_factory=list)
     cache: Cache = field(default_factory=Cache)
@@ -42,6 +44,9 @@ class Bench:
         self.asked.append("list")
         for raw in _answer(self.lists):
             yield Page([raw], 100, namespace)
+
+    async def version_of_list(self, kind: ServedKind, namespace: str | None) -> int:
+        return self.version
 
     async def watch(self, kind: ServedKind, namespace: str | None, version: str) -> AsyncGenerator[JsonObject, None]:
         self.asked.append(f"watch after {version}")
@@ -94,6 +99,14 @@ async def test_a_watch_goes_on_after_the_last_version_that_it_has_seen() -> None
         await bench.turn()
     assert bench.asked == ["list", "watch after 100", "watch after 150", "watch after 150"]
     assert bench.is_watched
+
+
+async def test_a_database_that_was_restored_is_listed_again() -> None:
+    bench = Bench(lists=[[training()], [training()]], watches=[[event("MODIFIED", training(), 150)]])
+    await bench.turn()
+    bench.version = 149
+    await bench.turn()
+    assert bench.asked == ["list", "watch after 100", "list", "watch after 100"]
 
 
 @pytest.mark.parametrize(
