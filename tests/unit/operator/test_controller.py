@@ -148,6 +148,14 @@ async def test_a_resync_fills_the_cache_and_wakes_everything(bench: Bench) -> No
     assert len(bench.cache.children["Job"].of(KEY)) == 1
 
 
+async def test_a_resync_goes_back_with_a_database_that_was_restored(bench: Bench) -> None:
+    newer = evaluation()
+    newer["metadata"] |= {"resourceVersion": str(10**7), "uid": "uid-lost"}
+    bench.cache.evaluations.put(newer)
+    await bench.controller.resync()
+    assert [stored.uid for stored in bench.cache.evaluations] == ["uid-mnist"]
+
+
 async def test_a_failed_resync_is_tried_again(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("SECOND_RESYNC_SECONDS", "RESYNC_RETRY_SECONDS"):
         monkeypatch.setattr(f"sidecar_operator.controller.{name}", 0)
