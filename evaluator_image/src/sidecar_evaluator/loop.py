@@ -105,7 +105,9 @@ class Loop:
                 break
             self.enter(Phase.WAITING)
         if self.checkpoints.ended:
-            _log.info("Nothing is left to evaluate: %s.", self.checkpoints.ended)
+            left_over = self.checkpoints.left_over
+            instead = f" No checkpoint was found: {left_over.message}." if left_over else ""
+            _log.info("Nothing is left to evaluate: %s.%s", self.checkpoints.ended, instead)
             self._log_if_all_failed()
             self.results = replace(self.results, ended=Ended(self.checkpoints.ended, self.clock.time()))
             self.writer.write(Report(None, self.results))

@@ -85,7 +85,8 @@ class CheckpointIterator:
     `settled` holds what is settled already, `training_finished` tells whether training has ended,
     `group_limit` how many of so many waiting ones to evaluate together; `on_obstacle` is told what keeps it from
     finding any, None once nothing does; `beat` is called before each look into a file. `ended` is the reason
-    once the iterator ended by itself; it stays None where `stop` ended it.
+    once the iterator ended by itself, and `left_over` what it then found instead of checkpoints; both stay None where
+    `stop` ended it.
     """
 
     directory: CheckpointDirectory
@@ -100,6 +101,7 @@ class CheckpointIterator:
     beat: Callable[[], None] = lambda: None
     group_limit: Callable[[int], int] = lambda _waiting: 1
     ended: EndReason | None = None
+    left_over: Obstacle | None = None
     _backlog: Backlog = field(default_factory=Backlog)
     _unused_listing: Listing | None = None
     _waits: int = 0
@@ -112,7 +114,7 @@ class CheckpointIterator:
         self.settled.newer_passes_older = self.policy.selection.newer_passes_older
         self._backoff = Backoff(listing_age)
         self._completeness = Completeness(self.directory.recheck, self.beat)
-        self._reminder = Reminder(self.directory.nested)
+        self._reminder = Reminder(self.directory)
         self._obstacles = Obstacles(self.directory, self.on_obstacle)
         self._end = TrainingEnd(self.training_finished, self.policy.no_checkpoint_timeout, listing_age)
 
@@ -132,6 +134,7 @@ class CheckpointIterator:
                 yield group
             elif is_last_chance and not unsettled and not self._has_doubts():
                 self.ended = end
+                self.left_over = self._obstacles.end(listing, has_settled=self.settled.has_any)
                 return
             else:
                 self._remind(listing, unsettled)

@@ -15,6 +15,7 @@ from typing import Protocol
 from sidecar_evaluator.checkpoints.interface import Checkpoint
 from sidecar_evaluator.discovery.completeness import denied_file
 from sidecar_evaluator.discovery.directory import Listing
+from sidecar_evaluator.discovery.other_formats import is_saved_model, other_format
 from sidecar_evaluator.results.evaluator_report import ProblemReason
 
 LASTING_SECONDS = 4.5
@@ -76,6 +77,12 @@ class Obstacles:
         if current is None or now - self._since >= LASTING_SECONDS:
             self._tell(current)
 
+    def end(self, listing: Listing, *, has_settled: bool) -> Obstacle | None:
+        """Return what was in the way until the end, and report it: there is no time left for it to pass."""
+        self._current = self._obstacle(listing, (), has_settled=has_settled)
+        self._tell(self._current)
+        return self._current
+
     def passed(self) -> None:
         """Take note that a checkpoint was found: what is not about other ones has passed."""
         if self._reported and self._reported.reason in _WITHOUT_CHECKPOINTS:
@@ -105,12 +112,13 @@ class Obstacles:
         path = self.directory.path
         if not names:
             return f"{path} is empty"
-        if nested := self.directory.nested():
+        if not is_saved_model(names) and (nested := self.directory.nested()):
             return f"{path} holds no checkpoint, but {examples(nested)} below it does; name that directory"
         links = (dangling_link(path / name) for name in islice(sorted(names), _EXAMINED))
         if link := next(filter(None, links), ""):
             return f"{path} holds no checkpoint: {link}"
-        return f"{path} holds no checkpoint that is whole, only {examples(names)}"
+        other = other_format(path, names)
+        return f"{path} holds no checkpoint that is whole, only {examples(names)}" + (f"; {other}" if other else "")
 
 
 def _moved(named: Path, path: Path, target: Path) -> str:

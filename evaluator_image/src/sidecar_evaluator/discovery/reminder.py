@@ -4,21 +4,33 @@ The iterator calls it before each wait. It reads what the look saw and changes n
 """
 
 import logging
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
 
 from sidecar_evaluator.discovery.directory import Listing
+from sidecar_evaluator.discovery.other_formats import is_saved_model, other_format
 
 _log = logging.getLogger(__name__)
 
 REMINDER_SECONDS = 30.0
 
 
+class LookedAt(Protocol):
+    """What is asked of a directory; see `Directory`."""
+
+    path: Path
+
+    def nested(self) -> list[str]:
+        """Return the subdirectories that hold checkpoints themselves."""
+
+
 @dataclass
 class Reminder:
-    """Explains every half minute of silence; `nested` returns the subdirectories that hold checkpoints."""
+    """Explains every half minute of silence."""
 
-    nested: Callable[[], list[str]]
+    directory: LookedAt
     _last: float = 0.0
 
     def remind(self, listing: Listing, now: float, silence: float, *, has_settled: bool) -> None:
@@ -34,8 +46,10 @@ class Reminder:
             return "The checkpoint directory does not exist yet; waiting for training to make it."
         if listing.checkpoints or has_settled:
             return "Waiting for training to finish the next one."
-        if nested := self.nested():
+        if not is_saved_model(listing.names) and (nested := self.directory.nested()):
             return f"The directory holds no checkpoint, but {_examples(nested)} below it does: name that directory."
+        if other := other_format(self.directory.path, listing.names):
+            return f"The directory holds {_contents(listing.names)}; {other}."
         return (
             f"The directory holds {_contents(listing.names)}. Save checkpoints with tf.train.CheckpointManager, "
             "OrbaxCheckpoint, or ModelCheckpoint and a file name such as ckpt-{epoch}.weights.h5 or ckpt-{epoch}.keras."

@@ -39,6 +39,16 @@ def write(directory: Path, name: str = "ckpt-1", *, shard_bytes: int = 0, **obje
     tf.train.Checkpoint(**objects).write(str(directory / name), options=options)
 
 
+def tensorflow_1(directory: Path, number: int = 7) -> None:
+    """Write `model-7` as programs for TensorFlow 1 do."""
+    import tensorflow as tf
+
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        variable = tf.compat.v1.get_variable("dense/kernel", shape=(4, 2))
+        session.run(variable.initializer)
+        tf.compat.v1.train.Saver([variable]).save(session, str(directory / "model"), global_step=number)
+
+
 def weights_file(model: Any, directory: Path, number: int = 1) -> None:
     model.save_weights(str(directory / f"ckpt-{number}.weights.h5"))
 

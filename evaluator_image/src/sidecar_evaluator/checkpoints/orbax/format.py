@@ -27,6 +27,7 @@ _TEMPORARY = ".orbax-checkpoint-tmp"
 _STEP, _COMMITTED = "_CHECKPOINT_METADATA", "commit_success.txt"
 _STATE_FILES = (_STEP, _COMMITTED, METADATA, "manifest.ocdbt")
 _TREE_HANDLER = re.compile(r"PyTree|StandardCheckpoint")  # in the name of the class that wrote an item
+_NAMED, _KEY_LENGTH = 8, 60  # of the keys in a message
 _STEP_ENTRIES = {*_STATE_FILES, "pytree", "default", "ocdbt.process_0"}
 
 
@@ -120,9 +121,19 @@ def _read(items: dict[str, Item], plan: _ReadPlan, model: Any) -> Weights:
     if not plan.leaves:
         raise CheckpointIncompatible("The step contains no tree of arrays; save the model's weights.")
     arrays = _open(items, plan.match.leaves)
-    _require_compatible(plan.match, arrays, model)
+    try:
+        _require_compatible(plan.match, arrays, model)
+    except CheckpointIncompatible as error:
+        raise CheckpointIncompatible(f"{error} {_contents(plan.leaves)}") from error
     values = read_arrays([array for array in arrays if array is not None])
     return Weights(cast_to_variables(values, variables_to_restore(model)), _iterations(items, plan.counters))
+
+
+def _contents(leaves: Sequence[Leaf]) -> str:
+    """Say which keys a step has, so that a person recognises the tree that was saved."""
+    keys = ["/".join(filter(None, (leaf.item, *leaf.keys)))[-_KEY_LENGTH:] for leaf in leaves]
+    more = f" and {len(keys) - _NAMED} more" if len(keys) > _NAMED else ""
+    return f"The step contains {', '.join(keys[:_NAMED])}{more}."
 
 
 def _open(items: dict[str, Item], leaves: Sequence[Leaf | None]) -> list[Any]:

@@ -30,6 +30,10 @@ from sidecar_evaluator.errors import (
 )
 
 _INDEX = ".index"
+_WITHOUT_GRAPH = (
+    "It has no object graph, as checkpoints of tf.compat.v1.train.Saver: only names, not those of a Keras model. "
+    "Save with tf.train.Checkpoint(model=model, optimizer=optimizer)."
+)
 _SHARD = re.compile(r"(?P<prefix>.+)\.data-(?P<index>\d{5})-of-(?P<count>\d{5})")
 
 
@@ -92,6 +96,8 @@ class TensorFlow(CheckpointFormat):
 
         reader = tf.train.load_checkpoint(path)
         dtypes = reader.get_variable_to_dtype_map()
+        if GRAPH_KEY not in dtypes:
+            raise CheckpointIncompatible(_WITHOUT_GRAPH)
         [graph] = _restore(path, [GRAPH_KEY], [tf.string])
         plan = self._plan_for(model, graph.numpy())
         if plan.iterations is None:

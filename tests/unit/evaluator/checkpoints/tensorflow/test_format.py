@@ -11,7 +11,7 @@ import pytest
 from sidecar_evaluator.checkpoints.interface import Weights
 from sidecar_evaluator.checkpoints.reader import read_checkpoint
 from sidecar_evaluator.checkpoints.tensorflow.format import TensorFlow
-from sidecar_evaluator.errors import CheckpointError, CheckpointUnreadable
+from sidecar_evaluator.errors import CheckpointError, CheckpointIncompatible, CheckpointUnreadable
 from unit.evaluator.support import saving
 from unit.evaluator.support.architectures import randomized
 from unit.evaluator.support.looking import files_in, is_same, look, only, read
@@ -116,3 +116,11 @@ def test_every_shard_is_read_and_measured(factory: ModelFactory, tmp_path: Path)
         (checkpoint,) = look(TensorFlow(), directory=tmp_path).values()
         assert checkpoint.missing == f"1 of its {len(shards)} data shards are not written to the end"
         shard.write_bytes(whole)
+
+
+def test_a_checkpoint_of_tensorflow_1_is_called_by_its_name(tmp_path: Path) -> None:
+    """Its variables have names, but no object graph says to which layers they belong; trying again cannot help."""
+    saving.tensorflow_1(tmp_path)
+    checkpoint = look(TensorFlow(), directory=tmp_path)["model-7"]
+    with pytest.raises(CheckpointIncompatible, match=r"no object graph.* tf\.compat\.v1\.train\.Saver.* Save with tf"):
+        read_checkpoint(checkpoint, object())
