@@ -49,6 +49,21 @@ def subclassed(factory: ModelFactory) -> Any:
     return model
 
 
+def nested_layers(factory: ModelFactory) -> Any:
+    """A layer that has two layers of the same shape."""
+
+    class Block(factory.keras.layers.Layer):  # type: ignore[name-defined, misc]
+        def __init__(self) -> None:
+            super().__init__(name="block")
+            self.parts = [factory.keras.layers.Dense(4, name=name) for name in ("first", "second")]
+
+        def call(self, inputs: Any) -> Any:
+            return self.parts[1](self.parts[0](inputs))
+
+    layers = factory.keras.layers
+    return factory.compiled(factory.keras.Sequential([layers.Input((4,)), Block(), layers.Dense(2, name="last")]))
+
+
 def wrapper(factory: ModelFactory) -> Any:
     """A model with an attribute called `model`."""
 

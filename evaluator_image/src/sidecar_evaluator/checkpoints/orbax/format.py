@@ -10,7 +10,7 @@ import json
 import re
 import weakref
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from sidecar_evaluator.checkpoints.model_variables import variables_to_restore
 from sidecar_evaluator.checkpoints.orbax.arrays import METADATA, Item, items_of, missing_files, open_arrays, read_arrays
 from sidecar_evaluator.checkpoints.orbax.tree import Leaf, Match, counters, match
 from sidecar_evaluator.checkpoints.snapshot import consistent_snapshot
+from sidecar_evaluator.checkpoints.weight_order import require_known_order
 from sidecar_evaluator.errors import CheckpointIncompatible, first_line
 
 _NAME = re.compile(r"(?:[^.].*_)?\d+")
@@ -96,11 +97,17 @@ def _match(leaves: Sequence[Leaf], model: Any) -> Match:
     variables = variables_to_restore(model)
     restorable = match(leaves, _names(variables))
     if restorable.is_exact or len(variables) == len(model.weights):
-        return restorable
+        return _with_known_order(restorable, model)
     variable_ids, with_metrics = set(map(id, variables)), match(leaves, _names(model.weights))
     pairs = zip(with_metrics.leaves, model.weights, strict=True)
     kept = tuple(leaf for leaf, weight in pairs if id(weight) in variable_ids)
-    return Match(kept, ()) if with_metrics.is_exact else restorable
+    return _with_known_order(replace(with_metrics, leaves=kept), model) if with_metrics.is_exact else restorable
+
+
+def _with_known_order(matched: Match, model: Any) -> Match:
+    if matched.is_by_order:
+        require_known_order(model)
+    return matched
 
 
 def _names(variables: Sequence[Any]) -> list[str]:

@@ -10,7 +10,7 @@ read files.
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import takewhile
 
@@ -63,10 +63,14 @@ class Leaf:
 
 @dataclass(frozen=True)
 class Match:
-    """The leaf of each variable, None if there is none, and the names of the leaves that the model lacks."""
+    """The leaf of each variable, None if there is none, and the names of the leaves that the model lacks.
+
+    It `is_by_order` if the leaves are a list, so that only their order tells which variable each one is.
+    """
 
     leaves: tuple[Leaf | None, ...]
     excess: tuple[str, ...]
+    is_by_order: bool = False
 
     @property
     def is_exact(self) -> bool:
@@ -123,7 +127,7 @@ def _match(subtree: Mapping[Path, Leaf], wanted: Sequence[Path]) -> Match | None
     for find_paths in (_by_name, _by_rank, _by_order):
         paths = find_paths(subtree, wanted)
         if paths is not None:
-            return _match_of(subtree, paths)
+            return replace(_match_of(subtree, paths), is_by_order=find_paths is _by_order)
     return None
 
 

@@ -103,7 +103,8 @@ class SavedGraph:
         """Complete a match with layers in Python lists, which Keras 3 saves only as variables of the optimizer.
 
         The variables of an optimizer correspond to the model's trainable variables if their numbers are equal:
-        by the names of the optimizer's slots, or in the same order if it has no slots.
+        by the names of the optimizer's slots, or in the same order if it has no slots. Equal numbers of other
+        variables, because the training has frozen other layers, would give one value to two variables.
         """
         trainable = {id(variable): variable_name(variable).replace("/", "_") for variable in model.trainable_variables}
         for optimizer in self._optimizers():
@@ -117,8 +118,10 @@ class SavedGraph:
                 for variable in variables_to_restore(model)
             ]
             pairs = list(zip(match.keys, keys, strict=True))
-            if all(by_graph is None or by_optimizer in (by_graph, None) for by_graph, by_optimizer in pairs):
-                return replace(match, keys=tuple(by_graph or by_optimizer for by_graph, by_optimizer in pairs))
+            completed = [by_graph or by_optimizer for by_graph, by_optimizer in pairs]
+            agree = all(by_graph is None or by_optimizer in (by_graph, None) for by_graph, by_optimizer in pairs)
+            if agree and _is_one_to_one(completed):
+                return replace(match, keys=tuple(completed))
         return match
 
     def _slot_names(self, optimizer: int, count: int) -> list[str]:
@@ -195,3 +198,8 @@ class SavedGraph:
             if attribute.name == kind:
                 return str(attribute.checkpoint_key)
         return None
+
+
+def _is_one_to_one(keys: list[str | None]) -> bool:
+    present = [key for key in keys if key]
+    return len(set(present)) == len(present)

@@ -53,6 +53,24 @@ def test_metrics_among_the_weights_are_passed_over(factory: ModelFactory, tmp_pa
     assert is_same(read(Orbax(), tmp_path, model), expected)
 
 
+@pytest.mark.parametrize("factory", ["tf_keras"], indirect=True)
+def test_a_list_whose_order_depends_on_what_is_frozen_is_refused_and_names_are_read(
+    factory: ModelFactory, tmp_path: Path
+) -> None:
+    """The training has frozen the first of two layers of one shape: its weights come last in `get_weights()`."""
+    saved, model = (architectures.nested_layers(factory) for _ in range(2))
+    saved.layers[0].parts[0].trainable = False
+    randomized(saved)
+    expected = {variable.name: np.array(variable) for variable in saved.weights}
+    orbax_manager({"model": saved.get_weights()}, tmp_path, 1)
+    orbax_manager({"model": by_path(saved)}, tmp_path, 2)
+    checkpoints = look(Orbax(), directory=tmp_path)
+    with pytest.raises(CheckpointIncompatible, match=r"a list, which does not tell \S*/kernel:0 and \S*/kernel:0 ap"):
+        read_checkpoint(checkpoints["1"], model)
+    weights = read_checkpoint(checkpoints["2"], model)
+    assert is_same(weights, [expected[variable.name] for variable in model.weights])
+
+
 @KERAS_3
 @pytest.mark.parametrize("name", ["step", "epoch", "metrics", "iterations", "opt", "optimizer_head"])
 def test_a_layer_may_have_any_name(name: str, factory: ModelFactory, tmp_path: Path) -> None:

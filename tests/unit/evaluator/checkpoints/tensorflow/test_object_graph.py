@@ -69,6 +69,32 @@ def test_layers_in_a_list_are_found_through_the_optimizer_or_named(tmp_path: Pat
         read(TensorFlow(), tmp_path, in_a_list(normalized=True))
 
 
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_layers_in_a_list_are_not_confused_with_others_that_the_training_trained(
+    optimizer: str, tmp_path: Path
+) -> None:
+    """As many variables are trainable in the training and here, but not the same: one is nowhere in the checkpoint."""
+    import keras
+
+    class WithHead(keras.Model):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.blocks = [keras.layers.Dense(4), keras.layers.Dense(4)]
+            self.head = keras.layers.Dense(4)
+
+        def call(self, inputs: Any) -> Any:
+            return self.head(self.blocks[1](self.blocks[0](inputs)))
+
+    saved, model = WithHead(), WithHead()
+    for built, frozen in ((saved, saved.blocks[0]), (model, model.head)):
+        built(np.zeros((1, 4), "float32"))
+        frozen.trainable = False
+        ModelFactory(keras).compiled(built, optimizer)
+    saving.tensorflow(randomized(saved), tmp_path)
+    with pytest.raises(CheckpointIncompatible, match="kernel is not in the checkpoint"):
+        read(TensorFlow(), tmp_path, model)
+
+
 def test_layers_in_a_list_are_told_apart_by_the_names_of_slots(tmp_path: Path) -> None:
     """The optimizer of the training was built with the variables in another order."""
     import keras
