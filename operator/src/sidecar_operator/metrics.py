@@ -2,9 +2,10 @@
 
 `metrics_endpoint` serves them. The scores come from `status`, so they outlive the evaluator's pod; the series of a
 resource end when it is deleted. The cache reports each change of a resource, and only then are its samples made; a
-scrape joins them. Steps and times are values, never labels.
+scrape renders those that have changed since the last one. Steps and times are values, never labels.
 """
 
+import gzip
 import math
 import sys
 from collections.abc import Callable, Iterator
@@ -15,8 +16,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from sidecar_operator.kube_objects import Key
 from sidecar_operator.resource_view import Results, SidecarEvaluation
 
-LINES = 2000
-"""Lines that are sent together."""
+BLOCKS = 64
+"""In how many blocks the resources are; a change renders the lines of one block again."""
 
 
 class ReconcileMetrics:
@@ -45,37 +46,73 @@ class ReconcileMetrics:
 
 
 class ResourceMetrics:
-    """Scores and states of all resources, as lines of the Prometheus text format without what all have in common."""
+    """Scores and states of all resources, in blocks of which a scrape renders those that have changed since the last.
+
+    The blocks are kept as gzip members, which may follow each other in one answer.
+    """
 
     def __init__(self) -> None:
-        self._samples: dict[Key, tuple[str | float, ...]] = {}
+        self._blocks = [_Block() for _ in range(BLOCKS)]
 
     def update(self, key: Key, evaluation: SidecarEvaluation | None) -> None:
         """Take over a resource that has changed, or None for one that is gone."""
-        if evaluation is None:
-            self._samples.pop(key, None)
-        else:
-            self._samples[key] = tuple(_flattened(evaluation))
+        self._blocks[hash(key) % BLOCKS].update(key, tuple(_flattened(evaluation)) if evaluation else None)
+
+    def compressed(self) -> Iterator[bytes]:
+        """Yield all samples, family by family, as gzip members; may run in another thread than `update`."""
+        rendered = [block.rendered() for block in self._blocks]
+        for number, family in enumerate(FAMILIES):
+            name = PREFIX + family.name
+            yield gzip.compress(f"# HELP {name} {family.text}\n# TYPE {name} gauge\n".encode())
+            yield from (members[number] for members in rendered if members[number])
 
     def text(self) -> Iterator[bytes]:
-        """Yield all samples, family by family, a part at a time; may run in another thread than `update`."""
-        for family in FAMILIES:
-            lines = [f"# HELP {PREFIX}{family.name} {family.text}\n# TYPE {PREFIX}{family.name} gauge\n"]
-            for (namespace, name), samples in list(self._samples.items()):
-                start = f'{PREFIX}{family.name}{{namespace="{namespace}",name="{name}"'
-                lines += (
-                    f"{start}{samples[at + 1]}}} {samples[at + 2]}\n"
-                    for at in range(0, len(samples), 3)
-                    if samples[at] is family.name
-                )
-                if len(lines) > LINES:
-                    yield _joined(lines)
-                    lines.clear()
-            yield _joined(lines)
+        """Yield the same, not compressed."""
+        return map(gzip.decompress, self.compressed())
+
+
+class _Block:
+    """Samples of some resources, and their lines as they were rendered last."""
+
+    def __init__(self) -> None:
+        self._samples: dict[Key, Samples] = {}
+        self._version = 0
+        self._rendered: tuple[int, list[bytes]] = (0, [b""] * len(FAMILIES))
+
+    def update(self, key: Key, samples: "Samples | None") -> None:
+        """Replace the samples of a resource; None for one that is gone."""
+        if samples is None:
+            self._samples.pop(key, None)
+        else:
+            self._samples[key] = samples
+        self._version += 1
+
+    def rendered(self) -> list[bytes]:
+        """Return a gzip member for each family, empty where no resource has samples of it."""
+        version, members = self._rendered
+        if version != self._version:
+            version, samples = self._version, list(self._samples.items())  # what changes after this is rendered next
+            members = [_member(family.name, samples) for family in FAMILIES]
+            self._rendered = version, members
+        return members
+
+
+Samples = tuple[str | float, ...]
+"""Family, labels and value of each sample in turn: one tuple of these is small, and most texts are shared."""
+
+
+def _member(family: str, resources: list[tuple[Key, Samples]]) -> bytes:
+    lines = "".join(
+        f'{PREFIX}{family}{{namespace="{namespace}",name="{name}"{samples[at + 1]}}} {samples[at + 2]}\n'
+        for (namespace, name), samples in resources
+        for at in range(0, len(samples), 3)
+        if samples[at] is family
+    )
+    return gzip.compress(lines.encode(errors="replace"), compresslevel=1) if lines else b""
 
 
 def _flattened(evaluation: SidecarEvaluation) -> Iterator[str | float]:
-    """Yield family, labels and value of each sample in turn: one tuple of these is small, and most texts are shared."""
+    """Yield family, labels and value of each sample in turn."""
     for name, labels, value in samples(evaluation):
         family = _FAMILIES_BY_NAME[name]
         yield family.name
@@ -87,10 +124,6 @@ def _flattened(evaluation: SidecarEvaluation) -> Iterator[str | float]:
 
 _WORDS = {"nan": "NaN", "inf": "+Inf", "-inf": "-Inf"}
 """What the text format calls values that are no finite number."""
-
-
-def _joined(lines: list[str]) -> bytes:
-    return "".join(lines).encode(errors="replace")
 
 
 def _escaped(text: str) -> str:

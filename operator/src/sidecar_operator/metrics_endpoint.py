@@ -4,8 +4,8 @@
 that the text of thousands of resources is never in memory as a whole.
 """
 
+import gzip
 import threading
-import zlib
 from collections.abc import Iterable, Iterator
 from socketserver import ThreadingMixIn
 from types import TracebackType
@@ -17,9 +17,6 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 
 from sidecar_operator.metrics import ResourceMetrics
-
-GZIP = 16 + zlib.MAX_WBITS
-"""Asks zlib for a gzip header."""
 
 
 class MetricsEndpoint:
@@ -54,18 +51,15 @@ class MetricsEndpoint:
             start_response("200 OK", headers)
             return self._text()
         start_response("200 OK", [*headers, ("Content-Encoding", "gzip")])
-        return _compressed(self._text())
+        return self._compressed()
 
     def _text(self) -> Iterator[bytes]:
         yield generate_latest(self._registry)
         yield from self._resources.text()
 
-
-def _compressed(parts: Iterator[bytes]) -> Iterator[bytes]:
-    compressor = zlib.compressobj(level=1, wbits=GZIP)
-    for part in parts:
-        yield compressor.compress(part)
-    yield compressor.flush()
+    def _compressed(self) -> Iterator[bytes]:
+        yield gzip.compress(generate_latest(self._registry))
+        yield from self._resources.compressed()
 
 
 class _Server(ThreadingMixIn, WSGIServer):

@@ -1,3 +1,4 @@
+import gzip
 import math
 
 import pytest
@@ -5,8 +6,10 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
+from sidecar_operator import metrics
 from sidecar_operator.cache import Cache, KindCache
-from sidecar_operator.metrics import LINES, ReconcileMetrics, ResourceMetrics
+from sidecar_operator.kube_objects import Key
+from sidecar_operator.metrics import ReconcileMetrics, ResourceMetrics
 from unit.operator.support.samples import RESULTS, evaluation, finished
 
 NAMED = {"namespace": "team", "name": "mnist"}
@@ -81,16 +84,43 @@ def test_names_that_would_break_the_format_are_escaped(exported: Exported) -> No
     assert exported.value("score", metric=name, dataset="default") == 1
 
 
-def test_many_resources_are_sent_in_parts_and_family_by_family(exported: Exported) -> None:
-    for number in range(LINES):
+def put_many(exported: Exported, count: int) -> None:
+    for number in range(count):
         resource = evaluation(status=STATUS)
         resource["metadata"]["name"] = f"e{number}"
         exported.evaluations.put(resource)
+
+
+def test_many_resources_are_sent_in_parts_and_family_by_family(exported: Exported) -> None:
+    put_many(exported, count := 2000)
     parts = list(exported.metrics.text())
-    assert max(len(part.splitlines()) for part in parts) < 1.1 * LINES
+    assert max(map(len, parts)) < 0.1 * sum(map(len, parts))
     families = [line.split()[2] for part in parts for line in part.decode().splitlines() if line.startswith("# TYPE")]
     assert len(families) == len(set(families)) == 9
-    assert len([sample for sample in exported.samples() if sample.name == "sidecareval_resource_info"]) == LINES
+    assert len([sample for sample in exported.samples() if sample.name == "sidecareval_resource_info"]) == count
+
+
+def test_what_is_sent_compressed_is_the_same(exported: Exported) -> None:
+    put_many(exported, 100)
+    assert gzip.decompress(b"".join(exported.metrics.compressed())) == b"".join(exported.metrics.text())
+
+
+def test_a_scrape_renders_only_what_has_changed(exported: Exported, monkeypatch: pytest.MonkeyPatch) -> None:
+    put_many(exported, 2000)
+    exported.samples()
+    rendered: list[int] = []
+    render = metrics._member
+
+    def counted(family: str, resources: list[tuple[Key, metrics.Samples]]) -> bytes:
+        rendered.append(len(resources))
+        return render(family, resources)
+
+    monkeypatch.setattr(metrics, "_member", counted)
+    exported.samples()
+    assert rendered == []
+    exported.evaluations.put(evaluation(status=STATUS))
+    assert exported.value("checkpoint_step") == 700
+    assert sum(rendered) <= len(metrics.FAMILIES) * 4 * 2000 / metrics.BLOCKS
 
 
 def test_a_scrape_reads_no_resource(exported: Exported, monkeypatch: pytest.MonkeyPatch) -> None:
