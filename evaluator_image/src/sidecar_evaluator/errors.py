@@ -51,6 +51,10 @@ class CheckpointIncompatible(CheckpointError):  # noqa: N818 - named like the ou
     """The variables in the checkpoint are not those of the model."""
 
 
+class ModelCodeError(CheckpointError):
+    """The model's own code raised while a checkpoint was read for it; another read cannot help."""
+
+
 class CheckpointGone(CheckpointError):  # noqa: N818 - named like the outcome
     """The files were deleted before they were read whole."""
 

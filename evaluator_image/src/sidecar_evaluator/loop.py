@@ -24,6 +24,7 @@ from sidecar_evaluator.errors import (
     CheckpointUnreadable,
     ConfigurationError,
     IterationsMissingError,
+    ModelCodeError,
     Stopped,
     first_line,
     require_storage,
@@ -166,11 +167,9 @@ class Loop:
             raise error
         if isinstance(error, CheckpointGone):
             outcome = replace(self._outcome(checkpoint, OutcomeKind.GONE), message=str(error))
-        elif isinstance(error, CheckpointError | IterationsMissingError):
-            outcome = self._failed(checkpoint, reason_of(error), str(error))
         else:
             _log.debug("Reading failed.", exc_info=error)
-            outcome = self._failed(checkpoint, reason_of(error), first_line(error))
+            outcome = self._failed(checkpoint, reason_of(error), _words(error))
         self._settle(checkpoint, outcome)
 
     def _score(self, loaded: Sequence[Loaded]) -> list[Outcome]:
@@ -184,12 +183,12 @@ class Loop:
                 scored = self.evaluator.score(loaded)
         except (Exception, SystemExit) as error:
             require_storage(error)
-            if isinstance(error, _NOT_FROM_SCORING):
+            if isinstance(error, _NOT_FROM_SCORING) and not isinstance(error, ModelCodeError):
                 raise
             _log.debug("Evaluation failed.", exc_info=True)
             if len(loaded) > 1:
                 return [outcome for item in loaded for outcome in self._score([item])]
-            return [self._failed(loaded[0].checkpoint, reason_of(error), first_line(error))]
+            return [self._failed(loaded[0].checkpoint, reason_of(error), _words(error))]
         return [self._scored(item, scores, len(loaded)) for item, scores in zip(loaded, scored, strict=True)]
 
     def _publish(self, loaded: Loaded, outcome: Outcome) -> None:
@@ -257,3 +256,7 @@ class Loop:
         if counts.failed and not counts.evaluated:
             last = f" The last one, {history[0].checkpoint}: {history[0].message}" if history else ""
             _log.error("No checkpoint could be evaluated, %d failed.%s", counts.failed, last)
+
+
+def _words(error: BaseException) -> str:
+    return str(error) if isinstance(error, CheckpointError | IterationsMissingError) else first_line(error)

@@ -137,6 +137,7 @@ class CheckpointFormat(Protocol):
         Raises CheckpointUnreadable: the files are damaged, or being written or deleted.
         CheckpointIncompatible: the variables are not those of the model.
         IterationsMissingError: the format always holds iterations, this checkpoint does not.
+        ModelCodeError: the model's own code raises; see `model_code`.
         """
 
     def model_in(self, checkpoint: Checkpoint) -> Any:  # noqa: ARG002 - for formats that hold the model itself

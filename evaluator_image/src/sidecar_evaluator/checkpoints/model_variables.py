@@ -10,12 +10,15 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from sidecar_evaluator.checkpoints.model_code import code_of_model
+
 
 def is_tf_keras(model: Any) -> bool:
     """Return whether it is a model of tf_keras, without importing Keras 3 or tf_keras."""
     return any(base.__module__.startswith("tf_keras.") for base in type(model).__mro__)
 
 
+@code_of_model()
 def variables_to_restore(model: Any) -> list[Any]:
     """Return the model's weights in order, except those of metrics and lookup tables, which tf_keras includes.
 
@@ -44,6 +47,7 @@ def _tracked_metrics(model: Any) -> Iterator[Any]:
             pending.extend(getattr(trackable, name, None) or ())
 
 
+@code_of_model()
 def tf_variables(model: Any) -> dict[str, Any]:
     """Return, by path, the `tf.Variable`s of a Keras 3 model, which are not among its weights.
 
@@ -56,6 +60,7 @@ def tf_variables(model: Any) -> dict[str, Any]:
     return {path: tracked for path, tracked in _tracked_objects(model) if isinstance(tracked, tf.Variable)}
 
 
+@code_of_model()
 def lookup_tables(model: Any) -> dict[str, Any]:
     """Return, by path, the mutable lookup tables of a model, which TensorFlow checkpoints contain as well."""
     import tensorflow as tf

@@ -101,7 +101,7 @@ class Prefetcher:
     def _read_into(self, reading: Future[Weights], checkpoint: Checkpoint) -> None:
         try:
             reading.set_result(self._read(checkpoint))
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # the user's code may end the process
             reading.set_exception(error)
 
     def _measured(self, weights: Weights) -> Weights:

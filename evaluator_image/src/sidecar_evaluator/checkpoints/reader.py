@@ -18,7 +18,7 @@ def read_checkpoint(checkpoint: Checkpoint, model: Any) -> Weights:
 
     Raises CheckpointGone: it was deleted before it was read completely.
     CheckpointUnreadable: it is damaged, or was overwritten while it was read.
-    CheckpointIncompatible, IterationsMissingError: see `CheckpointFormat.read`.
+    CheckpointIncompatible, IterationsMissingError, ModelCodeError: see `CheckpointFormat.read`.
     OSError: the mount is gone.
     """
     before = _states(checkpoint)

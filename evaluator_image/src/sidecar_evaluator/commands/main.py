@@ -18,6 +18,7 @@ from sidecar_evaluator.errors import (
     ConfigurationError,
     ExitCode,
     IterationsMissingError,
+    ModelCodeError,
     StorageGoneError,
     first_line,
 )
@@ -46,6 +47,9 @@ def _failed(error: BaseException, termination_log: Path) -> int:
             return _end(ExitCode.CONFIGURATION, str(error), termination_log, getattr(error, "detail", ""))
         case StorageGoneError():
             return _end(ExitCode.STORAGE_GONE, str(error), termination_log)
+        case ModelCodeError():
+            _log.error("The model's code failed.", exc_info=error)
+            return _end(ExitCode.ERROR, str(error), termination_log)
         case CheckpointError():
             return _end(ExitCode.ERROR, str(error), termination_log)
         case KeyboardInterrupt():

@@ -21,7 +21,7 @@ class Storage:
         self.threads: set[str] = set()
         self.gate = threading.Event()
         self.gate.set()
-        self.error: Exception | None = None
+        self.error: BaseException | None = None
 
     def read(self, checkpoint: Checkpoint) -> Weights:
         self.reads.append(checkpoint.name)
@@ -122,3 +122,21 @@ def test_trouble_with_looking_ahead_stays_there() -> None:
 
     with Prefetcher(Storage().read).ahead(upcoming):
         assert asked.wait(DEADLINE)
+
+
+def test_code_that_ends_its_thread_keeps_nobody_waiting() -> None:
+    storage = Storage()
+    storage.error = SystemExit(3)
+    prefetcher = Prefetcher(storage.read)
+    raised: list[BaseException] = []
+
+    def take() -> None:
+        try:
+            prefetcher.take(TWO)
+        except SystemExit as error:
+            raised.append(error)
+
+    with prefetcher.ahead(lambda: [TWO]):
+        until(lambda: storage.reads == ["ckpt-2"])
+    threading.Thread(target=take, daemon=True).start()
+    until(lambda: raised == [storage.error])

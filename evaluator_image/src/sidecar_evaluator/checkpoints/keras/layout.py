@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from sidecar_evaluator.checkpoints.keras.custom_layers import CustomLayer
+from sidecar_evaluator.checkpoints.model_code import code_of_model
 from sidecar_evaluator.checkpoints.model_variables import is_tf_keras, metrics_of, optimizers_of, variables_to_restore
 from sidecar_evaluator.errors import CheckpointIncompatible, first_line
 
@@ -46,9 +47,11 @@ class LayoutCache:
         """Return the layout of a model's weights files.
 
         Raises CheckpointIncompatible: Keras cannot save the model, or a tf_keras layer overrides `load_own_variables`.
+        ModelCodeError: a layer cannot say which variables it saves.
         """
         if self._last is None or self._last[0]() is not model:
-            self._last = (weakref.ref(model), _layout(model))
+            with code_of_model():
+                self._last = (weakref.ref(model), _layout(model))
         return self._last[1]
 
 

@@ -11,6 +11,7 @@ from sidecar_evaluator.checkpoints.interface import Weights
 from sidecar_evaluator.checkpoints.keras.custom_layers import LoadedLayer, load_custom_layer
 from sidecar_evaluator.checkpoints.keras.hdf5 import Arrays, Region
 from sidecar_evaluator.checkpoints.keras.layout import Layout
+from sidecar_evaluator.checkpoints.model_code import code_of_model
 from sidecar_evaluator.checkpoints.model_variables import variables_to_restore
 
 # The first belongs to the LossScaleOptimizer of mixed precision, whose own counter stays at 0 in Keras 3.
@@ -46,7 +47,9 @@ def _load_custom_layers(
     for custom_layer in layout.custom_layers:
         prefix = custom_layer.group + "/"
         store = {name.removeprefix(prefix): arrays.read(datasets[name]) for name in datasets if name.startswith(prefix)}
-        yield load_custom_layer(custom_layer, store, candidates)
+        with code_of_model():
+            layer = load_custom_layer(custom_layer, store, candidates)
+        yield layer
 
 
 def _require_compatible(

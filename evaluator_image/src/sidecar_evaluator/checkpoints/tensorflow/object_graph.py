@@ -11,6 +11,7 @@ from typing import Any
 
 from sidecar_evaluator.checkpoints.compatibility import variable_name
 from sidecar_evaluator.checkpoints.generated_names import positions_by_rank
+from sidecar_evaluator.checkpoints.model_code import code_of_model
 from sidecar_evaluator.checkpoints.model_variables import lookup_tables, tf_variables, variables_to_restore
 from sidecar_evaluator.errors import CheckpointIncompatible
 
@@ -106,7 +107,9 @@ class SavedGraph:
         by the names of the optimizer's slots, or in the same order if it has no slots. Equal numbers of other
         variables, because the training has frozen other layers, would give one value to two variables.
         """
-        trainable = {id(variable): variable_name(variable).replace("/", "_") for variable in model.trainable_variables}
+        with code_of_model():
+            variables = list(model.trainable_variables)
+        trainable = {id(variable): variable_name(variable).replace("/", "_") for variable in variables}
         for optimizer in self._optimizers():
             saved_keys = [self._key(node) for node in self._list_items(self._children(optimizer).get(_TRAINABLE))]
             if len(saved_keys) != len(trainable):
@@ -151,7 +154,8 @@ class SavedGraph:
             visited.add(node)
             if self._nodes[node].attributes:
                 nodes[id(live)] = node
-            live_children = view.children(live)
+            with code_of_model():
+                live_children = view.children(live)
             for name, child in self._children(node).items():
                 if name in live_children and name != _OPTIMIZER:
                     queue.append((child, live_children[name]))
