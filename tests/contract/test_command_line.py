@@ -15,6 +15,7 @@ from sidecar_evaluator.checkpoints.registry import AUTO, FORMATS
 from sidecar_evaluator.code_directory import OnChange
 from sidecar_evaluator.commands import config, flags
 from sidecar_evaluator.commands.config import Config
+from sidecar_evaluator.discovery.claims import NamePatterns
 from sidecar_evaluator.discovery.selection import Selection
 from sidecar_evaluator.options import Compilation, DataInMemory, Distribution, Options, Precision
 from sidecar_evaluator.results import serialization
@@ -37,6 +38,8 @@ FULL: dict[str, Any] = {
         "path": "run-42/ckpt",
         "format": "KerasWeights",
         "selection": "Every",
+        "include": ["ckpt-*", "-x,y z"],
+        "exclude": ["*best*", "last"],
     },
     "evaluator": {
         "entrypoint": "evaluate:build",
@@ -93,6 +96,7 @@ def test_everything_that_the_spec_says_arrives() -> None:
     assert run.output_dir == Path("/output/run-42/eval")
     assert (run.model.entrypoint, run.model.format) == ("evaluate:build", "KerasWeights")
     assert (run.model.code_dir, run.on_code_change) == (Path("/code"), OnChange.RESTART)
+    assert run.model.patterns == NamePatterns(("ckpt-*", "-x,y z"), ("*best*", "last"))
     assert run.model.parameters == {"batch": "256", "split": "-a=b c"}
     assert (run.model.steps, run.evaluation_timeout, run.rules.history_limit) == (100, 60, 5)
     assert run.model.options == Options(

@@ -15,6 +15,7 @@ from sidecar_evaluator.checkpoints.interface import Checkpoint
 from sidecar_evaluator.checkpoints.prefetcher import Prefetcher
 from sidecar_evaluator.checkpoints.registry import AUTO
 from sidecar_evaluator.discovery.change_waiter import DirectoryWaiter, directory_waiter
+from sidecar_evaluator.discovery.claims import EVERY_NAME, NamePatterns
 from sidecar_evaluator.discovery.directory import Directory, Listing
 from sidecar_evaluator.discovery.filesystems import file_system_of
 from sidecar_evaluator.discovery.iterator import CheckpointIterator, Policy
@@ -72,12 +73,14 @@ def checkpoint_source(
     policy: Policy,
     format_name: str = AUTO,
     beat: Callable[[], None] = lambda: None,
+    *,
+    patterns: NamePatterns = EVERY_NAME,
 ) -> CheckpointSource:
     """Open a checkpoint directory, which need not exist yet; how old its listings may be is decided here."""
     file_system = file_system_of(path)
     if policy.listing_age is None:
         policy = replace(policy, listing_age=file_system.listing_age)
-    directory = Directory(path, format_name, beat=beat, revisits=file_system.revisits)
+    directory = Directory(path, format_name, beat=beat, revisits=file_system.revisits, patterns=patterns)
     return CheckpointSource(directory, directory_waiter(path, stop, file_system), policy)
 
 

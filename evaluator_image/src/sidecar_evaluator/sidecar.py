@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from sidecar_evaluator.discovery.claims import NamePatterns
 from sidecar_evaluator.discovery.iterator import Policy
 from sidecar_evaluator.discovery.training_end import SENTINEL, training_finished
 from sidecar_evaluator.entrypoint import Evaluation, is_positive, require_valid
@@ -38,7 +39,9 @@ class SidecarEvaluator:
     higher one, in its name; with None or 0 it ends only if a file `training.finished` appears in the
     directory. `callbacks` are Keras callbacks, whose `on_test_...` methods are called. The
     optimizer's iterations are those of the checkpoint, so that `TensorBoard(log_dir)` writes
-    `evaluation_<metric>_vs_iterations` to `log_dir/validation`. Scores go to the log
+    `evaluation_<metric>_vs_iterations` to `log_dir/validation`. `include` and `exclude` are patterns
+    such as `best*`: only checkpoints whose name, or file's name, matches the one, or does not match
+    the other, are evaluated. Scores go to the log
     `sidecar_evaluator`, and to standard error where no handler of the program shows them.
 
     Each argument is an attribute of the same name that may be set until `start` is called, which
@@ -54,6 +57,9 @@ class SidecarEvaluator:
         steps: int | None = None,
         max_evaluations: int | None = None,
         callbacks: Sequence[Any] | None = None,
+        *,
+        include: Sequence[str] = (),
+        exclude: Sequence[str] = (),
     ) -> None:
         self.model = model
         self.data = data
@@ -61,6 +67,8 @@ class SidecarEvaluator:
         self.steps = steps
         self.max_evaluations = max_evaluations
         self.callbacks = callbacks or []
+        self.include = include
+        self.exclude = exclude
 
     def start(self) -> None:
         """Evaluate until `max_evaluations` is reached or training has finished.
@@ -70,12 +78,13 @@ class SidecarEvaluator:
         checkpoint lacks the training iterations.
         """
         evaluation, checkpoint_dir, policy = self._validated()
+        patterns = NamePatterns(_patterns(self.include, "include"), _patterns(self.exclude, "exclude"))
         from sidecar_evaluator.assembly import Surroundings, assemble, checkpoint_source, prepared_evaluator
 
         with shown_on_console("sidecar_evaluator"):
             stop = threading.Event()
             evaluator = prepared_evaluator(evaluation, stop)
-            source = checkpoint_source(checkpoint_dir, stop, policy)
+            source = checkpoint_source(checkpoint_dir, stop, policy, patterns=patterns)
             surroundings = Surroundings(LogWriter(), stop, training_finished(SENTINEL, lambda: False))
             try:
                 assemble(source, evaluator, surroundings).run()
@@ -106,6 +115,13 @@ def _directory(checkpoint_dir: Any) -> Path:
             "give the path of the mounted directory."
         )
     return Path(checkpoint_dir)
+
+
+def _patterns(patterns: Any, name: str) -> tuple[str, ...]:
+    """Return the patterns; a string is not taken for a list of letters."""
+    if isinstance(patterns, (list, tuple)) and all(isinstance(pattern, str) for pattern in patterns):
+        return tuple(patterns)
+    raise ConfigurationError(f"{_NAME}'s {name} is {patterns!r}; it must be a list of patterns such as ['best*'].")
 
 
 def _limit(max_evaluations: Any) -> int | None:

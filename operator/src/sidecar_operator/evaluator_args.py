@@ -57,6 +57,9 @@ def _checkpoints(checkpoints: JsonObject) -> Iterator[str]:
     yield f"--checkpoint-dir={CHECKPOINTS_DIR / checkpoints['path']}"
     yield f"--format={checkpoints.get('format', 'Auto')}"
     yield f"--selection={checkpoints.get('selection', 'Latest')}"
+    for flag in ("include", "exclude"):
+        for pattern in checkpoints.get(flag, []):
+            yield f"--{flag}={pattern}"
     if "gcs" in checkpoints["source"]:
         yield "--listing-age=0"  # `volumes` mounts a bucket without a cache of its listings
 

@@ -30,6 +30,7 @@ def test_every_argument_is_an_attribute_of_the_same_name() -> None:
     assert (sidecar.model, sidecar.data, sidecar.checkpoint_dir) == (model, data, "ckpt")
     assert (sidecar.steps, sidecar.max_evaluations) == (3, 4)
     assert sidecar.callbacks is callbacks
+    assert evaluator(include=["a*"], exclude=["b*"]).include == ["a*"]
 
 
 def test_what_is_left_out_has_the_defaults_of_keras_2() -> None:
@@ -42,7 +43,7 @@ def test_the_constructor_accepts_any_values_and_creates_nothing(tmp_path: Path, 
     monkeypatch.chdir(tmp_path)
     values: Any = (None, None, None, "many", "all", object())
     sidecar = SidecarEvaluator(*values)
-    assert tuple(vars(sidecar).values()) == values
+    assert tuple(vars(sidecar).values()) == (*values, (), ())
     assert list(tmp_path.iterdir()) == []
 
 
@@ -66,6 +67,8 @@ def test_the_constructor_accepts_any_values_and_creates_nothing(tmp_path: Path, 
         ("steps", 2.5, "SidecarEvaluator's steps is 2.5; it must be a whole number above 0, or None."),
         ("steps", True, "SidecarEvaluator's steps is True; it must be a whole number above 0, or None."),
         ("callbacks", object(), "SidecarEvaluator's callbacks is a object; give a list of callbacks."),
+        ("exclude", "best*", "SidecarEvaluator's exclude is 'best*'; it must be a list of patterns such as ['best*']."),
+        ("include", [7], "SidecarEvaluator's include is [7]; it must be a list of patterns such as ['best*']."),
         (
             "max_evaluations",
             -1,

@@ -41,6 +41,8 @@ def performing(**performance: Any) -> dict[str, Any]:
         ({"checkpoints": {"source": SOURCE, "path": "a", "format": "TensorFlow"}}, "--format=TensorFlow"),
         ({"checkpoints": {"source": SOURCE, "path": "a", "format": "Orbax"}}, "--format=Orbax"),
         ({"checkpoints": {"source": BUCKET, "path": "a"}}, "--listing-age=0"),
+        ({"checkpoints": {"source": SOURCE, "path": "a", "include": ["ckpt-*"]}}, "--include=ckpt-*"),
+        ({"checkpoints": {"source": SOURCE, "path": "a", "exclude": ["a", "$(B)"]}}, "--exclude=$$(B)"),
         ({"evaluator": EVALUATOR | {"steps": 5}}, "--steps=5"),
         (performing(dataInMemory="None"), "--data-in-memory=None"),
         (performing(dataInMemory="Device"), "--data-in-memory=Device"),

@@ -114,6 +114,10 @@ class CheckpointFormat(Protocol):
         Called once for each entry that appears, with nothing but the listing known.
         """
 
+    def file_name(self, name: str) -> str:
+        """Return the name of the file, prefix or directory that a checkpoint is read from."""
+        return name
+
     @abstractmethod
     def assemble(self, directory: Path, name: str, files: Files) -> Checkpoint:
         """Make the checkpoint `name` of the entries that belong to it, saying in `missing` what it lacks.

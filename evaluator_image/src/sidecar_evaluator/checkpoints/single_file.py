@@ -30,9 +30,13 @@ class SingleFileFormat(CheckpointFormat):
             return None
         return name.removesuffix(self.suffix)
 
+    def file_name(self, name: str) -> str:
+        """Return the name of the checkpoint's only file."""
+        return name + self.suffix
+
     def assemble(self, directory: Path, name: str, files: Files) -> Checkpoint:
         """Create the checkpoint of a file; a file that changed since the previous listing is still being written."""
-        return Checkpoint(name, directory / (name + self.suffix), self, (*files.values(),), self._missing(files))
+        return Checkpoint(name, directory / self.file_name(name), self, (*files.values(),), self._missing(files))
 
     def _missing(self, files: Files) -> str:
         state = next(iter(files.values()), None)

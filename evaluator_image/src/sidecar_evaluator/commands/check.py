@@ -56,7 +56,7 @@ def _scores(evaluator: ModelEvaluator, loaded: Loaded) -> tuple[Score, ...]:
 
 
 def _chosen(config: CheckConfig) -> Checkpoint:
-    directory = Directory(config.model.checkpoint_dir, config.model.format)
+    directory = Directory(config.model.checkpoint_dir, config.model.format, patterns=config.model.patterns)
     checkpoints = require_listing(directory).checkpoints
     if config.checkpoint is None:
         newest = next((checkpoint for checkpoint in reversed(checkpoints) if not missing_parts(checkpoint)), None)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sidecar_evaluator.code_directory import OnChange
+from sidecar_evaluator.discovery.claims import EVERY_NAME, NamePatterns
 from sidecar_evaluator.discovery.iterator import Policy
 from sidecar_evaluator.discovery.selection import Selection
 from sidecar_evaluator.errors import ConfigurationError
@@ -24,6 +25,7 @@ class ModelConfig:
     steps: int | None
     options: Options
     code_dir: Path | None = None
+    patterns: NamePatterns = EVERY_NAME
 
 
 @dataclass(frozen=True)
@@ -92,10 +94,16 @@ def check_from_arguments(arguments: Namespace) -> CheckConfig:
     return CheckConfig(_model_config(arguments), arguments.checkpoint, arguments.json)
 
 
+def patterns_from(arguments: Namespace) -> NamePatterns:
+    """Return the name patterns that every command takes."""
+    return NamePatterns(tuple(arguments.include), tuple(arguments.exclude))
+
+
 def _model_config(arguments: Namespace) -> ModelConfig:
     return ModelConfig(
         checkpoint_dir=arguments.checkpoint_dir,
         format=arguments.format,
+        patterns=patterns_from(arguments),
         entrypoint=arguments.entrypoint,
         code_dir=arguments.code_dir,
         parameters=_parameters(arguments.parameter),

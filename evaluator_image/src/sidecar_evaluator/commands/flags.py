@@ -122,6 +122,7 @@ def _add_ls(commands: "argparse._SubParsersAction[_Parser]") -> None:
     )
     command.add_argument("checkpoint_dir", type=_path, metavar="DIR", help="directory that training saves to")
     _add_format(command)
+    _add_patterns(command)
     command.add_argument("--json", action="store_true", help="print a JSON object a line instead of a table")
     _add_verbose(command)
 
@@ -139,6 +140,7 @@ def _add_model(group: argparse._ArgumentGroup) -> None:
         help="keyword argument of the entry point, converted if annotated int, float or bool; repeatable",
     )
     _add_format(group)
+    _add_patterns(group)
     add("--steps", type=_positive, metavar="N", help="batches of one evaluation (default: as the entry point says)")
 
 
@@ -146,6 +148,18 @@ def _add_format(group: argparse._ActionsContainer) -> None:
     group.add_argument(
         "--format", choices=[AUTO, *FORMATS], default=AUTO, help="format of the checkpoints (default: %(default)s)"
     )
+
+
+def _add_patterns(group: argparse._ActionsContainer) -> None:
+    for flag, meaning in (("--include", "evaluate only"), ("--exclude", "leave out")):
+        group.add_argument(
+            flag,
+            action="append",
+            default=[],
+            type=_name,
+            metavar="PATTERN",
+            help=f"{meaning} checkpoints whose name, or file's name, matches, such as 'best*'; repeatable",
+        )
 
 
 def _add_selection(group: argparse._ArgumentGroup) -> None:

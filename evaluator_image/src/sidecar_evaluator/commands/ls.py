@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from sidecar_evaluator.checkpoints.interface import Checkpoint
+from sidecar_evaluator.discovery.claims import EVERY_NAME, NamePatterns
 from sidecar_evaluator.discovery.completeness import missing_parts
 from sidecar_evaluator.discovery.directory import Directory, Listing, look_twice
 from sidecar_evaluator.errors import ConfigurationError, ExitCode
@@ -19,12 +20,12 @@ _MAX_NAMES = 5
 _HEADINGS = ("CHECKPOINT", "FORMAT", "NUMBER", "FILES", "SIZE", "WRITTEN", "STATE")
 
 
-def ls(path: Path, format_name: str, *, as_json: bool = False) -> ExitCode:
+def ls(path: Path, format_name: str, patterns: NamePatterns = EVERY_NAME, *, as_json: bool = False) -> ExitCode:
     """Print the checkpoints of a directory in the order in which they would be evaluated.
 
     Raises ConfigurationError: the directory does not exist or may not be read.
     """
-    directory = Directory(path, format_name)
+    directory = Directory(path, format_name, patterns=patterns)
     listing = require_listing(directory)
     if as_json:
         for checkpoint in listing.checkpoints:
@@ -86,13 +87,16 @@ def _table(rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
 def _remarks(directory: Directory, listing: Listing) -> Iterator[str]:
     unclaimed = directory.unclaimed()
     claimed = {file.name.partition("/")[0] for checkpoint in listing.checkpoints for file in checkpoint.files}
-    shadowed = sorted(set(listing.names) - claimed - set(unclaimed))
+    left_out = directory.left_out()
+    shadowed = sorted(set(listing.names) - claimed - set(unclaimed) - set(left_out))
     if nested := directory.nested():
         yield f"Checkpoints in subdirectories, which are not evaluated: {_first_names(nested)}"
     if not listing.checkpoints:
         yield f"There is no checkpoint in {directory.path}."
     if shadowed:
         yield f"Ignored, because another format has a checkpoint with the same name: {_first_names(shadowed)}"
+    if left_out:
+        yield f"Left out by --include and --exclude: {_first_names(left_out)}"
     if unclaimed:
         yield f"Not part of a checkpoint: {_first_names(unclaimed)}"
 

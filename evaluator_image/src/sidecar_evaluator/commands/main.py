@@ -71,9 +71,10 @@ def _check(arguments: Namespace) -> int:
 
 
 def _ls(arguments: Namespace) -> int:
-    from sidecar_evaluator.commands import ls
+    from sidecar_evaluator.commands import config, ls
 
-    return ls.ls(arguments.checkpoint_dir, arguments.format, as_json=arguments.json)
+    patterns = config.patterns_from(arguments)
+    return ls.ls(arguments.checkpoint_dir, arguments.format, patterns, as_json=arguments.json)
 
 
 _COMMANDS: dict[str, Callable[[Namespace], int]] = {"run": _run, "check": _check, "ls": _ls}

@@ -41,7 +41,12 @@ class Session:
         self.watching = Contact()
         self.training = TrainingState(self.clock.monotonic)
         self.source = checkpoint_source(
-            config.model.checkpoint_dir, self.stop, config.policy, config.model.format, self.heartbeat.beat
+            config.model.checkpoint_dir,
+            self.stop,
+            config.policy,
+            config.model.format,
+            self.heartbeat.beat,
+            patterns=config.model.patterns,
         )
         self.resource: Resource | None = KubernetesResource(config.resource) if config.resource else None
         self.writers = RunWriters(config, self.clock, self.resource, self.source.changes.wake)
@@ -83,6 +88,7 @@ class Session:
 
     def find(self, name: str) -> Checkpoint | None:
         """Return a complete checkpoint of the directory by its name."""
-        listing = look_twice(Directory(self.source.directory.path, self.config.model.format))
+        model = self.config.model
+        listing = look_twice(Directory(self.source.directory.path, model.format, patterns=model.patterns))
         matching = (checkpoint for checkpoint in listing.checkpoints if checkpoint.name == name)
         return next((checkpoint for checkpoint in matching if checkpoint.is_complete), None)

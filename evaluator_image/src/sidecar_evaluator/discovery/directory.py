@@ -18,6 +18,7 @@ from pathlib import Path
 
 from sidecar_evaluator.checkpoints.interface import Checkpoint, CheckpointFormat, FileState, state_of
 from sidecar_evaluator.checkpoints.registry import AUTO, formats_named
+from sidecar_evaluator.discovery.claims import EVERY_NAME, Claims, NamePatterns
 from sidecar_evaluator.errors import ConfigurationError, require_storage
 
 _log = logging.getLogger(__name__)
@@ -88,7 +89,7 @@ class Directory:
     was seen: `path` is then that one's own, and `named_path` what was given.
     `beat` is called before each entry that is looked at: a first look at thousands may take minutes.
     Each look sees to one file each of `revisits` checkpoints that it has done with, in turn: training that
-    has gone back writes their names again.
+    has gone back writes their names again. Of checkpoints that the `patterns` leave out nothing is looked at.
     """
 
     def __init__(
@@ -100,6 +101,7 @@ class Directory:
         beat: Callable[[], None] = lambda: None,
         *,
         revisits: int = REVISITS,
+        patterns: NamePatterns = EVERY_NAME,
     ) -> None:
         self.path = path
         self.named_path = path
@@ -107,7 +109,7 @@ class Directory:
         self._revisited: deque[_Group] = deque()
         self._beat = beat
         self._clock = clock
-        self._formats = formats if formats is not None else formats_named(format_name)
+        self._claims = Claims(formats if formats is not None else formats_named(format_name), patterns)
         self._owners: dict[str, _Group | None] = {}
         self._groups: dict[tuple[str, str], _Group] = {}
         self._open: set[_Group] = set()
@@ -117,6 +119,7 @@ class Directory:
         self._last = Listing(exists=False)
         self._failing_since: float | None = None
         self._closed: set[str] = set()
+        self._left_out: set[str] = set()
         self._lock = threading.RLock()
 
     def look(self) -> Listing:
@@ -181,7 +184,13 @@ class Directory:
     def unclaimed(self) -> list[str]:
         """Return the entries that belong to no checkpoint."""
         with self._lock:
-            return sorted(name for name, owner in self._owners.items() if owner is None or owner.is_no_checkpoint)
+            owners = ((name, owner) for name, owner in self._owners.items() if name not in self._left_out)
+            return sorted(name for name, owner in owners if owner is None or owner.is_no_checkpoint)
+
+    def left_out(self) -> list[str]:
+        """Return the entries that belong to a checkpoint which the patterns leave out."""
+        with self._lock:
+            return sorted(self._left_out)
 
     def closed(self) -> list[str]:
         """Return the entries that may not be looked at."""
@@ -284,6 +293,7 @@ class Directory:
         return self._groups.get((checkpoint.format.name, checkpoint.name))
 
     def _drop(self, names: set[str]) -> None:
+        self._left_out -= names
         for name in names:
             group = self._owners.pop(name)
             if group:
@@ -304,14 +314,15 @@ class Directory:
             is_directory = False
             self._leave_out(entry.name, error)
         self._owners[entry.name] = None
-        for place, checkpoint_format in enumerate(self._formats):
-            name = checkpoint_format.claim(entry.name, is_directory=is_directory)
-            if name is not None:
-                group = self._groups.setdefault((checkpoint_format.name, name), _Group(checkpoint_format, name, place))
-                group.entries.add(entry.name)
-                self._reopen(group)
-                self._owners[entry.name] = group
-                return
+        claim = self._claims.claim(entry.name, is_directory=is_directory)
+        if claim and not claim.is_admitted:
+            self._left_out.add(entry.name)
+        elif claim:
+            group = _Group(claim.format, claim.name, claim.place)
+            group = self._groups.setdefault((claim.format.name, claim.name), group)
+            group.entries.add(entry.name)
+            self._reopen(group)
+            self._owners[entry.name] = group
 
     def _states(self, group: _Group) -> dict[str, FileState]:
         states = {}
@@ -358,11 +369,7 @@ class Directory:
                 listed = [(entry.name, entry.is_dir()) for entry in entries]
         except OSError:
             return False
-        return any(
-            checkpoint_format.claim(name, is_directory=is_directory)
-            for checkpoint_format in self._formats
-            for name, is_directory in listed
-        )
+        return any(self._claims.claim(name, is_directory=is_directory) for name, is_directory in listed)
 
     def _what_is_wrong(self, error: OSError) -> str:
         if isinstance(error, NotADirectoryError):

@@ -74,6 +74,9 @@ class CheckpointDirectory(Protocol):
     def closed(self) -> list[str]:
         """Return the entries that may not be looked at."""
 
+    def left_out(self) -> list[str]:
+        """Return the entries of checkpoints that name patterns leave out."""
+
     def moved_to(self) -> Path | None:
         """Return where the link leads now that has led to the directory."""
 

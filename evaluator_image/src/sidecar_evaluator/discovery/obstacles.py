@@ -50,6 +50,9 @@ class LookedAt(Protocol):
     def closed(self) -> list[str]:
         """Return the entries that may not be looked at."""
 
+    def left_out(self) -> list[str]:
+        """Return the entries of checkpoints that name patterns leave out."""
+
     def moved_to(self) -> Path | None:
         """Return where the link leads now that has led to the directory."""
 
@@ -112,6 +115,8 @@ class Obstacles:
         path = self.directory.path
         if not names:
             return f"{path} is empty"
+        if left_out := self.directory.left_out():
+            return f"{path} holds no checkpoint that include and exclude admit; they leave out {examples(left_out)}"
         if not is_saved_model(names) and (nested := self.directory.nested()):
             return f"{path} holds no checkpoint, but {examples(nested)} below it does; name that directory"
         links = (dangling_link(path / name) for name in islice(sorted(names), _EXAMINED))

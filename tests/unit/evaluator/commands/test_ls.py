@@ -56,6 +56,15 @@ def test_a_format_may_be_asked_for(directory: Path, capsys: pytest.CaptureFixtur
     assert [line.split()[0] for line in lines[1:-1]] == ["ckpt-10"]
 
 
+def test_what_patterns_leave_out_is_told(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lines = listed(capsys, str(directory), "--exclude=*.weights.h5", "--include=ckpt*")
+    assert [line.split()[0] for line in lines[1:-2]] == ["ckpt-10"]
+    assert lines[-2:] == [
+        "Left out by --include and --exclude: ckpt-9.weights.h5",
+        "Not part of a checkpoint: checkpoint",
+    ]
+
+
 def test_checkpoints_one_level_too_deep_are_pointed_out(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
     lines = listed(capsys, str(directory.parent))
     assert lines[0] == "Checkpoints in subdirectories, which are not evaluated: ckpt"

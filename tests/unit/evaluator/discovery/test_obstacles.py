@@ -9,6 +9,7 @@ import pytest
 
 from sidecar_evaluator.checkpoints.interface import FileState
 from sidecar_evaluator.discovery import completeness
+from sidecar_evaluator.discovery.claims import NamePatterns
 from sidecar_evaluator.discovery.directory import Directory
 from sidecar_evaluator.discovery.obstacles import Obstacle, Obstacles
 from sidecar_evaluator.results.evaluator_report import ProblemReason
@@ -72,6 +73,14 @@ def test_what_is_there_instead_of_checkpoints_is_named(
     assert obstacle is not None
     assert obstacle.reason == reason
     assert words.format(tmp_path) in obstacle.message
+
+
+def test_checkpoints_that_the_patterns_leave_out_are_named(tmp_path: Path) -> None:
+    files("ckpt-1.keras", "ckpt-2.keras")(tmp_path)
+    *_, obstacle = told(Directory(tmp_path, patterns=NamePatterns(include=("chpt-*",))))
+    assert obstacle is not None
+    assert obstacle.reason is ProblemReason.NO_CHECKPOINTS
+    assert "that include and exclude admit; they leave out ckpt-1.keras, ckpt-2.keras" in obstacle.message
 
 
 def test_a_link_that_moves_to_another_runs_directory_is_told_and_not_followed(tmp_path: Path) -> None:

@@ -134,6 +134,9 @@ class FakeDirectory:
     def closed(self) -> list[str]:
         return []
 
+    def left_out(self) -> list[str]:
+        return []
+
     def moved_to(self) -> Path | None:
         return None
 
