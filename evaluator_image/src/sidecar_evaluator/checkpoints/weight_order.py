@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from itertools import combinations, product
 from typing import Any
 
+from sidecar_evaluator.checkpoints.model_code import code_of_model
 from sidecar_evaluator.checkpoints.model_variables import is_tf_keras
 from sidecar_evaluator.errors import CheckpointIncompatible
 
@@ -44,6 +45,7 @@ def require_known_order(model: Any) -> None:
         )
 
 
+@code_of_model()
 def exchangeable_weights(model: Any) -> tuple[str, str] | None:
     """Return two weights of one shape that change places if other layers are frozen, None if there are none."""
     for unit in _units(model) if is_tf_keras(model) else ():

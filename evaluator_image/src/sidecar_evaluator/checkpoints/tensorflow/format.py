@@ -100,9 +100,10 @@ class TensorFlow(CheckpointFormat):
             raise CheckpointIncompatible(_WITHOUT_GRAPH)
         [graph] = _restore(path, [GRAPH_KEY], [tf.string])
         plan = self._plan_for(model, graph.numpy())
-        if plan.iterations is None:
+        shapes = reader.get_variable_to_shape_map()
+        if plan.iterations is None or shapes[plan.iterations] or not dtypes[plan.iterations].is_integer:
             raise IterationsMissingError(checkpoint.path)
-        _require_compatible(plan.match, reader.get_variable_to_shape_map(), model)
+        _require_compatible(plan.match, shapes, model)
         _require_same_tables(path, plan.match)
         keys = [*map(str, plan.match.all_keys), plan.iterations]
         *tensors, iterations = _restore(path, keys, [dtypes[key] for key in keys])
@@ -116,7 +117,8 @@ class TensorFlow(CheckpointFormat):
         plan = self._plan
         if plan is None or not plan.is_for(model, graph):
             saved = SavedGraph(graph)
-            self._plan = plan = _ReadPlan(weakref.ref(model), graph, saved.match(model), saved.iterations_key())
+            match = saved.match(model)
+            self._plan = plan = _ReadPlan(weakref.ref(model), graph, match, saved.iterations_key(match))
         return plan
 
 

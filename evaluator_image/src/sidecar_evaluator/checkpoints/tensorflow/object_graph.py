@@ -21,6 +21,7 @@ _INNER_OPTIMIZER = "inner_optimizer"  # of a LossScaleOptimizer, whose own count
 _MODEL, _OPTIMIZER = "model", "optimizer"
 _VARIABLE, _TABLE = "VARIABLE_VALUE", "table"
 _TRAINABLE = "_trainable_variables"
+_ROOT_COUNTERS = ("iterations", "global_step", "step")
 _LAYER_LISTS = ("_operations", "_layers", "layer_with_weights")
 
 
@@ -58,10 +59,15 @@ class SavedGraph:
         graph.ParseFromString(serialized)
         self._nodes = graph.nodes
 
-    def iterations_key(self) -> str | None:
-        """Return the key of an optimizer's iterations, whether it was saved next to the model or as part of it."""
+    def iterations_key(self, match: Match) -> str | None:
+        """Return the key of an optimizer's iterations, saved next to the model or in it, or else of a step at the root.
+
+        A variable of the model is no step, although the model may be the root.
+        """
         keys = (self._iterations_key(optimizer) for optimizer in self._optimizers())
-        return next((key for key in keys if key), None)
+        children = self._children(0)
+        at_root = (self._key(children[name]) for name in _ROOT_COUNTERS if name in children)
+        return next((key for key in (*keys, *at_root) if key and key not in match.all_keys), None)
 
     def match(self, model: Any) -> Match:
         """Find the model in the graph, saved under the name `model`, under another name, or as the root.

@@ -9,7 +9,7 @@ import pytest
 
 from sidecar_evaluator.checkpoints.reader import read_checkpoint
 from sidecar_evaluator.checkpoints.tensorflow.format import TensorFlow
-from sidecar_evaluator.errors import CheckpointIncompatible
+from sidecar_evaluator.errors import CheckpointIncompatible, IterationsMissingError
 from unit.evaluator.support import architectures, saving
 from unit.evaluator.support.architectures import randomized
 from unit.evaluator.support.looking import is_same, look, read
@@ -31,6 +31,70 @@ def test_weights_may_be_saved_alone_or_under_any_name(
     checkpoints = look(reader, directory=tmp_path).values()
     assert len(checkpoints) == (2 if factory.is_keras3 else 3)
     assert all(is_same(read_checkpoint(checkpoint, model), saved.get_weights()) for checkpoint in checkpoints)
+
+
+@pytest.mark.parametrize(
+    ("counters", "expected"),
+    [
+        ({"step": 7}, 7),
+        ({"global_step": 7}, 7),
+        ({"iterations": 7}, 7),
+        ({"step": 3, "iterations": 7}, 7),
+        ({"step": 0.5}, None),
+        ({"step": [7, 8]}, None),
+        ({"epoch": 7}, None),
+    ],
+)
+def test_without_an_optimizer_the_step_is_a_whole_number_at_the_root(
+    counters: dict[str, Any], expected: int | None, factory: ModelFactory, tmp_path: Path
+) -> None:
+    import tensorflow as tf
+
+    saved = factory.model(compiled=False)
+    saving.write(tmp_path, model=saved, **{name: tf.Variable(value) for name, value in counters.items()})
+    if expected is None:
+        with pytest.raises(IterationsMissingError):
+            read(TensorFlow(), tmp_path, factory.model())
+    else:
+        weights = read(TensorFlow(), tmp_path, factory.model())
+        assert weights.iterations == expected
+        assert is_same(weights, saved.get_weights())
+
+
+def test_an_optimizers_iterations_come_before_a_step_at_the_root(factory: ModelFactory, tmp_path: Path) -> None:
+    import tensorflow as tf
+
+    saved = factory.model()
+    saved.optimizer.iterations.assign(9)
+    saving.write(tmp_path, net=saved, optimizer=saved.optimizer, step=tf.Variable(7))
+    assert read(TensorFlow(), tmp_path, factory.model()).iterations == 9
+
+
+def counting_itself(factory: ModelFactory) -> Any:
+    import tensorflow as tf
+
+    class Counting(factory.keras.Model):  # type: ignore[name-defined, misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.dense = factory.keras.layers.Dense(2)
+            self.step = tf.Variable(7, trainable=False)
+
+        def call(self, inputs: Any) -> Any:
+            return self.dense(inputs)
+
+    model = Counting()
+    model(np.zeros((1, 4), "float32"))
+    return model
+
+
+def test_a_variable_of_the_model_is_no_step_although_the_model_is_the_root(
+    factory: ModelFactory, tmp_path: Path
+) -> None:
+    import tensorflow as tf
+
+    tf.train.Checkpoint(counting_itself(factory)).write(str(tmp_path / "ckpt-1"))
+    with pytest.raises(IterationsMissingError):
+        read(TensorFlow(), tmp_path, counting_itself(factory))
 
 
 def test_two_objects_that_could_be_the_model_are_refused(factory: ModelFactory, tmp_path: Path) -> None:
