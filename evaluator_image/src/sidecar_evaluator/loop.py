@@ -16,6 +16,7 @@ from typing import Protocol
 from sidecar_evaluator.best_checkpoints.sources import Export
 from sidecar_evaluator.checkpoints.interface import Checkpoint, Weights
 from sidecar_evaluator.checkpoints.prefetcher import Prefetcher
+from sidecar_evaluator.checkpoints.second_look import require_still_whole
 from sidecar_evaluator.discovery.backlog import Remaining
 from sidecar_evaluator.discovery.iterator import CheckpointIterator, Group
 from sidecar_evaluator.errors import (
@@ -131,7 +132,8 @@ class Loop:
         self.heartbeat.begin(self.timeout)
         self.enter(Phase.PUBLISHING)
         for item, outcome in zip(loaded, outcomes, strict=True):
-            self._publish(item, outcome)
+            if self._was_whole(item):
+                self._publish(item, outcome)
         self._unsettled = ()
         self.heartbeat.end()
 
@@ -190,6 +192,16 @@ class Loop:
                 return [outcome for item in loaded for outcome in self._score([item])]
             return [self._failed(loaded[0].checkpoint, reason_of(error), _words(error))]
         return [self._scored(item, scores, len(loaded)) for item, scores in zip(loaded, scored, strict=True)]
+
+    def _was_whole(self, loaded: Loaded) -> bool:
+        """Look at the files again; put the checkpoint off, or settle it, where it was not whole when it was read."""
+        try:
+            require_still_whole(loaded.checkpoint, loaded.weights, self.evaluator.read)
+        except (Exception, SystemExit) as error:
+            if not self._is_tried_again(loaded.checkpoint, error):
+                self._settle_unread(loaded.checkpoint, error)
+            return False
+        return True
 
     def _publish(self, loaded: Loaded, outcome: Outcome) -> None:
         self._settle(loaded.checkpoint, outcome)

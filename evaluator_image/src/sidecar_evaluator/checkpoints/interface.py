@@ -32,6 +32,14 @@ Files = Mapping[str, FileState]
 
 
 @dataclass(frozen=True)
+class FileStatus:
+    """A file's state, and its inode: another one after the file was replaced instead of written into."""
+
+    state: FileState
+    inode: int
+
+
+@dataclass(frozen=True)
 class Checkpoint:
     """One checkpoint of a directory, complete or not.
 
@@ -79,12 +87,14 @@ class Weights:
 
     `values` are arrays or tensors, one for each of `variables_to_restore(model)` in that order; `iterations` is the
     training's own counter, None where the format holds none. `tf_variables` are the `tf.Variable`s of the
-    model that are not among its weights, each with its value.
+    model that are not among its weights, each with its value. `read_from` is what the files were when they were
+    read; empty for formats whose checksums prove that the values are whole.
     """
 
     values: Sequence[Any]
     iterations: int | None
     tf_variables: Sequence[tuple[Any, Any]] = ()
+    read_from: Sequence[FileStatus] = ()
 
     @property
     def size(self) -> int:
@@ -100,11 +110,13 @@ class CheckpointFormat(Protocol):
     """One way of writing checkpoints.
 
     `depth` is how many levels of a checkpoint that is a directory show whether it is complete: 1 for the
-    entry alone. `loading` is Python that loads a copy from `path`; it stands in the manifest of each copy.
+    entry alone. It `has_checksums` where reading verifies all values. `loading`
+    is Python that loads a copy from `path`; it stands in the manifest of each copy.
     """
 
     name: str
     depth: int = 1
+    has_checksums: bool = False
     loading: str = ""
 
     @abstractmethod
@@ -157,5 +169,13 @@ def state_of(directory: Path, name: str) -> FileState:
 
     Raises FileNotFoundError: it is gone.
     """
+    return status_of(directory, name).state
+
+
+def status_of(directory: Path, name: str) -> FileStatus:
+    """Look at one file of the checkpoint directory, and tell which one has the name.
+
+    Raises FileNotFoundError: it is gone.
+    """
     status = (directory / name).stat()
-    return FileState(name, status.st_size, status.st_mtime_ns)
+    return FileStatus(FileState(name, status.st_size, status.st_mtime_ns), status.st_ino)

@@ -5,10 +5,11 @@ modification times of the files are compared before and after: if a file was ove
 the weights are discarded. A change that keeps size and time is detected by the checksums of the format.
 """
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from sidecar_evaluator.checkpoints.interface import Checkpoint, FileState, Weights, state_of
+from sidecar_evaluator.checkpoints.interface import Checkpoint, FileState, FileStatus, Weights, status_of
 from sidecar_evaluator.checkpoints.snapshot import require_same_save
 from sidecar_evaluator.errors import CheckpointGone, CheckpointUnreadable, first_line, is_storage_gone
 
@@ -21,14 +22,15 @@ def read_checkpoint(checkpoint: Checkpoint, model: Any) -> Weights:
     CheckpointIncompatible, IterationsMissingError, ModelCodeError: see `CheckpointFormat.read`.
     OSError: the mount is gone.
     """
-    before = _states(checkpoint)
+    statuses = _statuses(checkpoint)
+    before = [status.state for status in statuses]
     try:
         weights = checkpoint.format.read(checkpoint, model)
     except CheckpointUnreadable:
         require_same_save(_states(checkpoint), before)
         raise
     require_same_save(_states(checkpoint), before)
-    return weights
+    return weights if checkpoint.format.has_checksums else replace(weights, read_from=statuses)
 
 
 def require_complete(checkpoint: Checkpoint) -> None:
@@ -44,9 +46,13 @@ def require_complete(checkpoint: Checkpoint) -> None:
 
 
 def _states(checkpoint: Checkpoint) -> list[FileState]:
+    return [status.state for status in _statuses(checkpoint)]
+
+
+def _statuses(checkpoint: Checkpoint) -> list[FileStatus]:
     directory: Path = checkpoint.path.parent
     try:
-        return [state_of(directory, file.name) for file in checkpoint.files]
+        return [status_of(directory, file.name) for file in checkpoint.files]
     except FileNotFoundError as error:
         raise CheckpointGone("It was deleted before it was read completely.") from error
     except OSError as error:

@@ -43,6 +43,7 @@ class KerasArchive(SingleFileFormat):
 
     name = "Keras"
     suffix = ".keras"
+    has_checksums = True
     loading = "model = keras.models.load_model(path)"
 
     def __init__(self) -> None:
@@ -108,7 +109,7 @@ def _weights_in(file: BinaryIO, limit: int) -> Iterator[Region]:
     with zipfile.ZipFile(file) as archive:
         member = _member(archive, _WEIGHTS)
         if member.compress_type == zipfile.ZIP_STORED:
-            region = Region(file.fileno(), _start_of(member, file), member.file_size)
+            region = Region(file.fileno(), _start_of(member, file), member.file_size, is_verified=True)
             _require_checksum(region, member)
             yield region
             return
@@ -120,7 +121,7 @@ def _weights_in(file: BinaryIO, limit: int) -> Iterator[Region]:
         with archive.open(member) as compressed, tempfile.TemporaryFile() as decompressed:
             shutil.copyfileobj(compressed, decompressed, _CHUNK)
             decompressed.flush()
-            yield Region(decompressed.fileno(), 0, size_of(decompressed))
+            yield Region(decompressed.fileno(), 0, size_of(decompressed), is_verified=True)
 
 
 def _member(archive: zipfile.ZipFile, name: str) -> zipfile.ZipInfo:

@@ -13,14 +13,20 @@ from pathlib import PurePosixPath
 from types import TracebackType
 from typing import Any
 
+from sidecar_evaluator.checkpoints.holes import NOT_WRITTEN, hole_after
+
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 _BFLOAT16 = "bfloat16"
 
 
 class Region(io.RawIOBase):
-    """A byte range of an open file, either a member of an archive or the whole file; it does not close the file."""
+    """A byte range of an open file, either a member of an archive or the whole file; it does not close the file.
 
-    def __init__(self, descriptor: int, start: int, size: int) -> None:
+    In one that `is_verified` by a checksum, holes are zeros that a copy has left out.
+    """
+
+    def __init__(self, descriptor: int, start: int, size: int, *, is_verified: bool = False) -> None:
+        self._is_verified = is_verified
         self._descriptor = descriptor
         self._start = start
         self._size = size
@@ -33,6 +39,11 @@ class Region(io.RawIOBase):
             return False
         offset = 40 if head[8] < 2 else 28  # of the end-of-file address in superblock versions 0-1 and 2-3
         return bool(struct.unpack_from("<Q", head, offset)[0] == self._size)
+
+    def has_hole(self, start: int = 0, size: int | None = None) -> bool:
+        """Return whether a part of the region, or of the bytes that are given, was never written."""
+        end = self._start + (self._size if size is None else start + size)
+        return not self._is_verified and hole_after(self._descriptor, self._start + start, end) < end
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         """Set the position and return it."""
@@ -77,6 +88,7 @@ class Arrays:
         import h5py
 
         self._region = region
+        self._has_hole = region.has_hole()
         self._file = h5py.File(region, "r")
 
     def __enter__(self) -> "Arrays":
@@ -97,6 +109,14 @@ class Arrays:
             datasets.update(self._walk(top))
         return datasets
 
+    def unwritten(self, skipped: Iterable[str]) -> str:
+        """Return the name of a dataset of which a part was never written, "" if there is none.
+
+        Those of the top-level groups `skipped` may have holes: zeros that a copy has left out.
+        """
+        datasets = self.datasets(skipped) if self._has_hole else {}
+        return next((name for name, dataset in datasets.items() if self._is_unwritten(dataset)), "")
+
     def integer(self, name: str) -> int | None:
         """Return the value of a scalar integer dataset, None if there is none with this name."""
         for part in _prefixes(name):
@@ -113,12 +133,20 @@ class Arrays:
         import numpy as np
 
         offset = dataset.id.get_offset()  # None if the data is chunked or was never written
+        if self._is_unwritten(dataset):
+            raise OSError(f"a part of {dataset.name} is a hole, {NOT_WRITTEN}")
         if offset is None or dataset.dtype.hasobject:
             return _typed(np.asarray(dataset[()]), dataset)
         values = np.empty(dataset.shape, dataset.dtype)
         if self._region.read_at(values.reshape(-1).view(np.uint8), offset) < values.nbytes:
             raise OSError(f"{dataset.name} extends beyond the end of the file")
         return _typed(values, dataset)
+
+    def _is_unwritten(self, dataset: Any) -> bool:
+        offset = dataset.id.get_offset()
+        if not self._has_hole or not dataset.nbytes:
+            return False
+        return self._region.has_hole() if offset is None else self._region.has_hole(offset, dataset.nbytes)
 
     def _walk(self, top: str) -> Iterator[tuple[str, Any]]:
         import h5py

@@ -16,8 +16,8 @@ from sidecar_evaluator.checkpoints.model_variables import variables_to_restore
 
 # The first belongs to the LossScaleOptimizer of mixed precision, whose own counter stays at 0 in Keras 3.
 _ITERATIONS = ("optimizer/inner_optimizer/vars/0", "optimizer/vars/0")
-_SKIPPED_GROUPS = ("optimizer", "metrics", "_metrics", "_loss_tracker", "_compile_metrics", "seed_generator")
-_IGNORED_NAMES = {*_SKIPPED_GROUPS, "random_generator", "_random_generator"}  # also in nested models
+SKIPPED_GROUPS = ("optimizer", "metrics", "_metrics", "_loss_tracker", "_compile_metrics", "seed_generator")
+_IGNORED_NAMES = {*SKIPPED_GROUPS, "random_generator", "_random_generator"}  # also in nested models
 
 
 def read_weights(region: Region, layout: Layout, model: Any) -> Weights:
@@ -26,7 +26,7 @@ def read_weights(region: Region, layout: Layout, model: Any) -> Weights:
     Raises CheckpointIncompatible: the file has the weights of another model.
     """
     with Arrays(region) as arrays:
-        datasets = arrays.datasets(_SKIPPED_GROUPS)
+        datasets = arrays.datasets(SKIPPED_GROUPS)
         variables = variables_to_restore(model)
         loaded = list(_load_custom_layers(arrays, datasets, layout, variables))
         values = {position: value for layer in loaded for position, value in layer.values.items()}

@@ -1,16 +1,18 @@
 """Keras weights files, `NAME.weights.h5`, written by `save_weights` of Keras 3 and tf_keras.
 
 Such a file is complete when two listings show the same state, the superblock contains the file's size (HDF5
-writes it when the file is closed), and HDF5 can open the file. The format reads only the model's variables and
+writes it when the file is closed), HDF5 can open the file, and its weights
+have no hole. The format reads only the model's variables and
 the optimizer's iteration counter. `checkpoints.interface` says who calls which method.
 """
 
 from typing import Any, BinaryIO
 
+from sidecar_evaluator.checkpoints.holes import NOT_WRITTEN
 from sidecar_evaluator.checkpoints.interface import Checkpoint, Weights
 from sidecar_evaluator.checkpoints.keras.hdf5 import Arrays, Region
 from sidecar_evaluator.checkpoints.keras.layout import LayoutCache
-from sidecar_evaluator.checkpoints.keras.reader import read_weights
+from sidecar_evaluator.checkpoints.keras.reader import SKIPPED_GROUPS, read_weights
 from sidecar_evaluator.checkpoints.single_file import SingleFileFormat, open_unchanged, size_of
 from sidecar_evaluator.errors import CheckpointUnreadable, first_line
 
@@ -33,8 +35,9 @@ class KerasWeights(SingleFileFormat):
                 region = _file_region(file)
                 if not region.is_complete_hdf5():
                     return "its end is not written yet"
-                with Arrays(region):
-                    return ""
+                with Arrays(region) as arrays:
+                    unwritten = arrays.unwritten(SKIPPED_GROUPS)
+                    return f"a part of {unwritten} is a hole, {NOT_WRITTEN}" if unwritten else ""
         except Exception as error:  # HDF5 raises several types of errors for damaged files
             return f"it does not open: {first_line(error)}"
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sidecar_evaluator.checkpoints.holes import has_hole
 from sidecar_evaluator.checkpoints.orbax.tree import Leaf
 from sidecar_evaluator.errors import CheckpointIncompatible
 
@@ -64,7 +65,7 @@ def missing_files(item: Item) -> str:
         missing = [leaf.array for leaf in item.leaves if not _has_array(item, leaf.array)]
         return f"its array {missing[0]} is missing" if missing else ""
     short = [file for file, size in _required_sizes(item.path).items() if not _is_long_enough(item.path / file, size)]
-    return f"{len(short)} of its data files are missing or not written to the end" if short else ""
+    return f"{len(short)} of its data files are missing or not written whole" if short else ""
 
 
 def open_arrays(wanted: Sequence[tuple[Item, str]]) -> list[Any]:
@@ -112,8 +113,9 @@ def _has_array(item: Item, array: str) -> bool:
     directory, metadata_file = item.path / array, _ARRAY_FILES[item.is_zarr3]
     if not directory.is_dir():
         return False
-    sizes = {path.name: path.stat().st_size for path in directory.rglob("*") if path.is_file()}
-    return len(sizes) > 1 and metadata_file in sizes and all(sizes.values())
+    sizes = {path: path.stat().st_size for path in directory.rglob("*") if path.is_file()}
+    is_there = len(sizes) > 1 and directory / metadata_file in sizes and all(sizes.values())
+    return is_there and not any(has_hole(path, size) for path, size in sizes.items())
 
 
 def _required_sizes(directory: Path) -> dict[str, int]:
@@ -138,4 +140,4 @@ def _required_sizes(directory: Path) -> dict[str, int]:
 
 
 def _is_long_enough(path: Path, size: int) -> bool:
-    return path.is_file() and path.stat().st_size >= size
+    return path.is_file() and path.stat().st_size >= size and not has_hole(path, size)

@@ -54,6 +54,7 @@ class TensorFlow(CheckpointFormat):
     """Checkpoints of `tf.train.Checkpoint`."""
 
     name = "TensorFlow"
+    has_checksums = True
     loading = (
         "tf.train.Checkpoint(model=model).restore(path).assert_existing_objects_matched()"
         "  # what tf_keras's save_weights wrote: model.load_weights(path)"

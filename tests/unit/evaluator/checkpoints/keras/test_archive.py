@@ -18,6 +18,7 @@ from unit.evaluator.support import saving
 from unit.evaluator.support.architectures import randomized
 from unit.evaluator.support.looking import is_same, look, only, read
 from unit.evaluator.support.models import ModelFactory
+from unit.evaluator.support.sparse import write_with_hole
 
 ARCHIVE, MEMBER = "ckpt-1.keras", "model.weights.h5"
 
@@ -144,3 +145,14 @@ def test_only_a_whole_archive_of_keras_3_is_built(factory: ModelFactory, tmp_pat
     ):
         with pytest.raises(error, match=message):
             checkpoints[name].format.model_in(checkpoints[name])
+
+
+def test_zeros_that_a_copy_has_left_out_are_no_hole_where_a_checksum_proves_them(
+    factory: ModelFactory, tmp_path: Path
+) -> None:
+    path, saved = tmp_path / "ckpt-1.keras", factory.model(4096)
+    saved.set_weights([np.zeros_like(value) for value in saved.get_weights()])
+    saving.archive(saved, tmp_path)
+    content = path.read_bytes()
+    assert not any(write_with_hole(path, content, content.index(bytes(8192))))
+    assert is_same(read(KerasArchive(), tmp_path, factory.model(4096)), saved.get_weights())

@@ -13,6 +13,7 @@ from unit.evaluator.support.architectures import randomized
 from unit.evaluator.support.looking import is_same, look, only, read
 from unit.evaluator.support.models import ModelFactory
 from unit.evaluator.support.saving import orbax_manager
+from unit.evaluator.support.sparse import BLOCK, write_late, write_with_hole
 
 
 def test_a_lost_array_is_no_zero(factory: ModelFactory, tmp_path: Path) -> None:
@@ -32,6 +33,22 @@ def test_a_lost_array_is_no_zero(factory: ModelFactory, tmp_path: Path) -> None:
     (tmp_path / "7" / "_METADATA").write_text(json.dumps({**metadata, "store_array_data_equal_to_fill_value": False}))
     with pytest.raises(CheckpointIncompatible, match="save with a newer version of Orbax"):
         read_checkpoint(checkpoint, model)
+
+
+@pytest.mark.parametrize("is_ocdbt", [True, False])
+def test_a_data_file_with_a_hole_is_not_complete(is_ocdbt: bool, factory: ModelFactory, tmp_path: Path) -> None:
+    import orbax.checkpoint as ocp
+
+    saved, model = randomized(factory.model(4096)), factory.model(4096)
+    with ocp.Checkpointer(ocp.PyTreeCheckpointHandler(use_ocdbt=is_ocdbt)) as checkpointer:
+        checkpointer.save(tmp_path / "7", args=ocp.args.PyTreeSave({"params": saved.get_weights()}))
+    large = [path for path in tmp_path.rglob("*") if path.is_file() and path.stat().st_size > 2 * BLOCK]
+    late = {path: write_with_hole(path, path.read_bytes(), 0) for path in large}  # not all of them are needed
+    missing = look(Orbax(), directory=tmp_path)["7"].missing
+    assert ("of its data files are missing or not written whole" if is_ocdbt else "its array params.") in missing
+    for path, block in late.items():
+        write_late(path, block, 0)
+    assert is_same(read(Orbax(), tmp_path, model), saved.get_weights())
 
 
 def test_tables_of_several_levels_are_measured_to_the_last_file(factory: ModelFactory, tmp_path: Path) -> None:
