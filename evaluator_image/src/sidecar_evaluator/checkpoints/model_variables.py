@@ -23,13 +23,15 @@ def variables_to_restore(model: Any) -> list[Any]:
     """Return the model's weights in order, except those of metrics and lookup tables, which tf_keras includes.
 
     Metrics are reset before each evaluation, and some are created by the first one. A vocabulary is not a
-    variable and has no value to assign: it stays that of the entry point's model.
+    variable and has no value to assign: it stays that of the entry point's model. How many texts it was learned
+    from is not used any more, and only TensorFlow checkpoints contain it.
     """
     weights: list[Any] = model.weights
     if not is_tf_keras(model):
         return weights
-    metric_weights = {id(weight) for metric in _tracked_metrics(model) for weight in metric.weights}
-    return [weight for weight in weights if hasattr(weight, "assign") and id(weight) not in metric_weights]
+    excluded = {id(weight) for metric in _tracked_metrics(model) for weight in metric.weights}
+    excluded |= {id(layer.num_documents) for layer in model._flatten_layers() if hasattr(layer, "num_documents")}
+    return [weight for weight in weights if hasattr(weight, "assign") and id(weight) not in excluded]
 
 
 def _tracked_metrics(model: Any) -> Iterator[Any]:

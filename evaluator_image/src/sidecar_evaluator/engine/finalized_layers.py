@@ -8,7 +8,7 @@ with values derived from another checkpoint.
 from collections.abc import Sequence
 from typing import Any
 
-from sidecar_evaluator.checkpoints.model_variables import variables_to_restore
+from sidecar_evaluator.checkpoints.model_variables import tf_variables, variables_to_restore
 
 
 class FinalizedLayers:
@@ -24,7 +24,7 @@ class FinalizedLayers:
             layer
             for layer in layers
             if getattr(type(layer), "finalize_state", inherited) is not inherited
-            and (variables_to_restore(layer) or not layer.built)
+            and (_variables_of(layer) or not layer.built)
         ]
         self._last_values: list[bytes] | None = None
 
@@ -34,10 +34,15 @@ class FinalizedLayers:
 
     def finalize(self) -> bool:
         """Call `finalize_state` if weights have changed since the last call; return whether they have."""
-        values = [weight.numpy().tobytes() for layer in self._layers for weight in variables_to_restore(layer)]
+        values = [variable.numpy().tobytes() for layer in self._layers for variable in _variables_of(layer)]
         if values == self._last_values:
             return False
         for layer in self._layers:
             layer.finalize_state()
         self._last_values = values
         return True
+
+
+def _variables_of(layer: Any) -> list[Any]:
+    """Return the weights, and what a lookup of Keras 3 keeps in a `tf.Variable`."""
+    return [*variables_to_restore(layer), *tf_variables(layer).values()]

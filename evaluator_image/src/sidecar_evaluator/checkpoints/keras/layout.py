@@ -22,17 +22,20 @@ from sidecar_evaluator.errors import CheckpointIncompatible, first_line
 _SAVE = "save_own_variables"
 _NUMBER = "number"
 _NO_LAYER = -1
+_IDF = "idf_weights"  # of a lookup in the mode tf_idf, which saves the value from which the variable is restored
 
 
 @dataclass(frozen=True)
 class Layout:
     """Where a weights file has the values of a model.
 
-    `positions` maps names of datasets to positions in `variables_to_restore`, `custom_layers` are the layers that
-    override `load_own_variables`, and `other_groups` the groups of optimizers and metrics.
+    `positions` maps names of datasets to positions in `variables_to_restore`, `tf_variables` to the `tf.Variable`s of
+    Keras's own layers. `custom_layers` are the layers that override `load_own_variables`, and `other_groups` the
+    groups of optimizers and metrics.
     """
 
     positions: Mapping[str, int]
+    tf_variables: Mapping[str, Any]
     custom_layers: tuple[CustomLayer, ...]
     other_groups: tuple[str, ...]
 
@@ -58,7 +61,7 @@ class LayoutCache:
 def _layout(model: Any) -> Layout:
     layers = list(model._flatten_layers())
     order = {id(variable): position for position, variable in enumerate(variables_to_restore(model))}
-    positions: dict[str, int] = {}
+    saved: dict[str, Any] = {}
     custom_layers, groups = [], _groups(model, layers)
     for group, number in groups.items():
         if number == _NO_LAYER:
@@ -66,9 +69,7 @@ def _layout(model: Any) -> Layout:
         layer = layers[number]
         variables = _saved_variables(layer)
         if variables is not None:
-            positions.update(
-                {f"{group}/{key}": order[id(variable)] for key, variable in variables.items() if id(variable) in order}
-            )
+            saved.update({f"{group}/{key}": variable for key, variable in variables.items()})
         elif is_tf_keras(model):
             raise CheckpointIncompatible(
                 f"The layer {layer.name} overrides load_own_variables, which is supported for Keras 3 models only; "
@@ -76,9 +77,10 @@ def _layout(model: Any) -> Layout:
             )
         else:
             custom_layers.append(CustomLayer.of(group, layer))
-    return Layout(
-        positions, tuple(custom_layers), tuple(group for group, number in groups.items() if number == _NO_LAYER)
-    )
+    positions = {name: order[id(variable)] for name, variable in saved.items() if id(variable) in order}
+    idf_weights = {name: saved[name] for name in saved.keys() - positions if name.endswith(f"/{_IDF}")}
+    other_groups = tuple(group for group, number in groups.items() if number == _NO_LAYER)
+    return Layout(positions, idf_weights, tuple(custom_layers), other_groups)
 
 
 def _groups(model: Any, layers: list[Any]) -> dict[str, int]:
@@ -139,6 +141,8 @@ def _saved_variables(layer: Any) -> dict[str, Any] | None:
         return None
     saved: dict[str, Any] = {}
     layer.save_own_variables(saved)
+    if list(saved) == [_IDF]:
+        return {_IDF: getattr(layer, "_lookup_layer", layer).idf_weights}
     if not is_tf_keras(layer):
         weight_ids = {id(variable) for variable in layer.weights}
         return saved if all(id(value) in weight_ids for value in saved.values()) else None

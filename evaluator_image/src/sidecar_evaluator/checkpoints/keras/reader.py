@@ -33,10 +33,11 @@ def read_weights(region: Region, layout: Layout, model: Any) -> Weights:
         _require_compatible(datasets, layout, variables, values)
         for name, position in layout.positions.items():
             values[position] = arrays.read(datasets[name])
+        tf_variables = [(variable, arrays.read(datasets[name])) for name, variable in layout.tf_variables.items()]
         counts = (arrays.integer(name) for name in _ITERATIONS)
         iterations = next((count for count in counts if count is not None), None)
     ordered = cast_to_variables([values[position] for position in range(len(variables))], variables)
-    return Weights(ordered, iterations, [pair for layer in loaded for pair in layer.tf_variables])
+    return Weights(ordered, iterations, [*tf_variables, *(pair for layer in loaded for pair in layer.tf_variables)])
 
 
 def _load_custom_layers(
@@ -63,9 +64,12 @@ def _require_compatible(
         variable_name(variable): (tuple(variable.shape), saved.get(position))
         for position, variable in enumerate(variables)
     }
+    for name, variable in layout.tf_variables.items():
+        shapes[name] = (tuple(variable.shape), tuple(datasets[name].shape) if name in datasets else None)
     custom_groups = (custom_layer.group for custom_layer in layout.custom_layers)
     prefixes = tuple(f"{group}/" for group in (*custom_groups, *layout.other_groups, *_optimizer_groups(datasets)))
-    excess = [name for name in datasets if name not in layout.positions and not name.startswith(prefixes)]
+    placed = {*layout.positions, *layout.tf_variables}
+    excess = [name for name in datasets if name not in placed and not name.startswith(prefixes)]
     require_compatible(shapes, [name for name in excess if _IGNORED_NAMES.isdisjoint(name.split("/"))])
 
 
