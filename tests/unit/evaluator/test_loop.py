@@ -19,6 +19,7 @@ from sidecar_evaluator.errors import (
     CheckpointUnreadable,
     ConfigurationError,
     IterationsMissingError,
+    ModelCodeError,
     Stopped,
     StorageGoneError,
 )
@@ -132,6 +133,7 @@ def test_the_backlog_in_a_report_is_what_is_left() -> None:
         (CheckpointIncompatible("other shape"), OutcomeKind.FAILED, Reason.INCOMPATIBLE, 1),
         (CheckpointGone("not found, and listed all the same"), OutcomeKind.GONE, None, 5),
         (ValueError("odd"), OutcomeKind.FAILED, Reason.EVALUATION_ERROR, 1),
+        (ModelCodeError("a layer raised"), OutcomeKind.FAILED, Reason.EVALUATION_ERROR, 1),
     ],
 )
 def test_a_bad_checkpoint_gets_its_outcome_and_stops_no_other(
@@ -253,10 +255,9 @@ def test_the_final_checkpoint_is_retried_until_it_reads() -> None:
     assert scene.clock.now - 1000 >= 1.5
 
 
-@pytest.mark.parametrize(
-    ("trouble", "reason"), [("nothing", Reason.NO_METRICS), (RuntimeError("no memory"), Reason.EVALUATION_ERROR)]
-)
-def test_an_evaluation_without_scores_fails(trouble: Any, reason: Reason) -> None:
+@pytest.mark.parametrize("trouble", ["nothing", RuntimeError("no memory"), ModelCodeError("a layer raised")])
+def test_an_evaluation_without_scores_fails(trouble: Any) -> None:
+    reason = Reason.NO_METRICS if trouble == "nothing" else Reason.EVALUATION_ERROR
     scene = Scene("ckpt-1", model=FakeModel({"score": trouble}))
     assert scene.outcomes() == [("ckpt-1", OutcomeKind.FAILED, reason)]
 
