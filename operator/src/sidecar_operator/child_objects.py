@@ -74,7 +74,7 @@ class ChildApplier:
             if job is None:
                 await self._apply(evaluation, manifests.job)
             elif job.made_for_generation != manifests.run.generation:
-                await self._patch(job, {"metadata": {"annotations": _generation(manifests)}})
+                await self._patch(job, {"metadata": {"annotations": _of_run(manifests)}})
         except _PredecessorLeftError:
             return Applied(is_replacing=True)
         except RefusedError as error:
@@ -96,7 +96,7 @@ class ChildApplier:
             is_over = job.is_being_deleted or job.has_ended
             if job.requested_suspend == wanted or is_over or not (evaluation.is_suspended or is_kept):
                 continue
-            annotations = {names.SUSPEND_ANNOTATION: wanted} | (_generation(manifests) if is_kept else {})
+            annotations = {names.SUSPEND_ANNOTATION: wanted} | (_of_run(manifests) if is_kept else {})
             await self._patch(job, {"metadata": {"annotations": annotations}, "spec": {"suspend": wanted == "true"}})
 
     # -------------------------------------------------------------------------------------------- applying manifests
@@ -148,8 +148,19 @@ class ChildApplier:
         job = self.find_job(evaluation, manifests)
         if job is None and evaluation.job_name:
             await self._refresh(evaluation.key)
+            await self._mend_labels(evaluation, manifests)
             job = self.find_job(evaluation, manifests)
         return job
+
+    async def _mend_labels(self, evaluation: SidecarEvaluation, manifests: Manifests) -> None:
+        """Give the Job that the status names its labels back: without them no list and no watch has it."""
+        metadata = {"namespace": evaluation.namespace, "name": evaluation.job_name}
+        if evaluation.job_name in {job.name for job in self._cache.jobs.of(evaluation.key)}:
+            return
+        stored = await self._client.read({"kind": "Job", "metadata": metadata})
+        job = KubeObject({**stored, "kind": "Job"}) if stored else None
+        if job is not None and job.is_owned_by(evaluation):
+            await self._put_right(job, manifests.job)
 
     def find_job(self, evaluation: SidecarEvaluation, manifests: Manifests) -> Job | None:
         """Return the Job of the run as last seen."""
@@ -240,6 +251,7 @@ def _named(manifest: JsonObject) -> Iterator[None]:
         raise type(error)(error.status, f"{name} cannot be written: {error}", error.retry_after) from error
 
 
-def _generation(manifests: Manifests) -> dict[str, str]:
-    """Return the annotation that notes on a Job that it serves the present generation too."""
-    return {names.GENERATION_ANNOTATION: str(manifests.run.generation)}
+def _of_run(manifests: Manifests) -> dict[str, str]:
+    """Return the annotations that note on a Job that it serves the present generation too."""
+    run = manifests.run
+    return {names.GENERATION_ANNOTATION: str(run.generation), names.ATTEMPT_ANNOTATION: str(run.attempt)}

@@ -147,7 +147,9 @@ class Reconciler:
 
     def _awaits(self, evaluation: SidecarEvaluation, training: Training | None) -> bool:
         """Tell whether the evaluator is to be started after the training; once it was started it stays."""
-        if training is None or training.has_started or evaluation.starts_immediately or evaluation.job_name:
+        if training is None or training.has_started or evaluation.starts_immediately:
+            return False
+        if evaluation.job_name or evaluation.run.attempt:  # a Job that has failed may be deleted before the next one
             return False
         return not any(job.is_owned_by(evaluation) for job in self._cache.jobs.of(evaluation.key))
 

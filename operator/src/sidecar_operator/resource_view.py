@@ -18,6 +18,9 @@ from sidecar_operator.kube_objects import (
     time_at,
 )
 
+LARGEST_INTEGER = 2**63 - 1
+"""The largest number that a field of a status holds."""
+
 
 class TrainingRef(NamedTuple):
     """The training that a SidecarEvaluation follows, in the same namespace."""
@@ -122,7 +125,7 @@ class Results(View):
     @property
     def settled_count(self) -> int:
         """Number of checkpoints that need no further evaluation, whatever became of them."""
-        return sum(self.counts.values())
+        return min(sum(self.counts.values()), LARGEST_INTEGER)
 
 
 class RecordedTraining(View):

@@ -42,7 +42,8 @@ def successor(
         fruitless, failures = run.fruitless_attempts + 1, run.failures + sum(failed_by_itself(pod) for pod in pods)
     if failures >= FAILURE_LIMIT:
         return None
-    starts_at = (_failed_at(job, pods) or now) + delay(fruitless)
+    failed_at = min(_failed_at(job, pods) or now, now)  # its clock may be ahead of the operator's
+    starts_at = failed_at + delay(fruitless)
     return run.followed(starts_at, fruitless_attempts=fruitless, failures=failures, settled=settled)
 
 

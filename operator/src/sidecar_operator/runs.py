@@ -124,12 +124,17 @@ def continues(evaluation: SidecarEvaluation, restarted_at: str, pod_template: st
 
 def is_made_for(job: Job, run: Run, evaluation: SidecarEvaluation) -> bool:
     """Tell whether a Job is the one of this run."""
-    if job.annotation(names.RESTARTED_AT_ANNOTATION) != run.restarted_at or job.attempt != run.attempt:
+    if job.annotation(names.RESTARTED_AT_ANNOTATION) != run.restarted_at:
         return False
     generation = job.made_for_generation
     if generation is None:  # made by a version that named Jobs after their template alone
-        return job.name == evaluation.job_name and evaluation.observed_generation == run.generation
-    return generation == run.generation or job.annotation(names.POD_TEMPLATE_ANNOTATION) == run.pod_template
+        is_same_spec = evaluation.observed_generation == run.generation
+        return job.attempt == run.attempt and job.name == evaluation.job_name and is_same_spec
+    is_same_template = job.annotation(names.POD_TEMPLATE_ANNOTATION) == run.pod_template
+    if job.attempt == run.attempt:
+        return generation == run.generation or is_same_template
+    is_of_earlier_spec = generation < run.generation and run.attempt == 0
+    return is_of_earlier_spec and is_same_template and not job.has_ended  # a change that was refused is taken back
 
 
 def annotations(run: Run, default_image: str | None) -> dict[str, str]:

@@ -310,10 +310,10 @@ def _pod_starting(observed: Observed) -> Verdict | None:
 
 CHECKS: tuple[Check, ...] = (
     _failing,
-    _refused,
     _replacing,
     _completed,
     _failed,
+    _refused,
     _resumed_by_other,
     _suspended,
     _restarting,

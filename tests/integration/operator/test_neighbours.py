@@ -6,8 +6,9 @@ from cluster.api_server import ApiServer
 from cluster.client import Object
 from integration.evaluations import Evaluations
 from integration.operator.conftest import Watcher
-from integration.operator.node import Node
+from integration.operator.node import RUNNING, Node
 from integration.operator.process import OperatorProcess
+from integration.operator.test_failures import attempts, crashed, replaced
 
 LABELS = {"app.kubernetes.io/managed-by": "sidecar-operator", "sidecareval.dev/name": "mnist"}
 UNPRIVILEGED = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
@@ -137,3 +138,49 @@ def test_a_suspend_is_enforced_where_the_rights_are_refused(
     evaluations.update({"spec": {"suspend": True}})
     watcher.until("Ready", "False", "RefusedByAPIServer")
     watcher.until_true(lambda: node.jobs()[0]["spec"]["suspend"] is True)
+
+
+@pytest.mark.usefixtures("running")
+def test_an_end_is_recorded_while_a_right_is_refused(
+    server: ApiServer, evaluations: Evaluations, watcher: Watcher, node: Node
+) -> None:
+    taken = f"/api/v1/namespaces/{node.namespace}/serviceaccounts/mnist-evaluator"
+    server.client.request("PATCH", taken, {"metadata": {"ownerReferences": None}}, "application/merge-patch+json")
+    watcher.until("Ready", "False", "RefusedByAPIServer")
+    evaluations.apply_status({"results": {"counts": {"evaluated": 1}}}, "sidecar-evaluator")
+    node.end_job("Complete")
+    watcher.until("Succeeded", "True", "Completed")
+
+
+def test_a_refused_change_that_is_taken_back_keeps_the_evaluator_that_was_started_again(
+    evaluations: Evaluations, watcher: Watcher, node: Node
+) -> None:
+    evaluations.create()
+    watcher.until_true(node.jobs)
+    node.run_pod(crashed())
+    node.end_job("Failed", "backoff limit")
+    replaced(watcher, node)
+    watcher.until_true(lambda: attempts(node) == ["1"])
+    node.run_pod(RUNNING)
+    watcher.until("Ready", "True", "EvaluatorRunning")
+    uid = node.jobs()[0]["metadata"]["uid"]
+    evaluations.update({"spec": {"evaluator": {"nodeSelector": {"zone": "no label!"}}}})
+    watcher.until("Ready", "False", "RefusedByAPIServer")
+    evaluations.update({"spec": {"evaluator": {"nodeSelector": None}}})
+    watcher.until("Ready", "True", "EvaluatorRunning")
+    (job,) = node.jobs()
+    assert (job["metadata"]["uid"], "deletionTimestamp" in job["metadata"]) == (uid, False)
+
+
+@pytest.mark.parametrize("label", sorted(LABELS))
+def test_a_job_gets_labels_back_that_somebody_has_removed(
+    operator: OperatorProcess, watcher: Watcher, node: Node, running: Object, label: str
+) -> None:
+    name = node.jobs()[0]["metadata"]["name"]
+    path = f"/apis/batch/v1/namespaces/{node.namespace}/jobs/{name}"
+    without = {"metadata": {"labels": {label: None}}}
+    node.client.request("PATCH", path, without, "application/merge-patch+json")
+    watcher.until_true(lambda: node.client.get(path)["metadata"]["labels"].get(label) == LABELS[label])
+    before = passes(operator)
+    watcher.until_true(lambda: passes(operator) > before + 2)
+    assert watcher.condition("Ready")["reason"] == "EvaluatorRunning"

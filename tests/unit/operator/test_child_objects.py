@@ -235,6 +235,20 @@ async def test_a_job_whose_labels_are_gone_gets_them_back_and_nothing_else(world
     assert world.reason() == "SuspendedByOther"
 
 
+async def test_a_job_without_its_label_whose_pod_runs_is_not_taken_for_another(world: World) -> None:
+    await world.turn()
+    stored = world.client.only("Job")
+    world.client.put(pod(stored, **READY_POD))
+    await world.turn()
+    labels = {name: value for name, value in stored["metadata"]["labels"].items() if name != names.NAME_LABEL}
+    world.client.put({**stored, "metadata": {**stored["metadata"], "labels": labels}})
+    world.cache.jobs.remove(stored)
+    world.client.watch = lambda cache: None  # type: ignore[method-assign]
+    await world.turn()
+    assert world.client.only("Job")["metadata"]["labels"] == stored["metadata"]["labels"]
+    assert world.reason() == "EvaluatorRunning"
+
+
 @pytest.mark.parametrize("kind", ["ServiceAccount", "RoleBinding"])
 async def test_a_suspend_comes_before_what_is_refused(world: World, kind: str) -> None:
     await world.turn()

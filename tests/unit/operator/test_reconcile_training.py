@@ -72,3 +72,19 @@ async def test_a_training_that_cannot_be_read_keeps_nothing_else_waiting(world: 
     assert "create Job" in world.client.writes
     assert world.reason("TrainingFinished") == "TrainingUnreadable"
     assert world.status["training"]["state"] == "Pending"
+
+
+async def test_what_is_remembered_of_failed_jobs_outlives_them_while_the_training_waits(world: World) -> None:
+    world.change(trainingRef=REF)
+    world.client.trainings[TRAINING_REF] = training(Running="True")
+    await world.turn()
+    world.job_status(conditions=[condition("Failed") | {"lastTransitionTime": NOW}])
+    await world.turn()
+    run = world.status["run"]
+    assert run["attempt"] == 1
+    world.forget_trainings()
+    world.client.trainings[TRAINING_REF] = training(Running="False")
+    world.client.remove(world.client.only("Job"))
+    for _ in range(3):
+        await world.turn()
+    assert world.status["run"] == run

@@ -31,6 +31,11 @@ def test_the_results() -> None:
     assert (results.end_reason, results.ended_at) == ("MaxEvaluations", datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC))
 
 
+def test_a_sum_of_counts_fits_into_the_status() -> None:
+    counts = {"evaluated": 2**63 - 1, "skipped": 2**63 - 1}
+    assert SidecarEvaluation(evaluation(status={"results": {"counts": counts}})).results.settled_count == 2**63 - 1
+
+
 def test_a_resource_without_status_has_no_results() -> None:
     resource = SidecarEvaluation(evaluation())
     results = resource.results

@@ -17,6 +17,11 @@ CRASHED: JsonObject = {"phase": "Failed", "containerStatuses": [terminated(1, "b
 RUN = Run(1, pod_template="aaaa", settled=3)
 
 
+def failed_at(time: str) -> JsonObject:
+    failed = condition("Failed", reason="BackoffLimitExceeded", message="backoff limit")
+    return {"conditions": [failed | {"lastTransitionTime": time}]}
+
+
 def followed_by(
     pods: list[JsonObject] | None = None, job_status: JsonObject | None = None, run: Run = RUN, settled: int = 3
 ) -> Run | None:
@@ -89,6 +94,14 @@ def test_results_that_began_anew_and_hold_nothing_yet_forgive_nothing() -> None:
 )
 def test_a_configuration_error_is_not_tried_again(pods: list[JsonObject], reason: str) -> None:
     assert followed_by(pods, {"conditions": [condition("Failed", reason=reason)]}, settled=4) is None
+
+
+@pytest.mark.parametrize("failed", ["2030-01-01T00:00:00Z", "9999-12-31T23:59:59Z"])
+def test_a_clock_that_is_ahead_delays_nothing(failed: str) -> None:
+    run, now = followed_by(job_status=failed_at(failed)), parse_time(NOW)
+    assert run is not None
+    assert now is not None
+    assert run.starts_at == now + delay(1)
 
 
 def test_the_next_job_waits_longer_each_time_but_not_for_ever() -> None:

@@ -9,7 +9,7 @@ from sidecar_operator import names
 from sidecar_operator.kube_objects import Job, JsonObject, parse_time
 from sidecar_operator.resource_view import SidecarEvaluation
 from sidecar_operator.runs import Run, annotations, current, is_made_for, requested
-from unit.operator.support.samples import EARLIER, NOW, evaluation, job
+from unit.operator.support.samples import EARLIER, NOW, condition, evaluation, job
 
 LATER = "2026-01-02T04:00:00Z"
 RECORDED = Run(1, "", "aaaa", attempt=2, fruitless_attempts=1, failures=3, settled=5, starts_at=parse_time(NOW))
@@ -66,6 +66,23 @@ def test_a_run_goes_on_until_its_resource_asks_for_another(
 )
 def test_a_job_belongs_to_its_generation_request_and_attempt(run: Run, expected: bool) -> None:
     assert is_made_for(job_of(Run(1, "", "aaaa")), run, resource()) is expected
+
+
+@pytest.mark.parametrize(
+    ("run", "ended", "expected"),
+    [
+        (Run(3, "", "aaaa"), False, True),
+        (Run(3, "", "aaaa"), True, False),
+        (Run(3, "", "bbbb"), False, False),
+        (Run(3, NOW, "aaaa"), False, False),
+        (Run(3, "", "aaaa", attempt=1), False, False),
+        (Run(1, "", "aaaa"), False, False),
+    ],
+)
+def test_a_change_that_is_taken_back_keeps_a_job_that_goes_on(run: Run, *, ended: bool, expected: bool) -> None:
+    second = job_of(Run(1, "", "aaaa", attempt=2))
+    status = {"conditions": [condition("Failed")]} if ended else {}
+    assert is_made_for(Job({**second.raw, "status": status}), run, resource(3)) is expected
 
 
 @pytest.mark.parametrize(("name", "generation", "expected"), [("mnist-0a1b2c3d", 1, True), ("other", 1, False)])

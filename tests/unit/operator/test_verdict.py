@@ -245,6 +245,12 @@ def test_a_bad_end_has_the_message_of_the_pod(pods: list[JsonObject], reason: Re
     assert 'sidecareval.dev/restartedAt="$(date -Is)", or change the spec' in verdict.message
 
 
+@pytest.mark.parametrize("job_status", [COMPLETE, REFUSED])
+def test_an_end_counts_although_a_right_of_the_evaluator_is_refused(job_status: JsonObject) -> None:
+    verdict = judged([], job_status, results=RESULTS, refusal="Role mnist-evaluator: exceeded quota")
+    assert verdict.has_ended
+
+
 def test_an_end_counts_although_another_container_goes_on() -> None:
     ended = {"ended": {"reason": "TrainingFinished"}}
     verdict = judged([held_open(0)], results=RESULTS | ended)
