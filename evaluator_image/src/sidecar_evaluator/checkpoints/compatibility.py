@@ -21,7 +21,7 @@ def require_compatible(shapes: Mapping[str, tuple[Shape, Shape | None]], excess:
 
     Raises CheckpointIncompatible: shapes differ, or the checkpoint has the variables `excess` that the model lacks.
     """
-    differences = [_difference(name, *pair) for name, pair in shapes.items() if not _is_compatible(*pair)]
+    differences = [_difference(name, *pair) for name, pair in shapes.items() if not is_compatible(*pair)]
     differences += [f"{name} is not in the model" for name in excess]
     if differences:
         more = f" and {len(differences) - _MAX_NAMES} more" if len(differences) > _MAX_NAMES else ""
@@ -71,7 +71,8 @@ def dtype_of(variable: Any) -> Any:
     return np.dtype(getattr(dtype, "as_numpy_dtype", dtype))
 
 
-def _is_compatible(in_model: Shape, in_checkpoint: Shape | None) -> bool:
+def is_compatible(in_model: Shape, in_checkpoint: Shape | None) -> bool:
+    """Return whether a variable of the model can have a value of this shape, None where there is none."""
     return (
         in_checkpoint is not None
         and len(in_model) == len(in_checkpoint)

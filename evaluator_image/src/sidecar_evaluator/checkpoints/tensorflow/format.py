@@ -20,7 +20,7 @@ from sidecar_evaluator.checkpoints.interface import Checkpoint, CheckpointFormat
 from sidecar_evaluator.checkpoints.model_variables import variables_to_restore
 from sidecar_evaluator.checkpoints.snapshot import consistent_snapshot
 from sidecar_evaluator.checkpoints.tensorflow.index import Bundle, Malformed, parse_index
-from sidecar_evaluator.checkpoints.tensorflow.object_graph import GRAPH_KEY, Match, SavedGraph
+from sidecar_evaluator.checkpoints.tensorflow.object_graph import GRAPH_KEY, Match, SavedGraph, Shapes
 from sidecar_evaluator.errors import (
     CheckpointError,
     CheckpointIncompatible,
@@ -100,8 +100,8 @@ class TensorFlow(CheckpointFormat):
         if GRAPH_KEY not in dtypes:
             raise CheckpointIncompatible(_WITHOUT_GRAPH)
         [graph] = _restore(path, [GRAPH_KEY], [tf.string])
-        plan = self._plan_for(model, graph.numpy())
         shapes = reader.get_variable_to_shape_map()
+        plan = self._plan_for(model, graph.numpy(), shapes)
         if plan.iterations is None or shapes[plan.iterations] or not dtypes[plan.iterations].is_integer:
             raise IterationsMissingError(checkpoint.path)
         _require_compatible(plan.match, shapes, model)
@@ -113,12 +113,12 @@ class TensorFlow(CheckpointFormat):
         count = len(plan.match.keys)
         return Weights(values[:count], int(iterations), list(zip(tf_variables, values[count:], strict=True)))
 
-    def _plan_for(self, model: Any, graph: bytes) -> _ReadPlan:
+    def _plan_for(self, model: Any, graph: bytes, shapes: Shapes) -> _ReadPlan:
         """Match the model with the object graph, once for all checkpoints of a training."""
         plan = self._plan
         if plan is None or not plan.is_for(model, graph):
             saved = SavedGraph(graph)
-            match = saved.match(model)
+            match = saved.match(model, shapes)
             self._plan = plan = _ReadPlan(weakref.ref(model), graph, match, saved.iterations_key(match))
         return plan
 

@@ -5,11 +5,13 @@ the object graph does. Only `tensorflow.format` uses this module. It must not re
 """
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
+from pathlib import PurePosixPath
 from typing import Any
 
-from sidecar_evaluator.checkpoints.compatibility import variable_name
+from sidecar_evaluator.checkpoints.compatibility import is_compatible, variable_name
 from sidecar_evaluator.checkpoints.generated_names import positions_by_rank
 from sidecar_evaluator.checkpoints.model_code import code_of_model
 from sidecar_evaluator.checkpoints.model_variables import lookup_tables, tf_variables, variables_to_restore
@@ -20,9 +22,14 @@ _ITERATION_NAMES = ("_iterations", "iter")  # Keras 3 and newer tf_keras; tf_ker
 _INNER_OPTIMIZER = "inner_optimizer"  # of a LossScaleOptimizer, whose own counter stays at 0 in Keras 3
 _MODEL, _OPTIMIZER = "model", "optimizer"
 _VARIABLE, _TABLE = "VARIABLE_VALUE", "table"
-_TRAINABLE = "_trainable_variables"
+_TRAINABLE, _SLOTS = "_trainable_variables", "_variables"
+_LEVELS = 3  # of objects in objects that a checkpoint was made of
 _ROOT_COUNTERS = ("iterations", "global_step", "step")
 _LAYER_LISTS = ("_operations", "_layers", "layer_with_weights")
+
+
+Nodes = dict[str, int]
+Shapes = Mapping[str, Sequence[int]]
 
 
 @dataclass(frozen=True)
@@ -60,38 +67,60 @@ class SavedGraph:
         self._nodes = graph.nodes
 
     def iterations_key(self, match: Match) -> str | None:
-        """Return the key of an optimizer's iterations, saved next to the model or in it, or else of a step at the root.
+        """Return the key of the iterations of the optimizer that trains the matched model, or of a step at the root.
 
-        A variable of the model is no step, although the model may be the root.
+        Where nothing tells which variables an optimizer trains, the likely ones come first. A variable of the model
+        is no step, although the model may be the root.
         """
-        keys = (self._iterations_key(optimizer) for optimizer in self._optimizers())
+        trained = [(self._trains(family, match), self._iterations_key(family)) for family in self._optimizers()]
         children = self._children(0)
-        at_root = (self._key(children[name]) for name in _ROOT_COUNTERS if name in children)
-        return next((key for key in (*keys, *at_root) if key and key not in match.all_keys), None)
+        keys = [key for trains, key in trained if trains]
+        keys += [key for trains, key in trained if trains is None]
+        keys += [self._key(children[name]) for name in _ROOT_COUNTERS if name in children]
+        keys += [key for trains, key in trained if trains is False]
+        return next((key for key in keys if key and key not in match.all_keys), None)
 
-    def match(self, model: Any) -> Match:
-        """Find the model in the graph, saved under the name `model`, under another name, or as the root.
+    def match(self, model: Any, shapes: Shapes) -> Match:
+        """Find the model in the graph: under the name `model`, as the root, or under another name, also a nested one.
+
+        `shapes` are those of the saved variables by key: they tell models apart whose layers have the same names.
 
         Raises CheckpointIncompatible: several objects could be the model.
         """
-        children = self._children(0)
-        first = self._match(children.get(_MODEL, 0), model)
-        if first.is_complete:
-            return first
-        second = self._match(0, model) if _MODEL in children else self._match_any(children, model)
-        return second if second and second.is_complete else self._match_by_optimizer(first, model)
+        closest = None
+        for candidates in self._candidates():
+            matches = {path: self._match(node, model) for path, node in candidates.items()}
+            exact = {path: match for path, match in matches.items() if _is_exact(match, model, shapes)}
+            if exact:
+                return _only(exact)
+            closest = closest or next((match for match in matches.values() if match.is_complete), None)
+        first = self._match(self._children(0).get(_MODEL, 0), model)
+        return closest or self._match_by_optimizer(first, model)
 
-    def _match_any(self, children: dict[str, int], model: Any) -> Match | None:
-        if any(name.startswith(_LAYER_LISTS) for name in children):  # the root itself is a model
-            return None
-        matches = {name: self._match(node, model) for name, node in children.items() if name != _OPTIMIZER}
-        complete = {name: match for name, match in matches.items() if match.is_complete}
-        if len(complete) > 1:
-            raise CheckpointIncompatible(
-                f"The checkpoint contains {', '.join(sorted(complete))}, each of which could be the entry point's "
-                "model; save the one to evaluate as tf.train.Checkpoint(model=...)."
-            )
-        return next(iter(complete.values()), None)
+    def _candidates(self) -> Iterator[Nodes]:
+        """Yield the nodes that may be the model by path, the most likely first: one of several in a group decides."""
+        children = self._children(0)
+        if _MODEL in children:
+            yield {_MODEL: children[_MODEL]}
+        yield {"": 0}
+        for level in self._levels():
+            yield {path: node for path, node in level.items() if PurePosixPath(path).name != _OPTIMIZER}
+
+    def _levels(self) -> Iterator[Nodes]:
+        """Yield what the checkpoint was made of, by path, and then what that was made of: models are not entered."""
+        level: Nodes = {"": 0}
+        for _ in range(_LEVELS):
+            level = {
+                f"{path}/{name}".strip("/"): child
+                for path, node in level.items()
+                if not self._is_model(node) and not self._iterations_key((node,))
+                for name, child in self._children(node).items()
+                if not self._nodes[child].attributes
+            }
+            yield level
+
+    def _is_model(self, node: int) -> bool:
+        return any(name.startswith(_LAYER_LISTS) for name in self._children(node))
 
     def _match(self, node: int, model: Any) -> Match:
         nodes = self._matching_nodes(node, model)
@@ -116,7 +145,7 @@ class SavedGraph:
         with code_of_model():
             variables = list(model.trainable_variables)
         trainable = {id(variable): variable_name(variable).replace("/", "_") for variable in variables}
-        for optimizer in self._optimizers():
+        for optimizer in chain.from_iterable(self._optimizers()):
             saved_keys = [self._key(node) for node in self._list_items(self._children(optimizer).get(_TRAINABLE))]
             if len(saved_keys) != len(trainable):
                 continue
@@ -182,20 +211,39 @@ class SavedGraph:
                 if name != _OPTIMIZER:
                     queue.append((child, in_layer or name.startswith(_LAYER_LISTS)))
 
-    def _optimizers(self) -> Iterator[int]:
+    def _optimizers(self) -> Iterator[tuple[int, ...]]:
         """Yield the nodes that may be optimizers, the most likely first; a wrapped optimizer before its wrapper."""
         root = self._children(0)
-        likely = (root.get(_OPTIMIZER), self._children(root.get(_MODEL, 0)).get(_OPTIMIZER), *root.values())
-        for node in likely:
+        saved = [node for level in self._levels() for node in level.values()]
+        of_models = (self._children(node).get(_OPTIMIZER) for node in (root.get(_MODEL, 0), *saved))
+        for node in (root.get(_OPTIMIZER), *of_models, *saved):
             if node is not None:
-                if (inner := self._children(node).get(_INNER_OPTIMIZER)) is not None:
-                    yield inner
-                yield node
+                inner = self._children(node).get(_INNER_OPTIMIZER)
+                yield (node,) if inner is None else (inner, node)
 
-    def _iterations_key(self, optimizer: int) -> str | None:
-        children = self._children(optimizer)
-        keys = (self._key(children[name]) for name in _ITERATION_NAMES if name in children)
-        return next((key for key in keys if key), None)
+    def _iterations_key(self, optimizers: Iterable[int]) -> str | None:
+        for children in map(self._children, optimizers):
+            for name in _ITERATION_NAMES:
+                if name in children and (key := self._key(children[name])):
+                    return key
+        return None
+
+    def _trains(self, optimizers: Sequence[int], match: Match) -> bool | None:
+        """Return whether an optimizer trains the matched model, None if it has nothing that tells."""
+        keys: set[str | None] = set()
+        slots: set[str] = set()
+        for optimizer in optimizers:
+            children = self._children(optimizer)
+            keys |= set(map(self._key, self._list_items(children.get(_TRAINABLE))))
+            keys |= {self._key(slot.original_variable_node_id) for slot in self._nodes[optimizer].slot_variables}
+            slot_nodes = set(self._list_items(children.get(_SLOTS))) - set(children.values())  # without the counter
+            slots |= set(map(self._full_name, slot_nodes))
+        if keys:
+            return not keys.isdisjoint(match.keys)
+        # In tf_keras, slots are called Adam/m/dense/kernel, or m/dense/kernel.
+        trained = {"/".join(name.split("/")[words:]) for name in slots for words in (1, 2)} - {""}
+        names = {self._full_name(node) for node in range(len(self._nodes)) if self._key(node) in match.keys}
+        return not trained.isdisjoint(names) if trained else None
 
     def _children(self, node: int) -> dict[str, int]:
         return {child.local_name: child.node_id for child in self._nodes[node].children}
@@ -208,6 +256,34 @@ class SavedGraph:
             if attribute.name == kind:
                 return str(attribute.checkpoint_key)
         return None
+
+
+def _is_exact(match: Match, model: Any, shapes: Shapes) -> bool:
+    """Return whether the model and what was saved have the same variables with the same shapes."""
+    variables = [*variables_to_restore(model), *(variable for variable, _ in match.tf_variables.values())]
+    return (
+        match.is_complete
+        and not match.excess
+        and all(
+            is_compatible(tuple(variable.shape), tuple(shapes[str(key)]))
+            for variable, key in zip(variables, match.all_keys, strict=True)
+        )
+    )
+
+
+def _only(matches: Mapping[str, Match]) -> Match:
+    """Return the only match, or the one that was named `model`.
+
+    Raises CheckpointIncompatible: several objects could be the model.
+    """
+    distinct = {match.keys: match for match in matches.values()}
+    named = [match for path, match in matches.items() if PurePosixPath(path).name == _MODEL]
+    if len(distinct) == 1 or len(named) == 1:
+        return next(iter(named or distinct.values()))
+    raise CheckpointIncompatible(
+        f"The checkpoint contains {', '.join(sorted(matches))}, each of which could be the entry point's model; save "
+        "the one to evaluate as tf.train.Checkpoint(model=...)."
+    )
 
 
 def _is_one_to_one(keys: list[str | None]) -> bool:
