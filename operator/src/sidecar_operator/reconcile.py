@@ -31,7 +31,16 @@ from sidecar_operator.conditions import Type
 from sidecar_operator.events import Transition
 from sidecar_operator.following import TrainingClient, TrainingFollower
 from sidecar_operator.kube_client import ApiError, ConflictError, NotFoundError
-from sidecar_operator.kube_objects import Job, JsonObject, Key, KubeObject, Pod, conditions_in, format_time
+from sidecar_operator.kube_objects import (
+    Job,
+    JsonObject,
+    Key,
+    KubeObject,
+    Pod,
+    WarningEvent,
+    conditions_in,
+    format_time,
+)
 from sidecar_operator.manifests import Manifests
 from sidecar_operator.pending_pods import PendingPods, PodClient
 from sidecar_operator.resource_view import SidecarEvaluation, TrainingRef
@@ -194,7 +203,15 @@ class Reconciler:
         blocked = _without_progress(observed)
         if blocked is None or self._age(blocked) < DIAGNOSIS_SECONDS:
             return observed
-        return dataclasses.replace(observed, warnings=await self._warnings.about(blocked, self._age(blocked)))
+        return dataclasses.replace(observed, warnings=await self._read_warnings(blocked))
+
+    async def _read_warnings(self, blocked: KubeObject) -> list[WarningEvent]:
+        """Return the Warning events about an object; where events cannot be read now, those that were read last."""
+        try:
+            return await self._warnings.about(blocked, self._age(blocked))
+        except ApiError as error:
+            logger.warning("the events about %s %s cannot be read: %s", blocked.kind, blocked.key, error)
+            return self._warnings.last(blocked)
 
     def _with_next_run(self, observed: Observed) -> Observed:
         """Add the run that follows where this one has failed and is not given up, or gets a new default image."""

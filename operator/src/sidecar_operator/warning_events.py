@@ -61,11 +61,16 @@ class WarningEvents:
         now = self._clock()
         reading = self._readings.setdefault(obj.uid, _Reading(due=now))
         if now >= reading.due and self._has_turn(reading, now):
-            reading.warnings = await self._read(obj)
             reading.due = now + max(SHORTEST_SECONDS, min(2 * age, LONGEST_SECONDS))
             self._readings.move_to_end(obj.uid)
             self._forget(now)
+            reading.warnings = await self._read(obj)
         return reading.warnings
+
+    def last(self, obj: KubeObject) -> list[WarningEvent]:
+        """Return what was read last about an object."""
+        reading = self._readings.get(obj.uid)
+        return reading.warnings if reading else []
 
     def seconds_until_due(self, obj: KubeObject) -> float:
         """Return after how many seconds to ask again about an object that was asked about."""

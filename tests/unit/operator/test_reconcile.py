@@ -289,6 +289,22 @@ async def test_events_of_a_job_without_pods_are_read(world: World) -> None:
     assert world.reason() == "PodsRefused"
 
 
+async def test_events_that_cannot_be_read_keep_nothing_waiting(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    reads: list[str] = []
+
+    async def fail(obj: KubeObject) -> list[WarningEvent]:
+        reads.append(obj.name)
+        raise UnavailableError(503, "the database of events is away")
+
+    monkeypatch.setattr(world.client, "list_warnings", fail)
+    reconciler = Reconciler(world.client, world.cache, "img:1", now=lambda: world.now)
+    for _ in range(3):
+        world.client.watch(world.cache)
+        assert await reconciler(KEY) == LONGEST_SECONDS
+    assert world.reason() == "EvaluatorStarting"
+    assert len(reads) == 1
+
+
 async def test_a_resource_that_is_gone_or_going_is_left_alone(world: World) -> None:
     stored = world.client.only(names.KIND)
     world.client.put({**stored, "metadata": {**stored["metadata"], "deletionTimestamp": "now"}})
