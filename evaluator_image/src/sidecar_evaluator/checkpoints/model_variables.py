@@ -7,7 +7,7 @@ change the model: it is called while the model is being evaluated.
 
 import sys
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from sidecar_evaluator.checkpoints.model_code import code_of_model
@@ -69,6 +69,12 @@ def lookup_tables(model: Any) -> dict[str, Any]:
 
     mutable_tables = (tf.lookup.experimental.MutableHashTable, tf.lookup.experimental.DenseHashTable)
     return {path: tracked for path, tracked in _tracked_objects(model) if isinstance(tracked, mutable_tables)}
+
+
+def layers_named(model: Any, names: Sequence[str]) -> list[Any]:
+    """Return the layers, also within others, whose class is one of Keras's with these names, or derives from it."""
+    classes = tuple(getattr(_keras_of(model).layers, name) for name in names)
+    return [layer for layer in model._flatten_layers() if isinstance(layer, classes)]
 
 
 def metrics_of(model: Any) -> Iterator[Any]:

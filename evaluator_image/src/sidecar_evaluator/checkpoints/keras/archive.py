@@ -3,7 +3,8 @@
 An archive is a zip file whose member `model.weights.h5` is an ordinary weights file. It is complete when two
 listings show the same state and the zip directory, which is written last, exists; the member's checksum is
 verified at each read. If the entry point returns no model, `evaluator` builds it from the first archive with
-`model_in`, in Keras's safe mode. No other member is read, no file is extracted to a name from the archive, and
+`model_in`, in Keras's safe mode. Of the other members only vocabularies are
+read, no file is extracted to a name from the archive, and
 code in an archive is never run.
 """
 
@@ -16,6 +17,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -26,9 +28,16 @@ from sidecar_evaluator.checkpoints.keras.layout import LayoutCache
 from sidecar_evaluator.checkpoints.keras.reader import read_weights
 from sidecar_evaluator.checkpoints.model_variables import variables_to_restore
 from sidecar_evaluator.checkpoints.single_file import SingleFileFormat, open_unchanged, size_of
+from sidecar_evaluator.checkpoints.vocabularies import (
+    ASSET,
+    INNER_LAYER,
+    LOOKUP_LAYERS,
+    SavedVocabulary,
+    VocabularyCheck,
+)
 from sidecar_evaluator.errors import CheckpointIncompatible, CheckpointUnreadable, first_line
 
-_WEIGHTS, _METADATA, _CONFIG = "model.weights.h5", "metadata.json", "config.json"
+_WEIGHTS, _METADATA, _CONFIG, _ASSETS = "model.weights.h5", "metadata.json", "config.json", "assets"
 _LOCAL_HEADER = 30
 _ENCRYPTED = 0x1
 _CHUNK = 4 * 2**20
@@ -49,6 +58,7 @@ class KerasArchive(SingleFileFormat):
     def __init__(self) -> None:
         super().__init__()
         self._layouts = LayoutCache()
+        self._vocabularies = VocabularyCheck()
 
     def inspect(self, checkpoint: Checkpoint) -> str:
         """Return why the archive is incomplete: its zip directory is written last."""
@@ -68,6 +78,7 @@ class KerasArchive(SingleFileFormat):
         layout = self._layouts.of(model)
         limit = size_in_memory(variables_to_restore(model)) * _MAX_SLOTS + _MAX_OTHER_BYTES
         with open_unchanged(checkpoint.path) as file, _weights_in(file, limit) as region:
+            self._vocabularies.compare(model, partial(_vocabularies_in, file))
             return read_weights(region, layout, model)
 
     def model_in(self, checkpoint: Checkpoint) -> Any:
@@ -86,6 +97,29 @@ class KerasArchive(SingleFileFormat):
                 raise _not_loadable(cause)
             with _weights_in(file, _MAX_COMPRESSION_RATIO * size_of(file)):
                 return _build_model(checkpoint.path)
+
+
+def _vocabularies_in(file: BinaryIO) -> Iterator[SavedVocabulary]:
+    """Yield the vocabularies that layers have learned, which are assets, and those that they were given."""
+    with zipfile.ZipFile(file) as archive:
+        for name in archive.namelist():
+            top, *parents, last = name.split("/") if "/" in name else (name, name)
+            if top == _ASSETS and last == ASSET and INNER_LAYER not in parents:
+                yield SavedVocabulary(_text(archive, name).decode(), is_asset=True)
+        yield from _given_vocabularies(json.loads(_text(archive, _CONFIG)))
+
+
+def _given_vocabularies(config: Any) -> Iterator[SavedVocabulary]:
+    """Yield the vocabularies in the configuration of a model; a path to a file is none."""
+    if isinstance(config, list):
+        for item in config:
+            yield from _given_vocabularies(item)
+    elif isinstance(config, dict):
+        settings = config.get("config")
+        tokens = settings.get("vocabulary") if isinstance(settings, dict) else None
+        if config.get("class_name") in LOOKUP_LAYERS and isinstance(tokens, list):
+            yield SavedVocabulary("\n".join(map(str, tokens)), is_asset=False)
+        yield from _given_vocabularies(list(config.values()))
 
 
 def _build_model(path: Path) -> Any:

@@ -14,6 +14,7 @@ from sidecar_evaluator.checkpoints.keras.hdf5 import Arrays, Region
 from sidecar_evaluator.checkpoints.keras.layout import LayoutCache
 from sidecar_evaluator.checkpoints.keras.reader import SKIPPED_GROUPS, read_weights
 from sidecar_evaluator.checkpoints.single_file import SingleFileFormat, open_unchanged, size_of
+from sidecar_evaluator.checkpoints.vocabularies import VocabularyCheck
 from sidecar_evaluator.errors import CheckpointUnreadable, first_line
 
 
@@ -27,6 +28,7 @@ class KerasWeights(SingleFileFormat):
     def __init__(self) -> None:
         super().__init__()
         self._layouts = LayoutCache()
+        self._vocabularies = VocabularyCheck()
 
     def inspect(self, checkpoint: Checkpoint) -> str:
         """Return why the file is incomplete: the HDF5 superblock contains the size that it must have."""
@@ -47,6 +49,7 @@ class KerasWeights(SingleFileFormat):
             region = _file_region(file)
             if not region.is_complete_hdf5():
                 raise CheckpointUnreadable("It is being written again.")
+            self._vocabularies.compare(model)
             return read_weights(region, self._layouts.of(model), model)
 
 

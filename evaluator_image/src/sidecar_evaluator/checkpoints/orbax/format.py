@@ -11,6 +11,7 @@ import re
 import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from sidecar_evaluator.checkpoints.model_variables import variables_to_restore
 from sidecar_evaluator.checkpoints.orbax.arrays import METADATA, Item, items_of, missing_files, open_arrays, read_arrays
 from sidecar_evaluator.checkpoints.orbax.tree import Leaf, Match, counters, match
 from sidecar_evaluator.checkpoints.snapshot import consistent_snapshot
+from sidecar_evaluator.checkpoints.vocabularies import ASSET, INNER_LAYER, SavedVocabulary, VocabularyCheck
 from sidecar_evaluator.checkpoints.weight_order import require_known_order
 from sidecar_evaluator.errors import CheckpointIncompatible, first_line
 
@@ -27,6 +29,7 @@ _NAME = re.compile(r"(?:[^.].*_)?\d+")
 _TEMPORARY = ".orbax-checkpoint-tmp"
 _STEP, _COMMITTED = "_CHECKPOINT_METADATA", "commit_success.txt"
 _STATE_FILES = (_STEP, _COMMITTED, METADATA, "manifest.ocdbt")
+_ASSETS = "assets"
 _TREE_HANDLER = re.compile(r"PyTree|StandardCheckpoint")  # in the name of the class that wrote an item
 _NAMED, _KEY_LENGTH = 8, 60  # of the keys in a message
 _STEP_ENTRIES = {*_STATE_FILES, "pytree", "default", "ocdbt.process_0"}
@@ -51,6 +54,7 @@ class Orbax(CheckpointFormat):
 
     def __init__(self) -> None:
         self._plan: _ReadPlan | None = None
+        self._vocabularies = VocabularyCheck()
 
     def claim(self, name: str, *, is_directory: bool) -> str | None:
         """Claim directories whose name is a number, or a prefix, `_` and a number."""
@@ -82,7 +86,9 @@ class Orbax(CheckpointFormat):
         with consistent_snapshot((checkpoint.path / _STEP).read_bytes):  # contains the time of the save in nanoseconds
             items = {item.name: item for item in items_of(checkpoint.path)}
             plan = self._plan_for(model, tuple(leaf for item in items.values() for leaf in item.leaves))
-            return _read(items, plan, model)
+            weights = _read(items, plan, model)
+            self._vocabularies.compare(model, partial(_vocabularies_in, items))
+            return weights
 
     def _plan_for(self, model: Any, leaves: tuple[Leaf, ...]) -> _ReadPlan:
         """Match the model with the leaves, once for all steps of a training."""
@@ -90,6 +96,14 @@ class Orbax(CheckpointFormat):
         if plan is None or plan.model() is not model or plan.leaves != leaves:
             self._plan = plan = _ReadPlan(weakref.ref(model), leaves, _match(leaves, model), counters(leaves))
         return plan
+
+
+def _vocabularies_in(items: dict[str, Item]) -> list[SavedVocabulary]:
+    """Read the vocabularies that layers have learned: Keras's callback saves their files beside the weights."""
+    leaves = items[_ASSETS].leaves if _ASSETS in items else ()
+    wanted = [leaf for leaf in leaves if leaf.keys[-1] == ASSET and INNER_LAYER not in leaf.keys]
+    values = read_arrays(open_arrays([(items[_ASSETS], leaf.array) for leaf in wanted]))
+    return [SavedVocabulary(value.tobytes().decode(), is_asset=True) for value in values]
 
 
 def _match(leaves: Sequence[Leaf], model: Any) -> Match:

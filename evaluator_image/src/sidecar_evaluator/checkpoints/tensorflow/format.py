@@ -21,6 +21,7 @@ from sidecar_evaluator.checkpoints.model_variables import variables_to_restore
 from sidecar_evaluator.checkpoints.snapshot import consistent_snapshot
 from sidecar_evaluator.checkpoints.tensorflow.index import Bundle, Malformed, parse_index
 from sidecar_evaluator.checkpoints.tensorflow.object_graph import GRAPH_KEY, Match, SavedGraph, Shapes
+from sidecar_evaluator.checkpoints.vocabularies import VocabularyCheck
 from sidecar_evaluator.errors import (
     CheckpointError,
     CheckpointIncompatible,
@@ -62,6 +63,7 @@ class TensorFlow(CheckpointFormat):
 
     def __init__(self) -> None:
         self._plan: _ReadPlan | None = None
+        self._vocabularies = VocabularyCheck()
 
     def claim(self, name: str, *, is_directory: bool) -> str | None:
         """Claim index files and data shards; the temporary files of TensorFlow have other names."""
@@ -106,6 +108,7 @@ class TensorFlow(CheckpointFormat):
             raise IterationsMissingError(checkpoint.path)
         _require_compatible(plan.match, shapes, model)
         _require_same_tables(path, plan.match)
+        self._vocabularies.compare(model)
         keys = [*map(str, plan.match.all_keys), plan.iterations]
         *tensors, iterations = _restore(path, keys, [dtypes[key] for key in keys])
         tf_variables = [variable for variable, _ in plan.match.tf_variables.values()]
