@@ -81,3 +81,12 @@ def test_a_hole_in_the_optimizer_is_zeros_that_a_copy_has_left_out(tmp_path: Pat
         file["optimizer/vars/2"] = [[0.0] * 100] * 100
     write_with_hole(path, path.read_bytes(), offset_of(path, "optimizer/vars/2"))
     assert not look(KerasWeights(), directory=tmp_path)["ckpt-1"].missing
+
+
+def test_one_of_several_files_of_a_save_is_no_checkpoint_unlike_a_file_with_five_digits(tmp_path: Path) -> None:
+    """Keras writes `ckpt_00000.weights.h5` beside `ckpt.weights.json`; a training may number its files so as well."""
+    for name in ("ckpt_00000.weights.h5", "ckpt_00001.weights.h5", "epoch_00007.weights.h5"):
+        (tmp_path / name).write_bytes(b"x")
+    assert list(look(KerasWeights(), directory=tmp_path)) == ["ckpt_00000", "ckpt_00001", "epoch_00007"]
+    (tmp_path / "ckpt.weights.json").write_text("{}")
+    assert list(look(KerasWeights(), directory=tmp_path)) == ["ckpt", "epoch_00007"]
