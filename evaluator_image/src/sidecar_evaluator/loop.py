@@ -44,6 +44,7 @@ from sidecar_evaluator.results.outcome import (
     reason_of,
 )
 from sidecar_evaluator.results.ranking import primary_score
+from sidecar_evaluator.results.training_order import contradiction
 from sidecar_evaluator.runtime.clock import Clock
 from sidecar_evaluator.runtime.heartbeat import Heartbeat
 from sidecar_evaluator.writers.interface import Phase, Report, Writer
@@ -89,6 +90,7 @@ class Loop:
     enter: Callable[[Phase], None] = lambda _phase: None
     provenance: Callable[[], Provenance] = Provenance
     keep_best: Callable[[Checkpoint, Outcome, Export], object] = lambda *_: None
+    _is_order_doubted: bool = False
     _unsettled: Group = ()
     _began: float = 0.0
     _began_monotonic: float = 0.0
@@ -219,6 +221,7 @@ class Loop:
             self._unsettled = tuple(unsettled for unsettled in self._unsettled if unsettled is not checkpoint)
         is_evaluated = outcome.kind is OutcomeKind.EVALUATED
         left = remaining() if remaining else self.checkpoints.settle(checkpoint, evaluated=is_evaluated)
+        self._doubt_order(outcome)
         with self._recording:
             settled = ledger.settle(
                 self.results,
@@ -226,12 +229,20 @@ class Loop:
                 self.rules,
                 skipped=left.skipped,
                 pending=left.pending,
+                pending_name=left.pending_name,
                 pending_since=left.pending_since,
                 is_retry=left.is_retry,
             )
             self.results = replace(settled, backlog=left.backlog)
             report = Report(outcome, self.results)
         self.writer.write(report)
+
+    def _doubt_order(self, outcome: Outcome) -> None:
+        """Tell once where names are in another order than steps or times: the latest may not be what it seems."""
+        if self._is_order_doubted or not (doubt := contradiction(outcome, self.results.latest)):
+            return
+        self._is_order_doubted = True
+        _log.warning("The order of the checkpoints is in doubt: %s. See docs/formats.md, Order.", doubt)
 
     def _scored(self, loaded: Loaded, scores: tuple[Score, ...], shared_by: int) -> Outcome:
         if not scores:

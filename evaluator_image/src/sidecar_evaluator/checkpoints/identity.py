@@ -5,12 +5,9 @@ nothing else may decide whether two of them speak of the same checkpoint. Values
 looked at here.
 """
 
-import re
 from dataclasses import dataclass
 
-_NUMBER = re.compile(r"(?:^|(?<=[-_.]))\d+(?=$|[-_.])")
-_DECIMAL = re.compile(r"(?<!\d)\d+(?:\.\d+(?:[eE][-+]?\d+)?|[eE][-+]?\d+)(?!\.?\d)")
-_MAX_INT64 = 2**63 - 1
+from sidecar_evaluator.checkpoints.name_numbers import numbers_in
 
 ROUNDING_US = 2_000_000
 """Two times of one save may differ by so much: some file systems keep whole seconds, or every other one."""
@@ -18,7 +15,10 @@ ROUNDING_US = 2_000_000
 
 @dataclass(frozen=True, eq=False, slots=True)
 class CheckpointId:
-    """A checkpoint's name, the number in the name, and when it was written in microseconds since the epoch.
+    """A checkpoint's name, the number it is called by, and when it was written in microseconds since the epoch.
+
+    `numbers` are all whole numbers of the name, which together tell the order: epoch and batch, for example. Names
+    with one number, with two and so on, and with none have no order between them.
 
     A name that is written again is another checkpoint. One without a number is written again and again, so
     that its time is part of equality. For a name with a number equality tells the place in the directory, and
@@ -28,6 +28,7 @@ class CheckpointId:
     name: str
     number: int | None
     written_us: int
+    numbers: tuple[int, ...]
 
     @property
     def _identity(self) -> tuple[str, int | None]:
@@ -35,13 +36,23 @@ class CheckpointId:
 
     @property
     def is_numbered(self) -> bool:
-        """Whether the name holds a number. Checkpoints with and without one have no order between them."""
-        return self.number is not None
+        """Whether the name holds a number."""
+        return bool(self.numbers)
 
     @property
-    def order(self) -> tuple[bool, int, int, str]:
-        """Sort key: by number, those without one before all others and by time of writing."""
-        return self.is_numbered, self.number or 0, self.written_us, self.name
+    def has_several_numbers(self) -> bool:
+        """Whether its numbers tell the order only together, so that the time of writing must agree with them."""
+        return len(self.numbers) > 1
+
+    @property
+    def place(self) -> tuple[int, tuple[int, ...]]:
+        """Sort key by the numbers alone; names with fewer of them come first."""
+        return len(self.numbers), self.numbers
+
+    @property
+    def order(self) -> tuple[int, tuple[int, ...], int, str]:
+        """Sort key: by the numbers, those without one before all others and by time of writing."""
+        return *self.place, self.written_us, self.name
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, CheckpointId) and self._identity == other._identity
@@ -57,15 +68,24 @@ class CheckpointId:
         """Tell whether its files are newer than the other's by more than file systems round times."""
         return self.written_us > other.written_us + ROUNDING_US
 
+    def has_order_with(self, other: "CheckpointId") -> bool:
+        """Tell whether the two names hold equally many numbers."""
+        return len(self.numbers) == len(other.numbers)
+
     def is_superseded_by(self, other: "CheckpointId") -> bool:
         """Tell whether training, which has gone back to the other and written that again, has left this one behind."""
-        if self.number is None or other.number is None:
+        if not self.is_numbered or not self.has_order_with(other):
             return False
-        return other.number <= self.number and other.is_written_after(self)
+        return other.numbers <= self.numbers and other.is_written_after(self)
 
     def is_passed_by(self, other: "CheckpointId") -> bool:
-        """Tell whether the other one is at least as new; False where they have no order between them."""
-        return self.is_numbered == other.is_numbered and self.order <= other.order
+        """Tell whether the other one is at least as new; False where they have no order between them.
+
+        False too where several numbers say so and the times of writing the opposite: which of them is right is
+        not known, and the newer one must not be passed over.
+        """
+        is_contradicted = self.has_several_numbers and self.is_written_after(other)
+        return self.has_order_with(other) and self.order <= other.order and not is_contradicted
 
 
 def checkpoint_id(name: str, number: int | None, written_at: float) -> CheckpointId:
@@ -73,20 +93,11 @@ def checkpoint_id(name: str, number: int | None, written_at: float) -> Checkpoin
 
     Times are compared in microseconds: so many digits a result keeps.
     """
-    return CheckpointId(name, number, microseconds(written_at))
+    numbers = () if number is None else numbers_in(name) or (number,)
+    return CheckpointId(name, number, microseconds(written_at), numbers)
 
 
 def microseconds(seconds: float) -> int:
     """Return a time in seconds as microseconds, rounded as `datetime` does it."""
     whole = int(seconds)
     return whole * 1_000_000 + round((seconds - whole) * 1e6)
-
-
-def number_in(name: str) -> int | None:
-    """Return the last whole number that stands alone between the ends and `-`, `_` or `.` of a name.
-
-    What comes before it names the run or the model (`resnet-50-0007`), a decimal is a score (`ckpt-07-0.25`).
-    """
-    numbers = _NUMBER.findall(_DECIMAL.sub("~", name))
-    number = int(numbers[-1]) if numbers else None
-    return number if number is not None and number <= _MAX_INT64 else None

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from sidecar_evaluator.checkpoints.compatibility import size_in_memory
-from sidecar_evaluator.checkpoints.identity import CheckpointId, checkpoint_id, number_in
+from sidecar_evaluator.checkpoints.identity import CheckpointId, checkpoint_id
+from sidecar_evaluator.checkpoints.name_numbers import number_in
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class Checkpoint:
 
     @cached_property
     def number(self) -> int | None:
-        """The number in the name."""
+        """The number in the name, of several the one that it is called by."""
         return number_in(self.name)
 
     @cached_property

@@ -215,7 +215,8 @@ def _add_when(group: argparse._ArgumentGroup) -> None:
         "--max-evaluations",
         type=_positive,
         metavar="N",
-        help="stop at or past the checkpoint with this number in its name",
+        help="stop at or past the checkpoint with this number in its name: the last one after epoch, step or iter, or "
+        "else the last one",
     )
     add(
         "--no-checkpoint-timeout",

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from sidecar_evaluator.checkpoints.identity import CheckpointId
 from sidecar_evaluator.checkpoints.interface import Checkpoint
+from sidecar_evaluator.checkpoints.name_numbers import place_of
 from sidecar_evaluator.results.settled import SettledCheckpoints
 
 
@@ -17,13 +18,14 @@ class Remaining:
     """What is left after a checkpoint was settled.
 
     `skipped` were passed over for it, `backlog` complete ones wait, `pending` are the numbers of all
-    that are not settled yet, and `pending_since` is when the oldest of these was written. `is_retry` tells that
-    the settled one had failed before.
+    that are not settled yet, `pending_name` the first name with several, and `pending_since` is when the
+    oldest of these was written. `is_retry` tells that the settled one had failed before.
     """
 
     skipped: int = 0
     backlog: int = 0
     pending: tuple[int, ...] = ()
+    pending_name: str | None = None
     pending_since: float | None = None
     is_retry: bool = False
 
@@ -79,7 +81,8 @@ class Backlog:
 
 
 def _remaining(skipped: int, complete: int, pending: Iterable[Checkpoint]) -> Remaining:
-    numbered = [checkpoint for checkpoint in pending if checkpoint.number is not None]
-    numbers = sorted({checkpoint.number for checkpoint in numbered if checkpoint.number is not None})
+    numbered = [checkpoint for checkpoint in pending if checkpoint.id.is_numbered]
+    several = (checkpoint.name for checkpoint in numbered if checkpoint.id.has_several_numbers)
+    single = {checkpoint.id.numbers[0] for checkpoint in numbered if not checkpoint.id.has_several_numbers}
     since = min((checkpoint.modified_at for checkpoint in numbered), default=None)
-    return Remaining(skipped, complete, tuple(numbers), since)
+    return Remaining(skipped, complete, tuple(sorted(single)), min(several, key=place_of, default=None), since)

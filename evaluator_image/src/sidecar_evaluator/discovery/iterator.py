@@ -19,6 +19,7 @@ from sidecar_evaluator.discovery.backoff import Backoff
 from sidecar_evaluator.discovery.change_waiter import ChangeWaiter
 from sidecar_evaluator.discovery.completeness import Completeness
 from sidecar_evaluator.discovery.directory import Listing
+from sidecar_evaluator.discovery.evaluation_limit import EvaluationLimit
 from sidecar_evaluator.discovery.obstacles import Obstacle, Obstacles
 from sidecar_evaluator.discovery.poll_interval import LONGEST
 from sidecar_evaluator.discovery.reminder import Reminder
@@ -116,6 +117,7 @@ class CheckpointIterator:
         listing_age = self.policy.listing_age or 0.0
         self.settled.newer_passes_older = self.policy.selection.newer_passes_older
         self._backoff = Backoff(listing_age)
+        self._limit = EvaluationLimit(self.policy.max_evaluations)
         self._completeness = Completeness(self.directory.recheck, self.beat)
         self._reminder = Reminder(self.directory)
         self._obstacles = Obstacles(self.directory, self.on_obstacle)
@@ -195,6 +197,7 @@ class CheckpointIterator:
     def _next_listing(self) -> Listing:
         listing, self._unused_listing = self._unused_listing or self._look(), None
         self.on_look(listing)
+        self._limit.explain(listing.checkpoints)
         return listing
 
     def _look(self) -> Listing:
@@ -238,7 +241,7 @@ class CheckpointIterator:
         turn = Turn(
             is_whole=self._completeness.is_whole,
             is_due=lambda checkpoint: self._backoff.is_due(checkpoint, now),
-            is_last=lambda checkpoint: self._is_maximum(checkpoint.number),
+            is_last=lambda checkpoint: self._limit.is_reached_by(checkpoint.number),
             limit=limit,
         )
         return select(self.policy.selection, complete, turn)
@@ -283,7 +286,7 @@ class CheckpointIterator:
 
         Not where training has gone back behind it, or an earlier one that failed is to be tried again.
         """
-        if not self._is_maximum(self.settled.highest):
+        if not self._limit.is_reached_by(self.settled.highest):
             return False
         with self._lock:
             self._unused_listing = self._unused_listing or self._look()
@@ -295,7 +298,3 @@ class CheckpointIterator:
 
     def _is_retried(self, checkpoint: Checkpoint) -> bool:
         return checkpoint.is_complete and self.settled.is_retried(checkpoint)
-
-    def _is_maximum(self, number: int | None) -> bool:
-        limit = self.policy.max_evaluations
-        return limit is not None and number is not None and number >= limit

@@ -27,12 +27,13 @@ _MALFORMED = (ValueError, KeyError, TypeError, AttributeError, OverflowError, Re
 
 @dataclass(frozen=True)
 class Entry:
-    """A settled checkpoint, how many were passed over for it, and the ledger's watermark after it, with its time."""
+    """A settled checkpoint, how many were passed over for it, and the ledger's watermarks after it, with their time."""
 
     outcome: Outcome
     skipped: int = 0
     watermark: int | None = None
     written_until: float | None = None
+    watermark_numbers: str | None = None
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class Earlier:
     counts: Counts
     watermark: int | None = None
     written_until: float | None = None
+    watermark_numbers: str | None = None
 
 
 Record = Entry | Earlier
@@ -59,6 +61,8 @@ def render_line(record: Record, run: str, primary: Primary | None = None) -> byt
     else:
         words = {"earlier": asdict(record.counts)}
     marked: dict[str, object] = {} if record.watermark is None else {"watermark": record.watermark}
+    if record.watermark_numbers is not None:
+        marked["watermarkNumbers"] = record.watermark_numbers
     if record.written_until is not None:
         marked["writtenUntil"] = render_time(record.written_until)
     line = {"run": run, **words, **marked}
@@ -89,8 +93,10 @@ def _parse(line: Mapping[str, Any]) -> Record | None:
     if watermark is not None:
         watermark = int(watermark)
     written_until = parse_time(line.get("writtenUntil")) or None
+    numbers = line.get("watermarkNumbers")
+    watermark_numbers = None if numbers is None else str(numbers)
     if "earlier" in line:
         counts = {name: int(line["earlier"].get(name, 0)) for name in asdict(Counts())}
-        return Earlier(Counts(**counts), watermark, written_until)
+        return Earlier(Counts(**counts), watermark, written_until, watermark_numbers)
     outcome = parse_outcome(line)
-    return Entry(outcome, int(line.get("skipped", 0)), watermark, written_until) if outcome else None
+    return Entry(outcome, int(line.get("skipped", 0)), watermark, written_until, watermark_numbers) if outcome else None

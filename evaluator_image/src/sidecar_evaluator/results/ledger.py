@@ -10,10 +10,15 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from sidecar_evaluator.checkpoints.identity import CheckpointId
+from sidecar_evaluator.checkpoints.name_numbers import place_of
 from sidecar_evaluator.results.evaluator_report import BeganAnew, EvaluatorReport, Problem
 from sidecar_evaluator.results.outcome import Outcome, OutcomeKind
 from sidecar_evaluator.results.ranking import Primary, better
 from sidecar_evaluator.results.settled import first_of
+from sidecar_evaluator.results.training_order import precedes
+
+_MARK_LENGTH = 64
+"""Characters of the watermark of several numbers that the resource's schema takes; there is none for longer names."""
 
 
 class EndReason(StrEnum):
@@ -46,8 +51,9 @@ class Ended:
 class Results:
     """Everything that outlives the process; history is newest first.
 
-    `written_until` belongs to the watermark. `started_again` is the checkpoint at which training has gone back and
-    begun to write used names again: latest and best are of what it has written since, and of what came before it.
+    `watermark_numbers` is the watermark of names with several numbers, `written_until` belongs to both. `started_again`
+    is the checkpoint at which training has gone back and begun to write used names again: latest and best are of what
+    it has written since, and of what came before it.
     `evaluator` and `problem` are what the evaluator says about itself; the status writer adds them. `began_anew`
     tells why results of before were laid aside.
     """
@@ -58,6 +64,7 @@ class Results:
     counts: Counts = field(default_factory=Counts)
     backlog: int = 0
     watermark: int | None = None
+    watermark_numbers: str | None = None
     written_until: float | None = None
     started_again: CheckpointId | None = None
     ended: Ended | None = None
@@ -81,13 +88,15 @@ def settle(
     *,
     skipped: int = 0,
     pending: Collection[int] = (),
+    pending_name: str | None = None,
     pending_since: float | None = None,
     is_retry: bool = False,
 ) -> Results:
     """Add one outcome, and the number of checkpoints that were passed over for it; a retry replaces a failure.
 
-    `pending` are the numbers of checkpoints that are still to be settled, `pending_since` is when the oldest of
-    them was written; the watermark stays below them as long as the history remembers what was settled above it.
+    `pending` are the numbers of checkpoints that are still to be settled, `pending_name` the first name with
+    several, `pending_since` is when the oldest of them was written; the watermarks stay below them as long as the
+    history remembers what was settled above.
     """
     history = (outcome, *results.history)
     kept = history[: rules.history_limit]
@@ -97,6 +106,7 @@ def settle(
         history=kept,
         counts=counted(results.counts, outcome.kind, skipped, is_retry=is_retry),
         watermark=_watermark(results, history, len(kept), pending),
+        watermark_numbers=_watermark_numbers(results, history, pending_name),
         written_until=_written_until(results, history, len(kept), pending_since),
     )
 
@@ -142,9 +152,7 @@ def later(latest: Outcome | None, outcome: Outcome) -> Outcome | None:
     """Return the evaluated one of two that stands for the training's newest state."""
     if outcome.kind is not OutcomeKind.EVALUATED:
         return latest
-    numbers = (latest.number if latest else None, outcome.number)
-    late_arrival = numbers[0] is not None and numbers[1] is not None and numbers[1] < numbers[0]
-    return latest if late_arrival else outcome
+    return latest if latest and precedes(outcome, latest) else outcome
 
 
 def counted(counts: Counts, kind: OutcomeKind, skipped: int = 0, *, is_retry: bool = False) -> Counts:
@@ -167,8 +175,20 @@ def _written_until(
 def _watermark(results: Results, history: tuple[Outcome, ...], kept: int, pending: Collection[int]) -> int | None:
     """Return the highest number with nothing pending at or below it, or that history forgot."""
     lowest_pending = min(pending, default=None)
-    numbers = [outcome.number for outcome in history if outcome.number is not None]
+    numbers = [outcome.id.numbers[0] for outcome in history if len(outcome.id.numbers) == 1]
     settled = [number for number in numbers if lowest_pending is None or number < lowest_pending]
-    forgotten = [outcome.number for outcome in history[kept:] if outcome.number is not None]
+    forgotten = [outcome.id.numbers[0] for outcome in history[kept:] if len(outcome.id.numbers) == 1]
     marks = [*settled, *forgotten, *([] if results.watermark is None else [results.watermark])]
     return max(marks, default=None)
+
+
+def _watermark_numbers(results: Results, history: tuple[Outcome, ...], first_pending: str | None) -> str | None:
+    """Return, of names with several numbers, those of the last with nothing pending at or before it.
+
+    It falls where something comes late: names may contradict times, and a second evaluation is better than none.
+    """
+    several = (outcome.id.numbers for outcome in history if outcome.id.has_several_numbers)
+    marks = [*("-".join(map(str, numbers)) for numbers in several), results.watermark_numbers or ""]
+    if first_pending is not None:
+        marks = [mark for mark in marks if place_of(mark) < place_of(first_pending)]
+    return max((mark for mark in marks if 0 < len(mark) <= _MARK_LENGTH), key=place_of, default=None)

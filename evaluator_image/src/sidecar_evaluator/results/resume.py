@@ -56,7 +56,7 @@ def _resume_status(status: Results, rules: Rules, settled: SettledCheckpoints) -
     outcomes = oldest_first(status)
     for outcome in outcomes:
         settled.restore(outcome)
-    settled.restore_watermark(status.watermark, status.written_until)
+    settled.restore_watermark(status.watermark, status.written_until, status.watermark_numbers)
     settled.started_again = status.started_again
     return Resumed(replace(status, best=_best(status, outcomes, rules.primary), ended=None), settled)
 
@@ -108,16 +108,18 @@ class _Union:
     ranked: Results = field(default_factory=Results)
     counts: Counts = field(default_factory=Counts)
     watermark: int | None = None
+    watermark_numbers: str | None = None
     written_until: float | None = None
 
     def add(self, record: Record) -> None:
         """Take note of a record; of two about one checkpoint the first counts, unless it was a failure."""
         self.watermark = highest(self.watermark, record.watermark)
+        self.watermark_numbers = record.watermark_numbers
         self.written_until = latest_of(self.written_until, record.written_until)
         self.settled.raise_highest(record.watermark)
         if isinstance(record, Earlier):
             self.counts = _sum(self.counts, record.counts)
-            self.settled.restore_watermark(record.watermark, record.written_until)
+            self.settled.restore_watermark(record.watermark, record.written_until, record.watermark_numbers)
             return
         is_retry = self.settled.replaces_failed(record.outcome)
         if self.settled.restore(record.outcome):
@@ -133,14 +135,15 @@ class _Union:
         for entry in entries:
             counts = counted(counts, entry.outcome.kind, is_retry=self.settled.replaces_failed(entry.outcome))
         uncounted = _excess(status.counts, counts)
+        marks = (status.watermark, status.written_until, status.watermark_numbers)
         if entries:  # for which of them the others were passed over is forgotten
-            entries[-1] = Entry(entries[-1].outcome, uncounted.skipped, status.watermark, status.written_until)
+            entries[-1] = Entry(entries[-1].outcome, uncounted.skipped, *marks)
             uncounted = replace(uncounted, skipped=0)
         if uncounted == Counts():
             return tuple(entries)
         if replace(uncounted, skipped=0) == Counts():
             return (Earlier(uncounted), *entries)
-        return (Earlier(uncounted, status.watermark, status.written_until), *entries)
+        return (Earlier(uncounted, *marks), *entries)
 
     def results(self, status: Results) -> Results:
         """Return the results to go on from."""
@@ -150,6 +153,7 @@ class _Union:
             backlog=status.backlog,
             began_anew=status.began_anew,
             watermark=highest(self.watermark, status.watermark),
+            watermark_numbers=self.watermark_numbers,
             written_until=latest_of(self.written_until, status.written_until),
         )
 

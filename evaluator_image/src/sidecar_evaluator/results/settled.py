@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from sidecar_evaluator.checkpoints.identity import CheckpointId, checkpoint_id, microseconds
 from sidecar_evaluator.checkpoints.interface import Checkpoint, FileState
+from sidecar_evaluator.checkpoints.name_numbers import place_of
 from sidecar_evaluator.results.outcome import Outcome, OutcomeKind
 
 _ROUNDING_SECONDS = 0.001
@@ -31,13 +32,14 @@ class SettledCheckpoints:
     highest: int | None = None
     started_again: CheckpointId | None = None
     _watermark: int | None = None
+    _watermark_numbers: str | None = None  # of names with several numbers
     _written_until_us: int | None = None
     _written_us: dict[str, int] = field(default_factory=dict)  # of a numbered name's newest save, 0 where unknown
     _overwritten: set[tuple[str, int]] = field(default_factory=set)  # earlier saves of such names
     _unnumbered: set[CheckpointId] = field(default_factory=set)
     _versions: set[tuple[str, tuple[FileState, ...]]] = field(default_factory=set)  # without a number, of this process
     _written_until: dict[str, int] = field(default_factory=dict)  # by name, where a result lacks the file's time
-    _newest_evaluated: dict[bool, CheckpointId] = field(default_factory=dict)  # by whether it is numbered
+    _newest_evaluated: dict[int, CheckpointId] = field(default_factory=dict)  # by how many numbers its name holds
     _restored_newest: CheckpointId | None = None
     _failed_at: dict[tuple[str, int], float] = field(default_factory=dict)  # by name and time of writing
 
@@ -82,14 +84,17 @@ class SettledCheckpoints:
             self._written_until[identity.name] = max(identity.written_us, self._written_until.get(identity.name, 0))
         is_evaluated = outcome.kind is OutcomeKind.EVALUATED
         self._note(identity, evaluated=is_evaluated, is_written_again=outcome.is_written_again)
-        self._restored_newest = self._newest_evaluated.get(True)
+        self._restored_newest = self._newest_evaluated.get(1)
         return True
 
-    def restore_watermark(self, number: int | None, written_until: float | None = None) -> None:
+    def restore_watermark(
+        self, number: int | None, written_until: float | None = None, numbers: str | None = None
+    ) -> None:
         """Note that every number up to this one, and written until then, is settled, although nothing names it.
 
-        Without a time the number alone decides.
+        Without a time the number alone decides. `numbers` is the mark of names with several.
         """
+        self._watermark_numbers = numbers or self._watermark_numbers
         self._watermark = highest(self._watermark, number)
         if written_until is not None:
             self._written_until_us = highest(self._written_until_us, microseconds(written_until))
@@ -141,7 +146,7 @@ class SettledCheckpoints:
         Where an earlier process has settled numbers without their names, its newest one's time decides.
         """
         identity = checkpoint.id
-        if identity.number is None:
+        if not identity.is_numbered:
             return False
         if (written_us := self._written_us.get(identity.name)) is not None:
             return written_us > 0 and identity.is_written_after(replace(identity, written_us=written_us))
@@ -152,7 +157,8 @@ class SettledCheckpoints:
             self.newer_passes_older
             and newest
             and newest.written_us
-            and identity.number <= (newest.number or 0)
+            and identity.has_order_with(newest)
+            and identity.numbers <= newest.numbers
             and identity.is_written_after(newest)
         )
 
@@ -161,7 +167,7 @@ class SettledCheckpoints:
         identity = checkpoint.id
         if self.started_again and identity.is_superseded_by(self.started_again):
             return True
-        newest = self._newest_evaluated.get(identity.is_numbered)
+        newest = self._newest_evaluated.get(len(identity.numbers))
         if newest is None or not identity.is_passed_by(newest):
             return False
         return not (identity.is_written_after(newest) and self.is_written_again(checkpoint))
@@ -177,7 +183,10 @@ class SettledCheckpoints:
         return checkpoint.version in self._versions or (until is not None and identity.written_us <= until)
 
     def _is_below_watermark(self, identity: CheckpointId) -> bool:
-        return self._watermark is not None and identity.number is not None and identity.number <= self._watermark
+        if not identity.has_several_numbers:
+            return self._watermark is not None and identity.is_numbered and identity.numbers[0] <= self._watermark
+        is_before = self._written_until_us is not None and identity.written_us <= self._written_until_us
+        return is_before and self._watermark_numbers is not None and identity.place <= place_of(self._watermark_numbers)
 
     def _note_save(self, identity: CheckpointId) -> None:
         newest_us = self._written_us.get(identity.name)
@@ -192,15 +201,16 @@ class SettledCheckpoints:
             self.highest = identity.number
             self.started_again = first_of(self.started_again, identity)
         if evaluated:
-            newest = self._newest_evaluated.get(identity.is_numbered)
+            newest = self._newest_evaluated.get(len(identity.numbers))
             if newest is None or is_written_again or newest.is_passed_by(identity):
-                self._newest_evaluated[identity.is_numbered] = identity
+                self._newest_evaluated[len(identity.numbers)] = identity
 
 
 def first_of(started_again: CheckpointId | None, identity: CheckpointId) -> CheckpointId:
     """Return where training started again: here, unless this one follows in the course that began there."""
-    is_before = started_again is None or (identity.number or 0) <= (started_again.number or 0)
-    return identity if is_before or started_again is None else started_again
+    if started_again is None or not identity.has_order_with(started_again):
+        return identity
+    return identity if identity.numbers <= started_again.numbers else started_again
 
 
 def highest(one: int | None, other: int | None) -> int | None:

@@ -39,7 +39,8 @@ class JsonLinesWriter:
             return
         skipped = report.results.counts.skipped
         results = report.results
-        entry = Entry(report.outcome, skipped - self._skipped, results.watermark, results.written_until)
+        marks = (results.watermark, results.written_until, results.watermark_numbers)
+        entry = Entry(report.outcome, skipped - self._skipped, *marks)
         self._skipped = skipped
         self._worker.submit(render_line(entry, self._run, self._primary))
 

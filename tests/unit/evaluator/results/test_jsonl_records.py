@@ -20,7 +20,7 @@ DOCUMENT = (Path(__file__).parents[4] / "docs" / "results.md").read_text()
 ODD_VALUES = (float("nan"), float("inf"), float("-inf"), 0.1 + 0.2, 1e-320, -0.0, 1.7976931348623157e308)
 LONG = evaluated("ckpt-" + "é" * 120 + "-7", number=7, step=700, modified_at=9.123456)
 RECORDS: list[Record] = [
-    Entry(LONG, skipped=3, watermark=7),
+    Entry(LONG, skipped=3, watermark=7, written_until=9.5, watermark_numbers="2-100"),
     Entry(replace(LONG, scores=tuple(Score(f"m{at}", value, "val") for at, value in enumerate(ODD_VALUES)))),
     Entry(replace(LONG, scores=tuple(Score("m" * 300 + str(at), at / 3) for at in range(100)))),
     Entry(Outcome("best", OutcomeKind.FAILED, None, 1.5, 2.5, 0.25, reason=Reason.TIMED_OUT, message="line\n" * 500)),

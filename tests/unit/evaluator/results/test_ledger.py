@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from sidecar_evaluator.checkpoints.name_numbers import number_in
 from sidecar_evaluator.results.ledger import Counts, Results, Rules, settle
 from sidecar_evaluator.results.outcome import Outcome, OutcomeKind, Reason
 from sidecar_evaluator.results.ranking import Goal, Primary
@@ -150,6 +151,52 @@ def test_one_that_is_written_again_and_fails_takes_away_what_it_replaced() -> No
     assert results.latest is None
     assert results.best is None
     assert results.counts == Counts(evaluated=2, failed=1)
+
+
+@pytest.mark.parametrize(
+    ("settled", "pending", "watermark"),
+    [
+        (["a-1-200"], None, "1-200"),
+        (["a-1-200", "a-2-100"], None, "2-100"),
+        (["a-1-200", "a-2-100"], "a-2-050", "1-200"),
+        (["a-1-200", "a-2-100"], "a-1-100", None),  # a second evaluation is better than none
+        (["a-1-200", "a-2-100", "a-7"], None, "2-100"),
+        (["-".join(["99999999999"] * 20)], None, None),  # too long for the status
+    ],
+)
+def test_names_with_several_numbers_have_a_watermark_of_their_own(
+    settled: list[str], pending: str | None, watermark: str | None
+) -> None:
+    results = Results()
+    for name in settled:
+        results = settle(results, evaluated(name, number=number_in(name)), RULES, pending_name=pending)
+    assert results.watermark_numbers == watermark
+    assert results.watermark == (7 if "a-7" in settled else None)
+
+
+@pytest.mark.parametrize(
+    ("settled", "latest"),
+    [
+        (["a-1-200", "a-2-100"], "a-2-100"),
+        (["a-2-100", "a-1-200"], "a-2-100"),
+        (["a-2-100 step 9", "a-1-200 step 12"], "a-1-200"),  # the step is the training's own
+        (["a-2-100 step 9", "a-1-200"], "a-2-100"),
+        (["a-2-100 at 5", "a-7 at 9"], "a-7"),
+        (["a-7 at 9", "a-2-100 at 5"], "a-7"),
+        (["a-2-100", "best"], "best"),
+    ],
+)
+def test_the_latest_of_names_with_several_numbers(settled: list[str], latest: str) -> None:
+    results = Results()
+    for name, *words in map(str.split, settled):
+        values = dict(zip(words[::2], map(int, words[1::2]), strict=True))
+        number = number_in(name)
+        outcome = evaluated(
+            name, number=number, step=values.get("step", number), modified_at=float(values.get("at", 0))
+        )
+        results = settle(results, outcome, RULES)
+    assert results.latest is not None
+    assert results.latest.checkpoint == latest
 
 
 @pytest.mark.parametrize(

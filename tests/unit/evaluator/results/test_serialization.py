@@ -27,6 +27,7 @@ def full_results() -> Results:
     results = settle(results, failed, Rules())
     again = evaluated("ckpt-1", number=1, step=100, modified_at=99.5, is_written_again=True)
     results = settle(results, again, Rules())
+    results = settle(results, evaluated("ckpt-2-100", number=100, modified_at=199.5), Rules())
     return replace(results, backlog=3, ended=Ended(EndReason.TRAINING_FINISHED, 1234.5))
 
 
