@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sidecar_evaluator.checkpoints.model_code import code_of_model
 from sidecar_evaluator.checkpoints.model_variables import layers_named
 from sidecar_evaluator.errors import CheckpointIncompatible
 
@@ -69,6 +70,7 @@ class VocabularyCheck:
         """Compare the model's vocabularies with those that `saved` reads; it is called if the model has any.
 
         Raises CheckpointIncompatible: they differ.
+        ModelCodeError: a layer cannot say its vocabulary.
         """
         unmatched = list(self._of(model))
         if not unmatched:
@@ -86,7 +88,8 @@ class VocabularyCheck:
 
     def _of(self, model: Any) -> tuple[_Vocabulary, ...]:
         if self._last is None or self._last[0]() is not model:
-            self._last = weakref.ref(model), tuple(map(_vocabulary, _lookup_layers(model)))
+            with code_of_model():
+                self._last = weakref.ref(model), tuple(map(_vocabulary, _lookup_layers(model)))
         return self._last[1]
 
     def _warn_of(self, unmatched: Sequence[_Vocabulary]) -> None:

@@ -6,16 +6,20 @@ shape change places, because the training may have frozen other layers than the 
 of its weights. A format asks before it accepts a list; this module must not change the model.
 """
 
+import logging
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import combinations, product
+from itertools import combinations, islice, product
 from typing import Any
 
 from sidecar_evaluator.checkpoints.model_code import code_of_model
 from sidecar_evaluator.checkpoints.model_variables import is_tf_keras
 from sidecar_evaluator.errors import CheckpointIncompatible
 
+_log = logging.getLogger(__name__)
+
+_KERAS = ("keras", "tf_keras")  # KerasHub and its like included
 _MAX_BLOCKS = 10  # of which each combination of frozen ones is compared
 
 
@@ -43,9 +47,39 @@ def require_known_order(model: Any) -> None:
             "the same shape, and tf_keras orders the weights of nested layers by which of them are trainable. Save "
             "them by name: {weight.name: weight.numpy() for weight in model.weights}."
         )
+    say_what_only_the_order_tells(model._flatten_layers())
 
 
 @code_of_model()
+def say_what_only_the_order_tells(layers: Iterable[Any]) -> None:
+    """Log two weights of one shape that a layer of the user's creates itself: their order depends on the layer's code.
+
+    Keras matches them by it as well when it loads weights, and no file says which is which.
+    """
+    pairs = filter(None, map(_own_pair_of_one_shape, layers))
+    for layer, first, second in islice(pairs, 1):
+        _log.info(
+            "The weights %s and %s of the layer %s have the same shape; only their order tells them apart, "
+            "trainable ones first, as in Keras: the training must create them with the same `trainable`.",
+            first,
+            second,
+            layer,
+        )
+
+
+def _own_pair_of_one_shape(layer: Any) -> tuple[str, str, str] | None:
+    if type(layer).__module__.startswith(_KERAS):
+        return None
+    trainable, fixed = "_trainable_variables", "_non_trainable_variables"
+    if is_tf_keras(layer):
+        trainable, fixed = "_trainable_weights", "_non_trainable_weights"
+    weights = [weight for weight in (*getattr(layer, trainable), *getattr(layer, fixed)) if hasattr(weight, "assign")]
+    for first, second in combinations(weights, 2):
+        if tuple(first.shape) == tuple(second.shape):
+            return str(layer.name), str(first.name), str(second.name)
+    return None
+
+
 def exchangeable_weights(model: Any) -> tuple[str, str] | None:
     """Return two weights of one shape that change places if other layers are frozen, None if there are none."""
     for unit in _units(model) if is_tf_keras(model) else ():

@@ -1,5 +1,6 @@
 """Which orders of weights depend on what is trainable; proven by the orders of the real Kerases."""
 
+import logging
 from collections.abc import Callable
 from itertools import product
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sidecar_evaluator.checkpoints.weight_order import exchangeable_weights
+from sidecar_evaluator.checkpoints.weight_order import exchangeable_weights, say_what_only_the_order_tells
 from unit.evaluator.support import architectures
 from unit.evaluator.support.models import ModelFactory
 
@@ -116,3 +117,23 @@ def has_two_orders_of_the_same_shapes(model: Any) -> bool:
 
 def _order_of(model: Any) -> tuple[list[int], list[tuple[int, ...]]]:
     return [id(weight) for weight in model.weights], [tuple(weight.shape) for weight in model.weights]
+
+
+@pytest.mark.parametrize(("shapes", "is_said"), [([(4, 4), (4, 4)], True), ([(4, 4), (4,)], False)])
+def test_weights_that_a_layer_of_the_user_creates_are_said_where_only_their_order_tells_them_apart(
+    shapes: list[tuple[int, ...]], is_said: bool, factory: ModelFactory, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Projection(factory.keras.layers.Layer):  # type: ignore[name-defined, misc]
+        def build(self, _shape: Any) -> None:
+            self.query = self.add_weight(name="query", shape=shapes[0], trainable=False)
+            self.key = self.add_weight(name="key", shape=shapes[1])
+
+        def call(self, inputs: Any) -> Any:
+            return inputs
+
+    layers = factory.keras.layers
+    model = factory.keras.Sequential([layers.Input((4,)), layers.BatchNormalization(), Projection(), layers.Dense(4)])
+    with caplog.at_level(logging.INFO):
+        say_what_only_the_order_tells(model._flatten_layers())
+    assert ("of the layer projection" in caplog.text) is is_said
+    assert len(caplog.records) == is_said

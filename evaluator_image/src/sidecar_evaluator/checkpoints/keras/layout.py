@@ -17,6 +17,7 @@ from typing import Any
 from sidecar_evaluator.checkpoints.keras.custom_layers import CustomLayer
 from sidecar_evaluator.checkpoints.model_code import code_of_model
 from sidecar_evaluator.checkpoints.model_variables import is_tf_keras, metrics_of, optimizers_of, variables_to_restore
+from sidecar_evaluator.checkpoints.weight_order import say_what_only_the_order_tells
 from sidecar_evaluator.errors import CheckpointIncompatible, first_line
 
 _SAVE = "save_own_variables"
@@ -77,6 +78,7 @@ def _layout(model: Any) -> Layout:
             )
         else:
             custom_layers.append(CustomLayer.of(group, layer))
+    say_what_only_the_order_tells(layers)
     positions = {name: order[id(variable)] for name, variable in saved.items() if id(variable) in order}
     idf_weights = {name: saved[name] for name in saved.keys() - positions if name.endswith(f"/{_IDF}")}
     other_groups = tuple(group for group, number in groups.items() if number == _NO_LAYER)
