@@ -5,6 +5,7 @@ ServiceAccount tokens is an EC key: its DER form is a fixed frame around 32 rand
 """
 
 import base64
+import csv
 import json
 import os
 import secrets
@@ -40,6 +41,11 @@ def signing_key() -> str:
 def token_file(users: list[User]) -> str:
     """Return the text of a static token file: token, name, uid, quoted groups."""
     return "".join(f'{user.token},{user.name},{user.name},"{",".join(user.groups)}"\n' for user in users)
+
+
+def token_of(name: str, text: str) -> str:
+    """Return the token of a user in the text of a static token file."""
+    return next(row[0] for row in csv.reader(text.splitlines()) if row[1] == name)
 
 
 def kubeconfig(url: str, authority: str, token: str) -> str:

@@ -19,7 +19,7 @@ from cluster.client import ApiError, Client
 from cluster.commands import run
 from cluster.containerd import PAUSE, Containerd
 from cluster.control_plane import ControlPlane
-from cluster.credentials import User, kubeconfig, signing_key, token_file, write_secret
+from cluster.credentials import User, kubeconfig, signing_key, token_file, token_of, write_secret
 from cluster.errors import ClusterError
 from cluster.images import write_archive
 from cluster.node_config import NodeFiles
@@ -83,8 +83,8 @@ class Node:
 
     @property
     def admin(self) -> Client:
-        """A client with the administrator's rights."""
-        token = json.loads(self.settings.kubeconfig.read_text())["users"][0]["user"]["token"]
+        """A client with the administrator's rights; their kubeconfig is the user's, who may change it."""
+        token = token_of(USERS["admin"].name, self.plane.tokens.read_text())
         return Client(self.plane.url, self.plane.certificate.read_text(), token)
 
     def up(self) -> None:

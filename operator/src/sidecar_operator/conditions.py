@@ -45,6 +45,7 @@ class Reason(StrEnum):
     EVALUATOR_STARTING = "EvaluatorStarting"
     WAITING_FOR_TRAINING = "WaitingForTraining"
     WAITING_FOR_FIRST_EVALUATION = "WaitingForFirstEvaluation"
+    CHECKPOINTS_FAILED = "CheckpointsFailed"
     EVALUATOR_DRAINED = "EvaluatorDrained"
     REPLACING_JOB = "ReplacingJob"
     TRAINING_ENDED_BEFORE = "TrainingEndedBefore"

@@ -112,6 +112,11 @@ class Results(View):
         return [Result(entry) for entry in objects_at(self.raw, "history")]
 
     @property
+    def last_settled(self) -> Result:
+        """The checkpoint that was settled last, whatever became of it; empty where none was."""
+        return next(iter(self.history), Result({}))
+
+    @property
     def counts(self) -> dict[str, int]:
         """Number of checkpoints by outcome."""
         counts = object_at(self.raw, "counts")

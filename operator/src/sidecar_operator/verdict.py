@@ -24,8 +24,9 @@ from sidecar_operator.pod_diagnosis import (
     newest_live,
     trouble_of,
 )
-from sidecar_operator.resource_view import Result, Results, SidecarEvaluation
+from sidecar_operator.resource_view import SidecarEvaluation
 from sidecar_operator.restarts import FAILURE_LIMIT, is_misconfigured, job_has_failed
+from sidecar_operator.result_messages import RUN_AGAIN, outcome, summary, why_none
 from sidecar_operator.runs import Run
 from sidecar_operator.training_state import Training
 
@@ -126,9 +127,9 @@ def _completed(observed: Observed) -> Verdict | None:
     if reason is Reason.TRAINING_FINISHED and (unfinished := _on_earlier_training(observed)):
         return unfinished
     if not results.evaluated_count:
-        message = f"{_ENDINGS[reason]}, but no checkpoint could be evaluated: {_why_none(observed.evaluation)}"
+        message = f"{_ENDINGS[reason]}, but no checkpoint could be evaluated: {why_none(observed.evaluation)}"
         return Verdict(Reason.NO_EVALUATION, message, succeeded=False)
-    return Verdict(reason, f"{_ENDINGS[reason]}; {_summary(results)}", is_ready=True, succeeded=True)
+    return Verdict(reason, f"{_ENDINGS[reason]}; {summary(results)}", is_ready=True, succeeded=True)
 
 
 def _on_earlier_training(observed: Observed) -> Verdict | None:
@@ -160,11 +161,11 @@ def _failed(observed: Observed) -> Verdict | None:
     words = condition.message if condition else ""
     if is_misconfigured(job, observed.pods):
         error = _configuration_error(observed, words)
-        return Verdict(Reason.CONFIGURATION_ERROR, f"{error} ({_RUN_AGAIN})", succeeded=False)
+        return Verdict(Reason.CONFIGURATION_ERROR, f"{error} ({RUN_AGAIN})", succeeded=False)
     cause = _last_failure(observed) or words or "its Job failed without a message"
     message = (
         f"the evaluator failed {FAILURE_LIMIT} times without settling a checkpoint and is not started again; {cause} "
-        f"({_log_hint(observed)}; {_RUN_AGAIN})"
+        f"({_log_hint(observed)}; {RUN_AGAIN})"
     )
     return Verdict(Reason.EVALUATOR_FAILED, message, succeeded=False)
 
@@ -238,17 +239,33 @@ def _obstructed(observed: Observed) -> Verdict | None:
     return Verdict(problem.reason, problem.message, is_progressing=True)
 
 
-def _running(observed: Observed) -> Verdict | None:
-    if not any(pod.is_ready or pod.phase == "Succeeded" for pod in observed.pods):
+def _scoreless(observed: Observed) -> Verdict | None:
+    results = observed.evaluation.results
+    if not _is_running(observed) or results.evaluated_count or not results.counts.get("failed"):
         return None
-    problem = problem_of(observed.evaluation, observed.pods)
+    message = (
+        f"the evaluator runs, but no checkpoint could be evaluated so far, {results.counts['failed']} failed; "
+        f"the last: {outcome(results.last_settled)} ({RUN_AGAIN})"
+    )
+    return Verdict(Reason.CHECKPOINTS_FAILED, message, is_progressing=True)
+
+
+def _running(observed: Observed) -> Verdict | None:
+    if not _is_running(observed):
+        return None
+    problem, last = problem_of(observed.evaluation, observed.pods), observed.evaluation.results.last_settled
     but = f"; {problem.message}" if problem else ""
+    but += f"; {outcome(last)}" if last.outcome == "failed" else ""
     if observed.evaluation.ready_when != "FirstEvaluation":
         return Verdict(Reason.EVALUATOR_RUNNING, f"the evaluator watches for checkpoints{but}", is_ready=True)
     if observed.evaluation.results.evaluated_count:
         return Verdict(Reason.EVALUATED, "the evaluator runs, and a checkpoint has been evaluated", is_ready=True)
     message = f"the evaluator runs; no checkpoint has been evaluated yet{but}"
     return Verdict(Reason.WAITING_FOR_FIRST_EVALUATION, message)
+
+
+def _is_running(observed: Observed) -> bool:
+    return any(pod.is_ready or pod.phase == "Succeeded" for pod in observed.pods)
 
 
 def _silent(observed: Observed) -> Verdict | None:
@@ -322,6 +339,7 @@ CHECKS: tuple[Check, ...] = (
     _drained,
     _silent,
     _obstructed,
+    _scoreless,
     _running,
     _in_trouble,
     _disrupted,
@@ -332,11 +350,6 @@ CHECKS: tuple[Check, ...] = (
 
 
 _STARTING = "the evaluator's pod is starting"
-
-_RUN_AGAIN = (
-    "to run again, correct the cause and annotate the resource with "
-    f'{names.RESTARTED_AT_ANNOTATION}="$(date -Is)", or change the spec'
-)
 
 _ENDINGS = {
     Reason.TRAINING_FINISHED: "training has finished",
@@ -349,31 +362,6 @@ _ENDINGS = {
 
 def _starting(message: str) -> Verdict:
     return Verdict(Reason.EVALUATOR_STARTING, message, is_progressing=True)
-
-
-def _why_none(evaluation: SidecarEvaluation) -> str:
-    """Return what became of the last checkpoint and what to do; without one, the directory to check."""
-    if history := evaluation.results.history:
-        return f"{_outcome(history[0])} (correct the cause; {_RUN_AGAIN})"
-    problem = evaluation.results.problem_message
-    return (
-        f"none is complete in directory {evaluation.checkpoints_path!r} of the source{problem and f' ({problem})'}; "
-        "check that the training saves there, or correct spec.checkpoints in a new resource"
-    )
-
-
-def _outcome(result: Result) -> str:
-    """Return what became of a checkpoint, such as `ckpt-1 failed (Unreadable): truncated`."""
-    reason = f" ({result.reason})" if result.reason else ""
-    return f"{result.checkpoint} {result.outcome}{reason}" + (f": {result.message}" if result.message else "")
-
-
-def _summary(results: Results) -> str:
-    latest = results.latest
-    step = "" if latest.step is None else f" at step {latest.step}"
-    scores = ", ".join(f"{metric.name}={metric.value}" for metric in latest.metrics)
-    score = latest.score or scores or "no score"
-    return f"{results.evaluated_count} evaluated, the last {latest.checkpoint or 'unknown'}{step}: {score}"
 
 
 def _last_failure(observed: Observed) -> Failure | None:

@@ -39,6 +39,7 @@ def test_columns(kubectl: Kubectl, evaluations: Evaluations, named: str) -> None
     assert shown == {
         "NAME": "mnist",
         "READY": "True",
+        "REASON": "EvaluatorRunning",
         "STEP": "700",
         "SCORE": "accuracy=0.9312",
         "BEST": "accuracy=0.95",

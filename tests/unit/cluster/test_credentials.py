@@ -2,7 +2,7 @@ import base64
 import json
 from pathlib import Path
 
-from cluster.credentials import P256_ORDER, User, kubeconfig, signing_key, token_file, write_secret
+from cluster.credentials import P256_ORDER, User, kubeconfig, signing_key, token_file, token_of, write_secret
 
 
 def test_the_signing_key_is_a_fresh_one_in_its_frame() -> None:
@@ -18,6 +18,11 @@ def test_the_signing_key_is_a_fresh_one_in_its_frame() -> None:
 def test_the_token_file_quotes_groups() -> None:
     users = [User("admin", ("system:masters", "more"), "t1"), User("dns", (), "t2")]
     assert token_file(users) == 't1,admin,admin,"system:masters,more"\nt2,dns,dns,""\n'
+
+
+def test_a_token_is_read_back_whatever_becomes_of_the_kubeconfig() -> None:
+    users = [User("dns", (), "t2"), User("admin", ("system:masters", "more"), "t1")]
+    assert token_of("admin", token_file(users)) == "t1"
 
 
 def test_tokens_are_fresh() -> None:

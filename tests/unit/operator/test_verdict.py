@@ -156,6 +156,7 @@ def test_suspended_is_neither_ready_nor_on_its_way() -> None:
 
 
 FIRST = {"readyWhen": "FirstEvaluation"}
+BROKEN = {"checkpoint": "ckpt-1", "outcome": "failed", "reason": "Incompatible", "message": "another architecture"}
 
 
 @pytest.mark.parametrize(
@@ -170,6 +171,19 @@ FIRST = {"readyWhen": "FirstEvaluation"}
 def test_ready_when(spec: JsonObject, results: JsonObject | None, reason: Reason, is_ready: bool) -> None:
     verdict = judged([READY_POD], spec=spec, results=results)
     assert (verdict.reason, verdict.is_ready) == (reason, is_ready)
+
+
+@pytest.mark.parametrize("spec", [{}, FIRST])
+def test_an_evaluator_that_could_evaluate_none_so_far_is_not_ready(spec: JsonObject) -> None:
+    verdict = judged([READY_POD], spec=spec, results={"counts": {"failed": 8, "skipped": 1}, "history": [BROKEN]})
+    assert (verdict.reason, verdict.is_ready, verdict.is_progressing) == (Reason.CHECKPOINTS_FAILED, False, True)
+    assert "8 failed; the last: ckpt-1 failed (Incompatible): another architecture" in verdict.message
+
+
+def test_a_failed_checkpoint_after_evaluated_ones_is_named() -> None:
+    verdict = judged([READY_POD], results=RESULTS | {"history": [BROKEN]})
+    assert (verdict.reason, verdict.is_ready) == (Reason.EVALUATOR_RUNNING, True)
+    assert "ckpt-1 failed (Incompatible): another architecture" in verdict.message
 
 
 @pytest.mark.parametrize("pods", [[READY_POD], [FAILED_POD, READY_POD], [{"phase": "Succeeded"}]])
@@ -190,9 +204,6 @@ def test_a_good_end_names_its_cause_and_the_last_score(ended: str, reason: Reaso
     assert (verdict.reason, verdict.is_ready, verdict.succeeded) == (reason, True, True)
     assert says in verdict.message
     assert "7 evaluated, the last ckpt-7 at step 700: accuracy=0.93" in verdict.message
-
-
-BROKEN = {"checkpoint": "ckpt-1", "outcome": "failed", "reason": "Incompatible", "message": "another architecture"}
 
 
 @pytest.mark.parametrize(
