@@ -13,10 +13,13 @@ import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from sidecar_evaluator.errors import ConfigurationError, first_line
 
+_NAMED = 5  # names in a message, however many there are
+_NAME_LENGTH = 80
 _BOOLEANS = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 
@@ -35,18 +38,22 @@ class Evaluation:
     callbacks: Sequence[Any] | None = None
 
 
-def load(entrypoint: str, parameters: Mapping[str, str]) -> Evaluation:
+def load(entrypoint: str, parameters: Mapping[str, str], code_dir: Path | None = None) -> Evaluation:
     """Import `module:callable`, call it with the parameters as keyword arguments and return its evaluation.
+
+    `code_dir` is where the user's modules are expected, None for the working directory; messages name what it holds.
 
     Raises ConfigurationError: the import or the call fails, or the returned value is not a valid evaluation.
     """
-    function = _import(entrypoint)
+    code_dir = code_dir or Path.cwd()
+    function = _import(entrypoint, code_dir)
     arguments = _arguments(entrypoint, function, parameters)
     try:
         returned = function(**arguments)
     except (Exception, SystemExit) as error:
         raise ConfigurationError(
-            f"The entry point {entrypoint} raised {first_line(error)}", _user_traceback(error)
+            f"The entry point {entrypoint} raised {first_line(error)}{_modules_instead(error, code_dir)}",
+            _user_traceback(error),
         ) from error
     if not isinstance(returned, Evaluation):
         raise ConfigurationError(
@@ -79,23 +86,26 @@ def is_positive(value: Any) -> bool:
         return False
 
 
-def _import(entrypoint: str) -> Callable[..., object]:
+def _import(entrypoint: str, code_dir: Path) -> Callable[..., object]:
     module_name, _, attribute = entrypoint.partition(":")
     if not module_name or not attribute:
         raise ConfigurationError(f"The entry point {entrypoint!r} must have the form module:callable.")
     try:
         module = importlib.import_module(module_name)
     except (Exception, SystemExit) as error:
-        raise ConfigurationError(_import_error_message(module_name, error), _user_traceback(error)) from error
+        raise ConfigurationError(_import_error_message(module_name, error, code_dir), _user_traceback(error)) from error
     function = getattr(module, attribute, None)
     if function is None:
-        raise ConfigurationError(f"The module {module_name} has no {attribute}; check the spelling of the entry point.")
+        raise ConfigurationError(
+            f"The module {module_name} has no {attribute}; it defines {_few(_callables(module)) or 'no function'}: "
+            "correct spec.evaluator.entrypoint (--entrypoint)."
+        )
     if not callable(function):
         raise ConfigurationError(f"The entry point {entrypoint} is a {type(function).__name__}; name a function.")
     return typing.cast("Callable[..., object]", function)
 
 
-def _import_error_message(module_name: str, error: BaseException) -> str:
+def _import_error_message(module_name: str, error: BaseException, code_dir: Path) -> str:
     if "/" in module_name or module_name.endswith(".py"):
         return (
             f"The module of the entry point is named as a file, {module_name}; use the module's name, without "
@@ -104,9 +114,39 @@ def _import_error_message(module_name: str, error: BaseException) -> str:
     if isinstance(error, ModuleNotFoundError) and f"{module_name}.".startswith(f"{error.name}."):
         return (
             f"The module {module_name} of the entry point is not found in --code-dir, in the working directory or on "
-            "PYTHONPATH."
+            f"PYTHONPATH{_modules_instead(error, code_dir)}"
         )
-    return f"The module {module_name} of the entry point cannot be imported: {first_line(error)}"
+    message = f"The module {module_name} of the entry point cannot be imported: {first_line(error)}"
+    return f"{message}{_modules_instead(error, code_dir)}"
+
+
+def _modules_instead(error: BaseException, code_dir: Path) -> str:
+    """Say which modules there are where a missing one was expected, and where to put it; "" for other errors."""
+    if not isinstance(error, ModuleNotFoundError):
+        return ""
+    return (
+        f"; {code_dir} holds {_few(_modules_in(code_dir)) or 'no module'}. Put a module of your own there (in "
+        "Kubernetes as another key of the ConfigMap that spec.evaluator.code names); install a package in the image."
+    )
+
+
+def _modules_in(directory: Path) -> list[str]:
+    try:
+        return sorted(path.name for path in directory.iterdir() if path.suffix == ".py")
+    except OSError:
+        return []
+
+
+def _callables(module: types.ModuleType) -> list[str]:
+    """Return the public functions and classes that the module itself defines."""
+    items = vars(module).items()
+    local = (name for name, value in items if callable(value) and getattr(value, "__module__", "") == module.__name__)
+    return sorted(name for name in local if not name.startswith("_"))
+
+
+def _few(names: Sequence[str]) -> str:
+    few = ", ".join(name[:_NAME_LENGTH] for name in names[:_NAMED])
+    return few if len(names) <= _NAMED else f"{few} and {len(names) - _NAMED} more"
 
 
 def _arguments(entrypoint: str, function: Callable[..., object], parameters: Mapping[str, str]) -> dict[str, Any]:

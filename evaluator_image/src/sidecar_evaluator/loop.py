@@ -40,10 +40,9 @@ from sidecar_evaluator.results.outcome import (
     Provenance,
     Reason,
     Score,
-    label,
     reason_of,
 )
-from sidecar_evaluator.results.ranking import primary_score
+from sidecar_evaluator.results.ranking import no_such_metric
 from sidecar_evaluator.results.training_order import contradiction
 from sidecar_evaluator.runtime.clock import Clock
 from sidecar_evaluator.runtime.heartbeat import Heartbeat
@@ -111,7 +110,8 @@ class Loop:
         if self.checkpoints.ended:
             left_over = self.checkpoints.left_over
             instead = f" No checkpoint was found: {left_over.message}." if left_over else ""
-            _log.info("Nothing is left to evaluate: %s.%s", self.checkpoints.ended, instead)
+            why = f" ({self.checkpoints.ended_by})" if self.checkpoints.ended_by else ""
+            _log.info("Nothing is left to evaluate: %s%s.%s", self.checkpoints.ended, why, instead)
             self._log_if_all_failed()
             self.results = replace(self.results, ended=Ended(self.checkpoints.ended, self.clock.time()))
             self.writer.write(Report(None, self.results))
@@ -269,9 +269,8 @@ class Loop:
     def _require_primary(self, outcome: Outcome) -> None:
         """Stop a run whose primary metric no score has: there would never be a best checkpoint."""
         primary = self.rules.primary
-        if primary and outcome.scores and primary_score(outcome, primary) is None:
-            names = ", ".join(label(score) for score in outcome.scores)
-            raise ConfigurationError(f"The model has no metric {primary.name}; name one of: {names}.")
+        if primary and (mistake := no_such_metric(primary.name, outcome.scores)):
+            raise ConfigurationError(mistake)
 
     def _log_if_all_failed(self) -> None:
         """Log an error where every checkpoint failed: the cause is then the entry point, not one checkpoint."""

@@ -6,13 +6,13 @@ For a person beside a training, without Kubernetes: results go to the log and to
 
 import operator
 import os
-import re
 import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from sidecar_evaluator.discovery.claims import NamePatterns
+from sidecar_evaluator.discovery.filesystems import MOUNT_THE_BUCKET, is_url
 from sidecar_evaluator.discovery.iterator import Policy
 from sidecar_evaluator.discovery.training_end import SENTINEL, training_finished
 from sidecar_evaluator.entrypoint import Evaluation, is_positive, require_valid
@@ -21,7 +21,6 @@ from sidecar_evaluator.runtime.console_log import shown_on_console
 from sidecar_evaluator.writers.log import LogWriter
 
 _NAME = "SidecarEvaluator"
-_URL = re.compile(r"[a-z][a-z0-9+.-]*://")
 
 
 class SidecarEvaluator:
@@ -109,11 +108,8 @@ def _directory(checkpoint_dir: Any) -> Path:
     """Return the path; unlike the Keras 2 class, which reads buckets itself, this one needs them mounted."""
     if not isinstance(checkpoint_dir, (str, os.PathLike)) or not os.fspath(checkpoint_dir):
         raise ConfigurationError(f"{_NAME}'s checkpoint_dir is {checkpoint_dir!r}; give the path of a directory.")
-    if _URL.match(str(checkpoint_dir)):
-        raise ConfigurationError(
-            f"{_NAME}'s checkpoint_dir is the URL {checkpoint_dir}; mount the bucket, for example with gcsfuse, and "
-            "give the path of the mounted directory."
-        )
+    if is_url(str(checkpoint_dir)):
+        raise ConfigurationError(f"{_NAME}'s checkpoint_dir is the URL {checkpoint_dir}; {MOUNT_THE_BUCKET}.")
     return Path(checkpoint_dir)
 
 

@@ -67,7 +67,12 @@ def test_parameters_are_converted(parameters: dict[str, str], expected: tuple[An
         ("not_there_{}:plain", {}, "is not found in --code-dir, in the working directory or on PYTHONPATH"),
         ("{}_broken:f", {}, "cannot be imported: ModuleNotFoundError: No module named 'a_module_that_is_not_there'"),
         ("{}_syntax:f", {}, "cannot be imported: SyntaxError"),
-        ("{}:typo", {}, "has no typo"),
+        (
+            "{}:typo",
+            {},
+            "has no typo; it defines evaluation, leaving, nothing, plain, raising and 1 more: ",
+        ),
+        ("{}:typo", {}, "correct spec.evaluator.entrypoint (--entrypoint)"),
         ("{}:value", {}, "is a int; name a function"),
         ("{}:nothing", {}, "returned NoneType; it must return"),
         ("{}:raising", {}, "raised ZeroDivisionError: division by zero"),
@@ -114,3 +119,19 @@ def test_the_users_own_traceback_is_kept_and_only_that(user_code: str) -> None:
         load(f"{user_code}:raising", {})
     assert "return 1 / 0" in caught.value.detail
     assert "entrypoint.py" not in caught.value.detail
+
+
+@pytest.mark.parametrize(
+    ("module", "text"),
+    [("wine_{}", ""), ("evaluate_{}", "import wine"), ("evaluate_{}", "def build():\n    import wine\n")],
+)
+def test_a_module_that_is_missing_is_told_with_those_that_are_there(
+    module: str, text: str, user_code: str, tmp_path: Path
+) -> None:
+    code = tmp_path / "code"
+    code.mkdir()
+    (code / "data.py").touch()
+    if text:
+        (tmp_path / f"{module.format(user_code)}.py").write_text(text)
+    with pytest.raises(ConfigurationError, match=r"code holds data.py. Put a module of your own there .* ConfigMap"):
+        load(f"{module.format(user_code)}:build", {}, code)

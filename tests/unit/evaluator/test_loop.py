@@ -382,7 +382,7 @@ def test_phases_follow_each_other() -> None:
 def test_a_primary_metric_that_no_score_has_stops_the_run_after_the_first_result() -> None:
     scene = Scene("ckpt-1", "ckpt-2")
     scene.loop.rules = Rules(Primary("acuracy", Goal.MAXIMIZE))
-    with pytest.raises(ConfigurationError, match="no metric acuracy; name one of: accuracy"):
+    with pytest.raises(ConfigurationError, match=r"no metric acuracy; name one of: accuracy in spec.metrics.primary"):
         scene.loop.run()
     assert scene.loop.results.counts == Counts(evaluated=1)
 

@@ -18,6 +18,7 @@ from sidecar_evaluator.discovery.directory import Directory
 from sidecar_evaluator.errors import CheckpointError, CheckpointUnreadable, ConfigurationError, ExitCode, first_line
 from sidecar_evaluator.evaluator import Loaded, ModelEvaluator
 from sidecar_evaluator.results.outcome import NO_SCORES, Score, label
+from sidecar_evaluator.results.ranking import no_such_metric
 from sidecar_evaluator.results.serialization import render_score, render_value
 from sidecar_evaluator.runtime.log_format import plain
 
@@ -33,7 +34,10 @@ def check(config: CheckConfig) -> ExitCode:
     checkpoint = _chosen(config)
     evaluator = evaluator_of(config.model, threading.Event())
     loaded = Loaded(checkpoint, evaluator.read(checkpoint))
-    _print(config, loaded, _scores(evaluator, loaded))
+    scores = _scores(evaluator, loaded)
+    if config.primary_metric and (mistake := no_such_metric(config.primary_metric, scores)):
+        raise ConfigurationError(mistake)
+    _print(config, loaded, scores)
     return ExitCode.DRAINED
 
 

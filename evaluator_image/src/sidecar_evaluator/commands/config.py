@@ -53,6 +53,7 @@ class CheckConfig:
 
     model: ModelConfig
     checkpoint: str | None
+    primary_metric: str | None
     as_json: bool
 
 
@@ -91,7 +92,7 @@ def check_from_arguments(arguments: Namespace) -> CheckConfig:
 
     Raises ConfigurationError: a parameter has no name.
     """
-    return CheckConfig(_model_config(arguments), arguments.checkpoint, arguments.json)
+    return CheckConfig(_model_config(arguments), arguments.checkpoint, arguments.primary_metric, arguments.json)
 
 
 def patterns_from(arguments: Namespace) -> NamePatterns:

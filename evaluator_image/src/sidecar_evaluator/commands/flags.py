@@ -5,7 +5,7 @@
 """
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import NoReturn, TypeVar
 
 from sidecar_evaluator.checkpoints.registry import AUTO, FORMATS
 from sidecar_evaluator.code_directory import OnChange
+from sidecar_evaluator.discovery.filesystems import MOUNT_THE_BUCKET, is_url
 from sidecar_evaluator.discovery.selection import Selection
 from sidecar_evaluator.discovery.training_end import SENTINEL
 from sidecar_evaluator.errors import ConfigurationError
@@ -64,6 +65,18 @@ class _Parser(argparse.ArgumentParser):
         raise ConfigurationError(f"{message}; see {self.prog} --help.")
 
 
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Parse a command line.
+
+    Raises ConfigurationError: it is wrong; the message names the help of the command that was called.
+    """
+    arguments, unknown = parser().parse_known_args(argv)
+    if unknown:
+        help_flag = f"sidecar-evaluator {arguments.command} --help"
+        raise ConfigurationError(f"unrecognized arguments: {' '.join(unknown)}; see {help_flag}.")
+    return arguments
+
+
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line; `command` in what it returns is the command's name."""
     parser = _Parser(
@@ -106,6 +119,7 @@ def _add_check(commands: "argparse._SubParsersAction[_Parser]") -> None:
     what = command.add_argument_group("what to evaluate")
     _add_model(what)
     what.add_argument("--checkpoint", metavar="NAME", help="name of the checkpoint, as `ls` shows it (default: newest)")
+    what.add_argument("--primary-metric", metavar="NAME", help="metric that the model must have, as for `run`")
     _add_how(command.add_argument_group("how to evaluate"))
     command.add_argument("--json", action="store_true", help="print one JSON object instead of lines")
     command.set_defaults(checkpoints_per_pass=1)
@@ -321,6 +335,8 @@ def _moment(text: str) -> float:
 
 
 def _path(text: str) -> Path:
+    if is_url(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is a URL; {MOUNT_THE_BUCKET}")
     return Path(text) if text else _refuse(text, "a path")
 
 

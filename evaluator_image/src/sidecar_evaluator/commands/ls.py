@@ -13,6 +13,7 @@ from sidecar_evaluator.checkpoints.interface import Checkpoint
 from sidecar_evaluator.discovery.claims import EVERY_NAME, NamePatterns
 from sidecar_evaluator.discovery.completeness import missing_parts
 from sidecar_evaluator.discovery.directory import Directory, Listing, look_twice
+from sidecar_evaluator.discovery.obstacles import missing_directory
 from sidecar_evaluator.errors import ConfigurationError, ExitCode
 from sidecar_evaluator.runtime.log_format import plain
 
@@ -48,7 +49,7 @@ def require_listing(directory: Directory) -> Listing:
         raise ConfigurationError(f"{directory.path} cannot be listed; see the warning above.")
     if not listing.exists:
         raise ConfigurationError(
-            f"{directory.path} does not exist; pass the directory that the training job saves checkpoints to."
+            f"{missing_directory(directory.path)}: pass the directory that the training job saves checkpoints to."
         )
     return listing
 

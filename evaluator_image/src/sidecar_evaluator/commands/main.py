@@ -12,7 +12,7 @@ from argparse import Namespace
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from sidecar_evaluator.commands.flags import TERMINATION_LOG, parser
+from sidecar_evaluator.commands.flags import TERMINATION_LOG, parse
 from sidecar_evaluator.errors import (
     CheckpointError,
     ConfigurationError,
@@ -30,7 +30,7 @@ _log = logging.getLogger(__name__)
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code."""
     try:
-        arguments = parser().parse_args(argv)
+        arguments = parse(argv)
     except ConfigurationError as error:
         return _end(ExitCode.CONFIGURATION, str(error), TERMINATION_LOG)
     _set_up_logging(arguments)

@@ -27,7 +27,7 @@ def evaluator_of(config: ModelConfig, stop: threading.Event) -> ModelEvaluator:
         add_to_path(config.code_dir)
     apply_precision(config.options)
     with strategy_scope(config.options):
-        evaluation = entrypoint.load(config.entrypoint, config.parameters)
+        evaluation = entrypoint.load(config.entrypoint, config.parameters, config.code_dir)
         if config.steps:
             evaluation.steps = config.steps
         return prepared_evaluator(evaluation, stop, config.options)

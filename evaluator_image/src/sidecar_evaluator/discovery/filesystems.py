@@ -6,10 +6,13 @@ here. Asked once at start; nothing but the mount table is read.
 """
 
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
+MOUNT_THE_BUCKET = "mount the bucket, for example with gcsfuse, and give the path of the mounted directory"
+_URL = re.compile(r"[a-z][a-z0-9+.-]*://")
 MOUNT_TABLE = Path("/proc/self/mountinfo")
 
 _LOCAL = frozenset({
@@ -17,6 +20,11 @@ _LOCAL = frozenset({
     "reiserfs", "tmpfs", "udf", "vfat", "xfs", "zfs",
 })  # fmt: skip
 _REMOTE_LISTING_AGE = 60.0  # gcsfuse, and Mountpoint for S3 with a cache, keep metadata for a minute by default
+
+
+def is_url(path: str) -> bool:
+    """Tell whether a path is the URL of a bucket, which no file system knows."""
+    return bool(_URL.match(path))
 
 
 @dataclass(frozen=True)

@@ -89,8 +89,8 @@ class CheckpointIterator:
     `settled` holds what is settled already, `training_finished` tells whether training has ended,
     `group_limit` how many of so many waiting ones to evaluate together; `on_obstacle` is told what keeps it from
     finding any, None once nothing does; `beat` is called before each look into a file. `ended` is the reason
-    once the iterator ended by itself, and `left_over` what it then found instead of checkpoints; both stay None where
-    `stop` ended it.
+    once the iterator ended by itself, `ended_by` the number that reached the maximum, and `left_over` what it then
+    found instead of checkpoints; they stay empty where `stop` ended it.
     """
 
     directory: CheckpointDirectory
@@ -105,6 +105,7 @@ class CheckpointIterator:
     beat: Callable[[], None] = lambda: None
     group_limit: Callable[[int], int] = lambda _waiting: 1
     ended: EndReason | None = None
+    ended_by: str = ""
     left_over: Obstacle | None = None
     _backlog: Backlog = field(default_factory=Backlog)
     _unused_listing: Listing | None = None
@@ -294,6 +295,7 @@ class CheckpointIterator:
         if any(self.settled.is_written_again(checkpoint) or self._is_retried(checkpoint) for checkpoint in unsettled):
             return False
         self.ended = EndReason.MAX_EVALUATIONS
+        self.ended_by = f"a checkpoint has the number {self.settled.highest}, at least {self.policy.max_evaluations}"
         return True
 
     def _is_retried(self, checkpoint: Checkpoint) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Protocol
 
 from sidecar_evaluator.discovery.directory import Listing
+from sidecar_evaluator.discovery.obstacles import missing_directory
 from sidecar_evaluator.discovery.other_formats import is_saved_model, other_format
 
 _log = logging.getLogger(__name__)
@@ -43,7 +44,7 @@ class Reminder:
 
     def _hint(self, listing: Listing, *, has_settled: bool) -> str:
         if not listing.exists:
-            return "The checkpoint directory does not exist yet; waiting for training to make it."
+            return f"{missing_directory(self.directory.path)}; waiting for training to make it."
         if listing.checkpoints or has_settled:
             return "Waiting for training to finish the next one."
         if not is_saved_model(listing.names) and (nested := self.directory.nested()):

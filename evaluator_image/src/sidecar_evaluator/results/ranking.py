@@ -4,6 +4,7 @@ The ledger asks after every evaluation. NaN and infinities are never best.
 """
 
 import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -42,5 +43,16 @@ def primary_score(outcome: Outcome, primary: Primary | None) -> Score | None:
     """Return the deciding score, the first one where no primary metric is named."""
     if primary is None:
         return outcome.scores[0] if outcome.scores else None
-    matching = (score for score in outcome.scores if primary.name in (score.name, label(score)))
-    return next(matching, None)
+    return _named(primary.name, outcome.scores)
+
+
+def no_such_metric(name: str, scores: Sequence[Score]) -> str:
+    """Say that none of the scores is the primary metric, and how the metrics are named; "" where one is."""
+    if not scores or _named(name, scores):
+        return ""
+    names = ", ".join(map(label, scores))
+    return f"The model has no metric {name}; name one of: {names} in spec.metrics.primary (--primary-metric)."
+
+
+def _named(name: str, scores: Iterable[Score]) -> Score | None:
+    return next((score for score in scores if name in (score.name, label(score))), None)

@@ -85,6 +85,15 @@ def test_json_for_scripts(check: Callable[..., tuple[int, str, str]]) -> None:
     assert report["metrics"][1] == {"name": "loss", "dataset": "default", "value": "NaN"}
 
 
+def test_a_primary_metric_that_the_model_lacks_is_found_before_the_run(
+    check: Callable[..., tuple[int, str, str]],
+) -> None:
+    assert check("--primary-metric=val/accuracy")[0] == ExitCode.DRAINED
+    code, shown, message = check("--primary-metric=acuracy")
+    assert (code, shown) == (ExitCode.CONFIGURATION, "")
+    assert "no metric acuracy; name one of: val/accuracy, loss in spec.metrics.primary (--primary-metric)" in message
+
+
 @pytest.mark.parametrize(
     ("name", "code", "message"),
     [

@@ -99,5 +99,6 @@ def test_a_name_cannot_forge_a_line(tmp_path: Path, capsys: pytest.CaptureFixtur
 
 
 def test_a_directory_that_is_not_there_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "run-1").mkdir()
     assert main.main(["ls", str(tmp_path / "none")]) == ExitCode.CONFIGURATION
-    assert "does not exist; pass the directory" in capsys.readouterr().err
+    assert f"none does not exist; {tmp_path} holds run-1: pass the directory" in capsys.readouterr().err

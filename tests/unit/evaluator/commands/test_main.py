@@ -124,7 +124,14 @@ def test_two_flags_are_enough(ran: dict[str, Any]) -> None:
         (["ls"], "the following arguments are required: DIR"),
         (["check", *REQUIRED[1:], "--checkpoints-per-pass=2"], "unrecognized arguments"),
         (["check", "--entrypoint=a:b"], "the following arguments are required: --checkpoint-dir"),
-        ([*REQUIRED, "--colour"], "unrecognized arguments: --colour"),
+        ([*REQUIRED, "--colour"], "unrecognized arguments: --colour; see sidecar-evaluator run --help."),
+        (["check", *REQUIRED[1:], "--colour"], "unrecognized arguments: --colour; see sidecar-evaluator check --help."),
+        (
+            ["run", "--checkpoint-dir=gs://b/x", "--entrypoint=a:b"],
+            "'gs://b/x' is a URL; mount the bucket, for example",
+        ),
+        (["check", "--checkpoint-dir=s3://b/x", "--entrypoint=a:b"], "'s3://b/x' is a URL; mount the bucket"),
+        (["ls", "gs://b/x"], "'gs://b/x' is a URL; mount the bucket, for example with gcsfuse"),
     ],
 )
 def test_wrong_flags_are_configuration_errors(

@@ -205,6 +205,7 @@ def test_a_restart_past_the_maximum_ends_at_once() -> None:
     scene.iterator.settled.raise_highest(7)
     assert scene.drain() == []
     assert scene.iterator.ended is EndReason.MAX_EVALUATIONS
+    assert scene.iterator.ended_by == "a checkpoint has the number 7, at least 5"
 
 
 def test_the_timeout_counts_from_the_last_new_checkpoint() -> None:
@@ -299,7 +300,7 @@ def test_what_comes_next_may_be_asked_meanwhile(selection: Selection, expected: 
 @pytest.mark.parametrize(
     ("exists", "files", "expected"),
     [
-        (False, [], "does not exist yet"),
+        (False, [], "/checkpoints/run does not exist; / holds "),
         (True, [], "no file yet"),
         (True, ["model.keras"], "only model.keras"),
     ],
