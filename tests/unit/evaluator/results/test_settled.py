@@ -164,6 +164,25 @@ def test_a_name_that_is_written_again_after_it_was_settled_is_another_checkpoint
     assert not settled.is_written_again(checkpoint("a-6", modified=DAY))
 
 
+@pytest.mark.parametrize("selection", list(Selection))
+@pytest.mark.parametrize("known", ["process", "journal", "status"])
+def test_epoch_and_batch_that_are_written_again_are_another_checkpoint(known: str, selection: Selection) -> None:
+    outcomes = [
+        evaluated(f"a-{epoch}-{batch}", number=batch, modified_at=NIGHT + 600 * epoch + batch)
+        for epoch in (1, 2)
+        for batch in (100, 200, 300)
+    ]
+    settled = in_process(outcomes) if known == "process" else after_restart(known, outcomes)
+    settled.newer_passes_older = selection.newer_passes_older
+    for outcome in outcomes:
+        assert settled.covers(checkpoint(outcome.checkpoint, modified=outcome.modified_at))
+        assert not settled.covers(checkpoint(outcome.checkpoint, modified=DAY + outcome.modified_at))
+    assert settled.is_written_again(checkpoint("a-2-100", modified=DAY))
+    assert not settled.covers(checkpoint("a-3-100", modified=DAY))
+    settled.add(checkpoint("a-2-200", modified=DAY))
+    assert not settled.covers(checkpoint("a-2-300", modified=DAY + 60))
+
+
 def test_once_training_has_gone_back_latest_passes_what_it_has_left_behind() -> None:
     settled = after_restart("status", last_night())
     settled.newer_passes_older = True
