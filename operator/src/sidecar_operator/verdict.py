@@ -43,7 +43,7 @@ class Observed:
     warnings: list[WarningEvent] = field(default_factory=list)
     """Warning events of the Job without a pod, or of the pod that is being created, oldest first."""
     is_replacing: bool = False
-    """A Job of an earlier spec, or a pod of one, still exists."""
+    """A Job of an earlier spec or run, or a pod of one, still exists."""
     refusal: str | None = None
     """Why a child could not be applied, where the API server refused it."""
     error: str | None = None
@@ -115,7 +115,7 @@ def _refused(observed: Observed) -> Verdict | None:
 def _replacing(observed: Observed) -> Verdict | None:
     if not observed.is_replacing:
         return None
-    message = "the evaluator of an earlier spec is being stopped, the new one starts afterwards; results are kept"
+    message = "the earlier evaluator is being stopped, the new one starts afterwards; results are kept"
     return Verdict(Reason.REPLACING_JOB, message, is_progressing=True)
 
 
@@ -353,7 +353,7 @@ _STARTING = "the evaluator's pod is starting"
 
 _ENDINGS = {
     Reason.TRAINING_FINISHED: "training has finished",
-    Reason.MAX_EVALUATIONS: "spec.completion.maxEvaluations is reached",
+    Reason.MAX_EVALUATIONS: "the number of a checkpoint has reached spec.completion.maxEvaluations",
     Reason.NO_CHECKPOINT_TIMEOUT: "no checkpoint has come for spec.completion.noCheckpointTimeoutSeconds",
     Reason.COMPLETED: "the evaluator has finished",
 }

@@ -56,7 +56,7 @@ WAITING = Training(TRAINING_REF, State.WAITING, "TFJob train waits, no pod of it
 PROGRESSING = [
     ({}, Reason.EVALUATOR_STARTING, "starting"),
     ({"refusal": "quota exceeded"}, Reason.REFUSED_BY_API_SERVER, "quota exceeded"),
-    ({"is_replacing": True}, Reason.REPLACING_JOB, "kept"),
+    ({"is_replacing": True}, Reason.REPLACING_JOB, "the earlier evaluator is being stopped"),
     ({"training": WAITING, "awaits_training": True}, Reason.WAITING_FOR_TRAINING, "no pod of it runs"),
     ({"training": WAITING}, Reason.EVALUATOR_STARTING, "starting"),
     ({"pods": [STARTING_POD]}, Reason.EVALUATOR_STARTING, "starting"),
@@ -195,7 +195,7 @@ def test_ready_through_a_restart_and_up_to_the_end(pods: list[JsonObject]) -> No
     ("ended", "reason", "says"),
     [
         ("TrainingFinished", Reason.TRAINING_FINISHED, "training has finished"),
-        ("MaxEvaluations", Reason.MAX_EVALUATIONS, "maxEvaluations"),
+        ("MaxEvaluations", Reason.MAX_EVALUATIONS, "number of a checkpoint has reached spec.completion.maxEvaluations"),
         ("NoCheckpointTimeout", Reason.NO_CHECKPOINT_TIMEOUT, "noCheckpointTimeoutSeconds"),
     ],
 )
@@ -218,6 +218,7 @@ def test_an_end_without_any_evaluation_is_no_success(history: list[JsonObject], 
     verdict = judged(job_status=COMPLETE, results={"ended": {"reason": "TrainingFinished"}, "history": history})
     assert (verdict.reason, verdict.is_ready, verdict.succeeded) == (Reason.NO_EVALUATION, False, False)
     assert says in verdict.message
+    assert verdict.message.count("correct the cause") <= 1
 
 
 BEFORE, AFTER = {"startTime": "2026-01-02T03:00:00Z"}, {"startTime": "2026-01-02T03:04:07Z"}
