@@ -15,6 +15,7 @@ from sidecar_evaluator.commands.ls import require_listing
 from sidecar_evaluator.commands.model_setup import evaluator_of
 from sidecar_evaluator.discovery.completeness import missing_parts
 from sidecar_evaluator.discovery.directory import Directory
+from sidecar_evaluator.discovery.other_formats import other_format
 from sidecar_evaluator.errors import CheckpointError, CheckpointUnreadable, ConfigurationError, ExitCode, first_line
 from sidecar_evaluator.evaluator import Loaded, ModelEvaluator
 from sidecar_evaluator.results.outcome import NO_SCORES, Score, label
@@ -61,11 +62,14 @@ def _scores(evaluator: ModelEvaluator, loaded: Loaded) -> tuple[Score, ...]:
 
 def _chosen(config: CheckConfig) -> Checkpoint:
     directory = Directory(config.model.checkpoint_dir, config.model.format, patterns=config.model.patterns)
-    checkpoints = require_listing(directory).checkpoints
+    listing = require_listing(directory)
+    checkpoints = listing.checkpoints
     if config.checkpoint is None:
         newest = next((checkpoint for checkpoint in reversed(checkpoints) if not missing_parts(checkpoint)), None)
         if newest is None:
-            raise ConfigurationError(f"{directory.path} holds no complete checkpoint; see `sidecar-evaluator ls`.")
+            other = "" if checkpoints else other_format(directory.path, listing.names)
+            hint = other or "see `sidecar-evaluator ls`"
+            raise ConfigurationError(f"{directory.path} holds no complete checkpoint; {hint}.")
         return newest
     named = next((checkpoint for checkpoint in checkpoints if checkpoint.name == config.checkpoint), None)
     if named is None:

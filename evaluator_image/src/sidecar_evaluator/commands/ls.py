@@ -14,6 +14,7 @@ from sidecar_evaluator.discovery.claims import EVERY_NAME, NamePatterns
 from sidecar_evaluator.discovery.completeness import missing_parts
 from sidecar_evaluator.discovery.directory import Directory, Listing, look_twice
 from sidecar_evaluator.discovery.obstacles import missing_directory
+from sidecar_evaluator.discovery.other_formats import other_format
 from sidecar_evaluator.errors import ConfigurationError, ExitCode
 from sidecar_evaluator.runtime.log_format import plain
 
@@ -93,7 +94,8 @@ def _remarks(directory: Directory, listing: Listing) -> Iterator[str]:
     if nested := directory.nested():
         yield f"Checkpoints in subdirectories, which are not evaluated: {_first_names(nested)}"
     if not listing.checkpoints:
-        yield f"There is no checkpoint in {directory.path}."
+        other = other_format(directory.path, listing.names)
+        yield f"There is no checkpoint in {directory.path}" + (f": {other}." if other else ".")
     if shadowed:
         yield f"Ignored, because another format has a checkpoint with the same name: {_first_names(shadowed)}"
     if left_out:

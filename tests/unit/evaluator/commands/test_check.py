@@ -109,6 +109,13 @@ def test_what_cannot_be_checked(
     assert message in result[2]
 
 
+def test_what_training_wrote_instead_is_called_by_its_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "model.h5").touch()
+    code = main.main(["check", f"--checkpoint-dir={tmp_path}", "--entrypoint=evaluate:build"])
+    assert code == ExitCode.CONFIGURATION
+    assert "holds no complete checkpoint; model.h5 is a whole model in HDF5" in capsys.readouterr().err
+
+
 def test_a_checkpoint_that_does_not_fit(check: Callable[..., tuple[int, str, str]], evaluation: FakeEvaluation) -> None:
     evaluation.error = CheckpointIncompatible("The checkpoint was saved from another architecture.")
     assert check() == (

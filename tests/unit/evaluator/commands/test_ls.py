@@ -71,6 +71,13 @@ def test_checkpoints_one_level_too_deep_are_pointed_out(directory: Path, capsys:
     assert lines[1] == f"There is no checkpoint in {directory.parent}."
 
 
+def test_what_training_wrote_instead_is_called_by_its_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "model.h5").touch()
+    assert (
+        f"There is no checkpoint in {tmp_path}: model.h5 is a whole model in HDF5" in listed(capsys, str(tmp_path))[0]
+    )
+
+
 def test_many_other_files_are_summed_up(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for number in range(8):
         (tmp_path / f"note{number}.txt").touch()

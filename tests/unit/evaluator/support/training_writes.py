@@ -28,6 +28,18 @@ def by_callback(name: str, epoch: int = 6, **options: Any) -> Write:
     return write
 
 
+def by_batches(keras: Any, model: Any, directory: Path) -> None:
+    """Call ModelCheckpoint after so many batches, as `fit` does."""
+    saver = keras.callbacks.ModelCheckpoint(
+        str(directory / "{epoch:02d}-{batch:04d}.weights.h5"), save_weights_only=True, save_freq=100
+    )
+    saver.set_model(model)
+    saver.on_train_begin()
+    saver.on_epoch_begin(6)
+    saver.on_train_batch_begin(99)
+    saver.on_train_batch_end(99, {})
+
+
 def by_manager(keras: Any, model: Any, directory: Path) -> None:
     import tensorflow as tf
 
@@ -78,6 +90,9 @@ TRAINING_WRITES: dict[tuple[str, str], Write] = {
         "ckpt-{epoch}.weights.h5", save_weights_only=True
     ),
     ('`ModelCheckpoint("{epoch:02d}-{val_loss:.2f}.keras")`', "both"): by_callback("{epoch:02d}-{val_loss:.2f}.keras"),
+    ('`ModelCheckpoint("{epoch:02d}-{batch:04d}.weights.h5", save_weights_only=True, save_freq=100)`', "both"): (
+        by_batches
+    ),
     ('`ModelCheckpoint("best.keras", save_best_only=True)`', "both"): by_callback("best.keras", save_best_only=True),
     ('`ModelCheckpoint("ckpt-{epoch}", save_weights_only=True)`', "tf_keras"): by_callback(
         "ckpt-{epoch}", save_weights_only=True
@@ -113,6 +128,9 @@ TRAINING_WRITES: dict[tuple[str, str], Write] = {
         model, directory
     ),
     ('a model after `quantize("int8")`, in a weights file', "keras"): lambda keras, model, directory: (
+        saving.weights_file(model, directory)
+    ),
+    ("such a model, which the entry point does not `quantize`", "keras"): lambda keras, model, directory: (
         saving.weights_file(model, directory)
     ),
     ("`OrbaxCheckpoint` of Keras", "keras"): lambda keras, model, directory: saving.orbax_callback(model, directory),
