@@ -1,7 +1,6 @@
 """The loop with a fake model: outcomes, retries, deadlines, restarts; no TensorFlow, no sleep."""
 
 import errno
-import re
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -385,14 +384,3 @@ def test_a_primary_metric_that_no_score_has_stops_the_run_after_the_first_result
     with pytest.raises(ConfigurationError, match=r"no metric acuracy; name one of: accuracy in spec.metrics.primary"):
         scene.loop.run()
     assert scene.loop.results.counts == Counts(evaluated=1)
-
-
-def test_the_last_line_says_what_was_there_instead_of_checkpoints(caplog: pytest.LogCaptureFixture) -> None:
-    scene = Scene()
-    scene.directory.touch("model.h5")
-    with caplog.at_level("INFO"):
-        scene.loop.run()
-    assert re.search(
-        r"Nothing is left to evaluate: \w+\. No checkpoint was found: \S+ holds no .* whole, only model.h5",
-        caplog.messages[-1],
-    )
