@@ -66,8 +66,9 @@ class ChildApplier:
         """Apply the manifests, as far as that is possible now; a suspend comes first, whatever is refused then."""
         try:
             await self._request_suspend(evaluation, manifests)
-            for manifest in manifests.identity:
-                await self._apply(evaluation, manifest)
+            if not self._has_ended(evaluation, manifests):
+                for manifest in manifests.identity:
+                    await self._apply(evaluation, manifest)
             job = await self._job_of_run(evaluation, manifests)
             if await self._is_replacing(evaluation, manifests, job):
                 return Applied(is_replacing=True)
@@ -80,6 +81,11 @@ class ChildApplier:
         except RefusedError as error:
             return Applied(self.find_job(evaluation, manifests), refusal=str(error))
         return Applied(self.find_job(evaluation, manifests))
+
+    def _has_ended(self, evaluation: SidecarEvaluation, manifests: Manifests) -> bool:
+        """Tell whether the Job of the run has ended, so that its evaluator needs no rights any more."""
+        job = self.find_job(evaluation, manifests)
+        return job is not None and job.has_ended
 
     # --------------------------------------------------------------------------------------------------- suspending
 

@@ -1,6 +1,7 @@
 import pytest
 
 from sidecar_operator.kube_client import UnavailableError
+from sidecar_operator.kube_objects import JsonObject, Key
 from sidecar_operator.reconcile import FAILURES_BEFORE_REPORT
 from unit.operator.support.samples import TRAINING_REF, condition, pod, training
 from unit.operator.support.world import READY_POD, World
@@ -47,11 +48,13 @@ async def test_an_error_beside_an_evaluator_that_runs_leaves_it_ready(world: Wor
     assert (world.reason(), world.reason("Reconciling")) == ("EvaluatorRunning", "absent")
 
 
-async def test_an_error_ends_nothing(world: World) -> None:
+async def test_an_error_ends_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fail(_: Key) -> JsonObject:
+        raise WEBHOOK
+
     await world.turn()
     world.job_status(conditions=[condition("Complete")])
-    world.client.remove(world.client.only("Role"))
-    world.client.refusals["Role"] = WEBHOOK
+    monkeypatch.setattr(world.client, "read_evaluation", fail)
     await fail_often(world)
     assert (world.reason(), world.reason("Finished")) == ("APIServerError", "NotFinished")
 

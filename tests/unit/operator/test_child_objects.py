@@ -1,7 +1,7 @@
 import pytest
 
 from sidecar_operator import names
-from sidecar_operator.kube_client import ConflictError, RefusedError
+from sidecar_operator.kube_client import ApiError, ConflictError, RefusedError, UnavailableError
 from sidecar_operator.kube_objects import JsonObject, KubeObject
 from sidecar_operator.reconcile import REFUSED_SECONDS, Reconciler
 from unit.operator.support.samples import KEY, condition, evaluation, job, pod
@@ -258,6 +258,16 @@ async def test_a_suspend_comes_before_what_is_refused(world: World, kind: str) -
     await world.turn()
     assert world.client.only("Job")["spec"]["suspend"] is True
     assert world.reason() == "RefusedByAPIServer"
+
+
+@pytest.mark.parametrize("error", [UnavailableError(500, "webhook is down"), RefusedError(403, "exceeded quota")])
+async def test_an_end_is_recorded_although_a_right_cannot_be_written(world: World, error: ApiError) -> None:
+    await world.turn()
+    world.client.remove(world.client.only("Role"))
+    world.client.refusals["Role"] = error
+    world.job_status(conditions=[condition("Complete")])
+    await world.turn()
+    assert world.reason("Finished") == "NoEvaluation"
 
 
 # ---------------------------------------------------------------------------------------------------------- replacing
