@@ -78,6 +78,7 @@ class Scene:
         model: FakeModel | None = None,
         results: Results | None = None,
         selection: Selection = Selection.EVERY,
+        maximum: int | None = None,
     ) -> None:
         self.clock, self.writer, self.stop = FakeClock(), FakeWriter(), threading.Event()
         self.directory = FakeDirectory(*(checkpoint(name) for name in names))
@@ -86,7 +87,7 @@ class Scene:
         self.loop = Loop(
             checkpoints=CheckpointIterator(
                 directory=self.directory,
-                policy=Policy(selection),
+                policy=Policy(selection, maximum),
                 clock=self.clock,
                 stop=self.stop,
                 changes=FakeChangeWaiter(self.clock, self.stop),

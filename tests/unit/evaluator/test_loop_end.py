@@ -1,7 +1,6 @@
 """The loop's last line in the log: why nothing is left to evaluate."""
 
 import re
-from dataclasses import replace
 
 import pytest
 
@@ -9,8 +8,7 @@ from unit.evaluator.test_loop import Scene
 
 
 def test_it_says_which_number_has_reached_the_maximum(caplog: pytest.LogCaptureFixture) -> None:
-    scene = Scene("ckpt-150")
-    scene.loop.checkpoints.policy = replace(scene.loop.checkpoints.policy, max_evaluations=2)
+    scene = Scene("ckpt-150", maximum=2)
     with caplog.at_level("INFO"):
         scene.loop.run()
     assert caplog.messages[-1] == (
