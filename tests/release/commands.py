@@ -4,6 +4,7 @@ The checks are given a `Run`, so that their tests decide where it runs; a progra
 with the end of its output, never a traceback of `subprocess`.
 """
 
+import os
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -37,7 +38,7 @@ class Commands:
         ended = subprocess.run(
             [str(argument) for argument in command],
             cwd=self.folder,
-            env=self.environment,
+            env=_without_make(os.environ if self.environment is None else self.environment),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -55,3 +56,8 @@ class Commands:
 
 def _shown(command: Sequence[str | Path]) -> str:
     return " ".join([Path(command[0]).name, *(str(argument) for argument in command[1:3])])
+
+
+def _without_make(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment for a make of its own, to which the one that has called us lends no jobs."""
+    return {name: value for name, value in environment.items() if name not in {"MAKEFLAGS", "MFLAGS", "MAKELEVEL"}}

@@ -124,7 +124,7 @@ def test_a_lock_that_is_not_up_to_date(tree: Tree) -> None:
 
 
 def test_generated_files_that_are_not_up_to_date(tree: Tree) -> None:
-    environment = {**os.environ, "CODE": "1"}
+    environment = {**os.environ, "CODE": "1", "MAKEFLAGS": " -j2 --jobserver-auth=3,4", "MAKELEVEL": "1"}
     (message,) = problems(
         readiness.generated_files_are_current, Tree(tree.root, Commands(tree.root, environment), tree.uv)
     )
