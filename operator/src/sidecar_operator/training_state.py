@@ -85,11 +85,14 @@ class Training:
         return (self.state, self.uid) == (recorded.state, recorded.uid)
 
     def had_ended_before(self, moment: datetime | None) -> bool:
-        """Tell whether the object had succeeded or failed before this moment, such as a resource's creation."""
+        """Tell whether the object had succeeded or failed by this moment, such as a resource's creation.
+
+        Both are whole seconds: what ended in the same one may have ended before, and an end is recorded for good.
+        """
         finished_at = parse_time(self.finished_at or "")
         if self.state not in {State.SUCCEEDED, State.FAILED} or finished_at is None or moment is None:
             return False
-        return finished_at < moment
+        return finished_at <= moment
 
     def is_followed_after(self, evaluator_end: datetime | None) -> bool:
         """Tell whether an evaluator that ended then, because training had ended, cannot have meant this object."""

@@ -181,3 +181,20 @@ def test_a_message_says_where_and_what_to_do(absence: Absence, place: str, actio
     message = follow(REF, absence, NOTHING, NOW).message
     assert place in message
     assert action in message
+
+
+@pytest.mark.parametrize(
+    ("state", "finished_at", "had_ended"),
+    [
+        (State.SUCCEEDED, "2026-01-02T03:04:04Z", True),
+        (State.FAILED, "2026-01-02T03:04:05Z", True),  # in the same second, which is all that is known of both
+        (State.SUCCEEDED, "2026-01-02T03:04:06Z", False),
+        (State.GONE, "2026-01-02T03:04:04Z", False),
+        (State.RUNNING, None, False),
+    ],
+)
+def test_what_ended_by_the_second_of_a_resource_had_ended_before_it(
+    state: State, finished_at: str | None, had_ended: bool
+) -> None:
+    followed = Training(REF, state, "", finished_at=finished_at)
+    assert followed.had_ended_before(parse_time("2026-01-02T03:04:05Z")) is had_ended
