@@ -68,7 +68,7 @@ def _images(evaluation: SidecarEvaluation) -> Iterator[tuple[Reason, str]]:
 
 def _results(evaluation: SidecarEvaluation) -> list[Result]:
     results = evaluation.results
-    return [results.best, results.latest, *results.history[:1]]
+    return [results.best, results.latest, results.last_settled]
 
 
 def _distinct(texts: Iterable[str]) -> list[str]:

@@ -277,9 +277,8 @@ class Reconciler:
     async def _report(self, observed: Observed) -> bool:
         """Write what was observed; tell whether the resource has changed meanwhile, so that it needs another pass."""
         decided = verdict.decide(observed)
-        if (
-            decided.has_ended or decided.runs_again or _has_failed(observed)
-        ):  # not on cached copies: it is not taken back
+        # What is not taken back is not decided on cached copies.
+        if decided.has_ended or decided.runs_again or _has_failed(observed):
             try:
                 latest = await self._observe_afresh(observed)
             except NotFoundError:

@@ -14,8 +14,8 @@ RUN_AGAIN = (
 
 def why_none(evaluation: SidecarEvaluation) -> str:
     """Return what became of the last checkpoint and what to do; without one, the directory to check."""
-    if history := evaluation.results.history:
-        return f"{outcome(history[0])} ({RUN_AGAIN})"
+    if evaluation.results.history:
+        return f"{outcome(evaluation.results.last_settled)} ({RUN_AGAIN})"
     problem = evaluation.results.problem_message
     return (
         f"none is complete in directory {evaluation.checkpoints_path!r} of the source{problem and f' ({problem})'}; "

@@ -17,6 +17,14 @@ def crashed(exit_code: int = 1, message: str = "No module named 'evaluate'") -> 
     return {"phase": "Failed", "containerStatuses": [container | {"state": {"terminated": ended}}]}
 
 
+def fail_seven_times(evaluations: Evaluations, watcher: Watcher, node: Node, pod_status: Object) -> None:
+    """Let seven pods of the first Job of a new resource end like this."""
+    evaluations.create()
+    watcher.until_true(node.jobs)
+    for _ in range(7):
+        node.run_pod(pod_status)
+
+
 def attempts(node: Node) -> list[str]:
     return [job["metadata"]["annotations"][RESTARTED] for job in node.jobs()]
 
@@ -42,10 +50,7 @@ def test_a_job_that_failed_is_followed_by_another(evaluations: Evaluations, watc
 def test_seven_failures_without_a_checkpoint_are_the_end(
     evaluations: Evaluations, watcher: Watcher, node: Node
 ) -> None:
-    evaluations.create()
-    watcher.until_true(node.jobs)
-    for _ in range(7):
-        node.run_pod(crashed())
+    fail_seven_times(evaluations, watcher, node, crashed())
     node.end_job("Failed", "backoff limit")
     message = watcher.until("Stalled", "True", "EvaluatorFailed")["message"]
     assert "No module named 'evaluate'" in message
@@ -56,10 +61,7 @@ def test_seven_failures_without_a_checkpoint_are_the_end(
 def test_failures_from_outside_are_not_the_end(
     evaluations: Evaluations, watcher: Watcher, node: Node, exit_code: int
 ) -> None:
-    evaluations.create()
-    watcher.until_true(node.jobs)
-    for _ in range(7):
-        node.run_pod(crashed(exit_code, "stopped"))
+    fail_seven_times(evaluations, watcher, node, crashed(exit_code, "stopped"))
     node.end_job("Failed", "backoff limit")
     replaced(watcher, node)
     watcher.until_true(lambda: attempts(node) == ["1"])
@@ -69,10 +71,7 @@ def test_failures_from_outside_are_not_the_end(
 def test_checkpoints_settled_since_forgive_earlier_failures(
     evaluations: Evaluations, watcher: Watcher, node: Node
 ) -> None:
-    evaluations.create()
-    watcher.until_true(node.jobs)
-    for _ in range(7):
-        node.run_pod(crashed())
+    fail_seven_times(evaluations, watcher, node, crashed())
     evaluations.apply_status({"results": {"counts": {"evaluated": 1}}}, "sidecar-evaluator")
     node.end_job("Failed", "backoff limit")
     replaced(watcher, node)

@@ -150,9 +150,9 @@ def _shapes_tell_the_order(unit: Any, blocks: Sequence[_Block]) -> bool:
     if len(blocks) > _MAX_BLOCKS or max(block.depth for block in blocks) > 1:
         return False
     order = unit.weights
-    names, shapes = list(map(id, order)), _shapes(order)
-    others = (other for other in _orders(blocks) if list(map(id, other)) != names)
-    return all(_shapes(other) != shapes for other in others)
+    identities, shapes = list(map(id, order)), _shapes(order)
+    permutations = (permuted for permuted in _orders(blocks) if list(map(id, permuted)) != identities)
+    return all(_shapes(permuted) != shapes for permuted in permutations)
 
 
 def _orders(blocks: Sequence[_Block]) -> Iterator[list[Any]]:

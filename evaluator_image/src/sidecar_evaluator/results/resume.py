@@ -64,12 +64,12 @@ def _resume_status(status: Results, rules: Rules, settled: SettledCheckpoints) -
 def without_other_code(status: Results, code_digest: str, now: float) -> Results:
     """Return the results that count for this code: all, or none where any of them was made by other code."""
     digests = {outcome.provenance.code_digest for outcome in remembered(status)}
-    others = sorted(digests - {code_digest, ""})
-    if not others:
+    earlier_digests = sorted(digests - {code_digest, ""})
+    if not earlier_digests:
         return status
     message = (
-        f"the code changed from {others[0][:_SHOWN]} to {code_digest[:_SHOWN]}: the results so far were laid aside, "
-        "and the checkpoints that still exist are evaluated again"
+        f"the code changed from {earlier_digests[0][:_SHOWN]} to {code_digest[:_SHOWN]}: the results so far were "
+        "laid aside, and the checkpoints that still exist are evaluated again"
     )
     _log.warning("Results begin anew: %s.", message)
     return Results(began_anew=BeganAnew(BeginningReason.CODE_CHANGED, message, now))
