@@ -4,14 +4,21 @@
 with the label of the training are read, and nothing here decides: after a restart they are read again.
 """
 
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from sidecar_operator import pod_diagnosis, training_pods
 from sidecar_operator.kube_objects import JsonObject, KubeObject, Pod, WarningEvent
 from sidecar_operator.resource_view import SidecarEvaluation
-from sidecar_operator.warning_events import Clock, WarningEvents
+from sidecar_operator.seldom_reads import Clock, SeldomReads
 
 NOT_READY = "it runs, but its readiness probes say that it is not Ready"
+
+
+class PodWords(NamedTuple):
+    """What the cluster says of a pod."""
+
+    pod: str
+    words: str
 
 
 class PodClient(Protocol):
@@ -29,9 +36,9 @@ class PendingPods:
 
     def __init__(self, client: PodClient, clock: Clock) -> None:
         self._client = client
-        self._readings = WarningEvents(self._read, clock)
+        self._readings = SeldomReads[PodWords](self._read, clock)
 
-    async def of(self, evaluation: SidecarEvaluation, age: float) -> list[WarningEvent]:
+    async def of(self, evaluation: SidecarEvaluation, age: float) -> list[PodWords]:
         """Return what was read last of the training of a resource of this age in seconds."""
         return await self._readings.about(evaluation, age)
 
@@ -39,7 +46,7 @@ class PendingPods:
         """Return after how many seconds to ask again."""
         return self._readings.seconds_until_due(evaluation)
 
-    async def _read(self, obj: KubeObject) -> list[WarningEvent]:
+    async def _read(self, obj: KubeObject) -> list[PodWords]:
         ref = SidecarEvaluation(obj.raw).training_ref
         label = training_pods.label_of(ref) if ref else None
         if label is None:
@@ -49,7 +56,7 @@ class PendingPods:
         if pod is None:
             return []
         if pod.phase == "Running" and not pod.is_ready:
-            return [WarningEvent(pod.name, NOT_READY)]
+            return [PodWords(pod.name, NOT_READY)]
         warnings = await self._client.list_warnings(pod) if pod_diagnosis.is_being_created(pod) else []
         words = pod_diagnosis.words_of(pod, warnings)
-        return [WarningEvent(pod.name, words)] if words else []
+        return [PodWords(pod.name, words)] if words else []

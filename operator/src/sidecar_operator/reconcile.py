@@ -45,10 +45,10 @@ from sidecar_operator.manifests import Manifests
 from sidecar_operator.pending_pods import PendingPods, PodClient
 from sidecar_operator.resource_view import SidecarEvaluation, TrainingRef
 from sidecar_operator.runs import Request
+from sidecar_operator.seldom_reads import SeldomReads
 from sidecar_operator.training_state import Training
 from sidecar_operator.training_status import State
 from sidecar_operator.verdict import Observed
-from sidecar_operator.warning_events import WarningEvents
 
 logger = logging.getLogger(__name__)
 
@@ -93,7 +93,7 @@ class Reconciler:
         self._trainings = TrainingFollower(client, cache, request_watch)
         self._now = now
         self._pending_pods = PendingPods(client, lambda: now().timestamp())
-        self._warnings = WarningEvents(client.list_warnings, lambda: now().timestamp())
+        self._warnings = SeldomReads[WarningEvent](client.list_warnings, lambda: now().timestamp())
         self._is_rollover_due = is_rollover_due
 
     async def __call__(self, key: Key, failures: int = 0) -> float | None:

@@ -3,7 +3,7 @@ import pytest
 from sidecar_operator import pending_pods
 from sidecar_operator.kube_objects import JsonObject, WarningEvent
 from sidecar_operator.resource_view import SidecarEvaluation
-from sidecar_operator.warning_events import LONGEST_SECONDS
+from sidecar_operator.seldom_reads import LONGEST_SECONDS
 from unit.operator.support.fake_kube_client import FakeKubeClient
 from unit.operator.support.samples import condition, evaluation, metadata, waiting
 
@@ -20,7 +20,7 @@ class Clock:
         return self.now
 
 
-async def words(client: FakeKubeClient, ref: JsonObject = JOB) -> list[WarningEvent]:
+async def words(client: FakeKubeClient, ref: JsonObject = JOB) -> list[pending_pods.PodWords]:
     resource = SidecarEvaluation(evaluation({"trainingRef": ref}))
     return await pending_pods.PendingPods(client, Clock()).of(resource, 10.0)
 

@@ -5,8 +5,8 @@ from sidecar_operator.following import POLL_SECONDS
 from sidecar_operator.kube_client import RefusedError, UnavailableError
 from sidecar_operator.kube_objects import JsonObject, KubeObject, WarningEvent
 from sidecar_operator.reconcile import Reconciler
+from sidecar_operator.seldom_reads import LONGEST_SECONDS, SHORTEST_SECONDS
 from sidecar_operator.training_state import Absence
-from sidecar_operator.warning_events import LONGEST_SECONDS, SHORTEST_SECONDS
 from unit.operator.support.samples import (
     EARLIER,
     KEY,

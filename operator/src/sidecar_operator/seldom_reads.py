@@ -1,26 +1,29 @@
-"""Warning events about objects that make no progress, which alone can say why: read seldom, and few for all together.
+"""What is read of objects that make no progress, because that alone can say why: seldom, and few for all together.
 
-`reconcile` asks in each pass over a resource whose Job has no pod, or whose pod has no container yet. In between it
-gets what was read last: the longer an object has existed, the seldomer it is read, and all objects of the cluster share
-a rate. Nothing here decides: after a restart the events are read again. The clock is an argument.
+`reconcile` reads Warning events so, in each pass over a resource whose Job has no pod, or whose pod has no container
+yet, and `pending_pods` the pods of trainings. In between they get what was read last: the longer an object has existed,
+the seldomer it is read, and all objects of the cluster share a rate. Nothing here decides: after a restart everything
+is read again. The clock is an argument.
 """
 
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
-from sidecar_operator.kube_objects import KubeObject, WarningEvent
+from sidecar_operator.kube_objects import KubeObject
 
+Item = TypeVar("Item")
 Clock = Callable[[], float]
 
 SHORTEST_SECONDS = 3.0
 LONGEST_SECONDS = 300.0
-"""Between two reads of the events of one object; in between, twice its age."""
+"""Between two reads about one object; in between, twice its age."""
 PER_SECOND = 2.0
 BURST = 10
 """Reads for all objects together: on average, and at once after a pause."""
 KEPT_SECONDS = 900.0
-"""How long events are kept of an object that nobody asks about any more."""
+"""How long what was read is kept of an object that nobody asks about any more."""
 
 
 class Rate:
@@ -38,46 +41,46 @@ class Rate:
 
 
 @dataclass
-class _Reading:
+class _Reading(Generic[Item]):
     """What was read last about one object, and when it may be read again."""
 
     due: float
     has_turn: bool = False
     """Whether `due` is a moment that the rate has granted."""
-    warnings: list[WarningEvent] = field(default_factory=list)
+    items: list[Item] = field(default_factory=list)
 
 
-class WarningEvents:
-    """Reads the Warning events of objects, and remembers them until they may be read again."""
+class SeldomReads(Generic[Item]):
+    """Reads about objects, and remembers the answers until they may be read again."""
 
-    def __init__(self, read: Callable[[KubeObject], Awaitable[list[WarningEvent]]], clock: Clock) -> None:
+    def __init__(self, read: Callable[[KubeObject], Awaitable[list[Item]]], clock: Clock) -> None:
         self._read = read
         self._clock = clock
         self._rate = Rate(PER_SECOND, BURST)
-        self._readings: OrderedDict[str, _Reading] = OrderedDict()
+        self._readings: OrderedDict[str, _Reading[Item]] = OrderedDict()
 
-    async def about(self, obj: KubeObject, age: float) -> list[WarningEvent]:
-        """Return the events about an object of this age in seconds, oldest first, as they were read last."""
+    async def about(self, obj: KubeObject, age: float) -> list[Item]:
+        """Return what was read last about an object of this age in seconds."""
         now = self._clock()
         reading = self._readings.setdefault(obj.uid, _Reading(due=now))
         if now >= reading.due and self._has_turn(reading, now):
             reading.due = now + max(SHORTEST_SECONDS, min(2 * age, LONGEST_SECONDS))
             self._readings.move_to_end(obj.uid)
             self._forget(now)
-            reading.warnings = await self._read(obj)
-        return reading.warnings
+            reading.items = await self._read(obj)
+        return reading.items
 
-    def last(self, obj: KubeObject) -> list[WarningEvent]:
+    def last(self, obj: KubeObject) -> list[Item]:
         """Return what was read last about an object."""
         reading = self._readings.get(obj.uid)
-        return reading.warnings if reading else []
+        return reading.items if reading else []
 
     def seconds_until_due(self, obj: KubeObject) -> float:
         """Return after how many seconds to ask again about an object that was asked about."""
         reading = self._readings.get(obj.uid)
         return max(0.0, reading.due - self._clock()) if reading else SHORTEST_SECONDS
 
-    def _has_turn(self, reading: _Reading, now: float) -> bool:
+    def _has_turn(self, reading: _Reading[Item], now: float) -> bool:
         """Tell whether the rate allows to read now; where it does not, `due` becomes the moment at which it will."""
         if reading.has_turn:
             reading.has_turn = False

@@ -3,7 +3,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from sidecar_operator.kube_objects import KubeObject, WarningEvent
-from sidecar_operator.warning_events import BURST, KEPT_SECONDS, LONGEST_SECONDS, PER_SECOND, WarningEvents
+from sidecar_operator.seldom_reads import BURST, KEPT_SECONDS, LONGEST_SECONDS, PER_SECOND, SeldomReads
 
 
 @dataclass
@@ -14,7 +14,7 @@ class Events:
     read: list[tuple[float, str]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.warnings = WarningEvents(self.list_warnings, lambda: self.now)
+        self.warnings = SeldomReads(self.list_warnings, lambda: self.now)
 
     async def list_warnings(self, obj: KubeObject) -> list[WarningEvent]:
         self.read.append((self.now, obj.uid))
